@@ -1,0 +1,66 @@
+"""Shared fixtures: four logical CPUs, and the data that some tests read."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_REPOSITORY = pathlib.Path(__file__).resolve().parent
+
+
+def _test_data(part: str) -> pathlib.Path:
+    root = os.environ.get("SSLKIT_TEST_DATA", str(_REPOSITORY / ".." / "shared"))
+    path = pathlib.Path(root).resolve() / part
+    if not path.is_dir():
+        pytest.skip(f"{path} is not there; point SSLKIT_TEST_DATA at the test data")
+    return path
+
+
+@pytest.fixture(scope="session")
+def golden() -> pathlib.Path:
+    """The folder of inputs and outputs of the published implementation."""
+    return _test_data("golden")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """The folder of prepared TFDS datasets."""
+    return _test_data("data")
+
+
+@pytest.fixture(scope="session")
+def repository() -> pathlib.Path:
+    """The checkout."""
+    return _REPOSITORY
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logical_devices():
+    """Splits the CPU in four before TensorFlow starts, for multi-replica tests."""
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * 4
+    )
+    return tf.config.list_logical_devices("CPU")
+
+
+@pytest.fixture(scope="session")
+def mirrored(logical_devices):
+    """Returns the session's strategy of so many logical CPUs."""
+    import functools
+
+    from sslkit.runners.mirrored import Mirrored
+
+    return functools.cache(lambda replicas: Mirrored(replicas=replicas).strategy)
+
+
+@pytest.fixture(scope="session")
+def two_replicas(mirrored):
+    """A strategy of two logical CPUs."""
+    return mirrored(2)

@@ -1,0 +1,94 @@
+"""Installs sslkit together with the plugins of this repository, in one command.
+
+A plugin's own pyproject.toml is the one source of its packages and entry points: it
+is read here, so that `pip install .` gives what `pip install ./plugins/<name>` for
+each of them would. SSLKIT_CORE_ONLY=1 leaves the plugins out.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import tomllib
+from typing import Any
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).resolve().parent
+
+CORE_ENTRY_POINTS = {
+    "console_scripts": {"sslkit": "sslkit.cli.main:main"},
+    "sslkit.backbones": {"resnet": "sslkit.nn.resnet:ResNet"},
+    "sslkit.augmentations": {"crop_flip": "sslkit.views.augmentations:CropFlip"},
+    "sslkit.objectives": {"supervised": "sslkit.objectives.supervised:Supervised"},
+    "sslkit.optimizers": {
+        "adam": "sslkit.optimize.adam:Adam",
+        "lars": "sslkit.optimize.lars:LARS",
+        "momentum": "sslkit.optimize.momentum:Momentum",
+    },
+    "sslkit.schedules": {
+        "constant": "sslkit.optimize.schedules:Constant",
+        "cosine": "sslkit.optimize.schedules:WarmupCosine",
+    },
+    "sslkit.runners": {
+        "mirrored": "sslkit.runners.mirrored:Mirrored",
+        "single": "sslkit.runners.single:Single",
+    },
+}
+
+# Recipes are data, but they ship under a package so that a wheel carries them.
+RECIPES = "sslkit.recipes.gin"
+
+
+def recipe_packages(root: pathlib.Path) -> dict[str, str]:
+    """Returns package -> folder for `gin/` and each folder below it."""
+    top = root / "gin"
+    folders = [top, *sorted(p for p in top.rglob("*") if p.is_dir())]
+    return {
+        ".".join([RECIPES, *folder.relative_to(top).parts]): str(
+            folder.relative_to(root)
+        )
+        for folder in folders
+        if any(folder.glob("*.gin"))
+    }
+
+
+def plugin_projects(root: pathlib.Path) -> dict[pathlib.Path, dict[str, Any]]:
+    """Returns plugin folder -> the contents of its pyproject.toml."""
+    if os.environ.get("SSLKIT_CORE_ONLY") == "1":
+        return {}
+    return {
+        path.parent: tomllib.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(root.glob("plugins/*/pyproject.toml"))
+    }
+
+
+def distribution(root: pathlib.Path = ROOT) -> dict[str, Any]:
+    """Returns what pyproject.toml cannot say: packages, folders, entry points."""
+    packages = find_packages(str(root), include=["sslkit", "sslkit.*"])
+    recipes = recipe_packages(root)
+    package_dir = dict(recipes)
+    entry_points = {group: dict(names) for group, names in CORE_ENTRY_POINTS.items()}
+    for folder, project in plugin_projects(root).items():
+        for package in project["tool"]["setuptools"]["packages"]:
+            packages.append(package)
+            package_dir[package] = str((folder / package).relative_to(root))
+        for group, names in project["project"]["entry-points"].items():
+            # A clash of two plugins is kept and reported by `sslkit plugins`.
+            entry_points.setdefault(group, {}).update(names)
+    return {
+        "packages": [*packages, *recipes],
+        "package_dir": package_dir,
+        "package_data": {
+            "sslkit": ["py.typed"],
+            **{package: ["*.gin"] for package in recipes},
+        },
+        "entry_points": {
+            group: [f"{name} = {value}" for name, value in sorted(names.items())]
+            for group, names in entry_points.items()
+        },
+    }
+
+
+if __name__ == "__main__":
+    setup(**distribution())

@@ -1,0 +1,8 @@
+"""Lets `python -m sslkit` stand in for the `sslkit` command."""
+
+import sys
+
+from sslkit.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,303 @@
+"""The contract between sslkit and its plugins: all that a plugin author reads.
+
+A plugin is a class of one of six kinds, announced as an entry point in the group
+`sslkit.<kind>`. Constructors spell every keyword, because recipes bind them by name,
+and do no work: variables appear when the core calls the object symbolically inside
+the runner's strategy scope.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from sslkit.errors import UserError
+
+__all__ = [
+    "Augmentation",
+    "Backbone",
+    "Batch",
+    "Objective",
+    "Optimizer",
+    "Outcome",
+    "Runner",
+    "Schedule",
+    "UserError",
+    "ViewGroup",
+    "Views",
+]
+
+Views = Mapping[str, tf.Tensor]
+"""Group name -> [batch, count, size, size, 3]; on the host uint8, on the device
+float32 in [0, 1]."""
+
+
+class ViewGroup(NamedTuple):
+    """How many views of one kind an augmentation makes of every image."""
+
+    count: int
+    """Views an image."""
+    size: int
+    """Side of the square view, in pixels."""
+
+
+class Batch(NamedTuple):
+    """What one replica sees in one step."""
+
+    views: Views
+    """float32 in [0, 1], group -> [batch, count, size, size, 3]."""
+    label: tf.Tensor
+    """int32 [batch]; -1 where the source has no label."""
+    weight: tf.Tensor
+    """float32 [batch]; 1, or 0 for a row that only pads the batch."""
+
+
+class Outcome(NamedTuple):
+    """What an objective says of one batch."""
+
+    loss: tf.Tensor
+    """float32 [], the mean over this replica's examples; the gradient that is applied
+    is the mean of the replicas' gradients."""
+    metrics: Mapping[str, tf.Tensor]
+    """float32 [] each; averaged over replicas, and over the steps between reports."""
+
+
+class Backbone(keras.layers.Layer, abc.ABC):
+    """An encoder: images to one feature vector each."""
+
+    @property
+    @abc.abstractmethod
+    def feature_dim(self) -> int:
+        """Width of the feature vector; known before any variable exists."""
+
+    @abc.abstractmethod
+    def call(self, images: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Encodes images.
+
+        Args:
+            images: float32 [n, size, size, 3] in [0, 1].
+            training: whether batch normalisation uses (and tracks) batch statistics.
+
+        Returns:
+            float32 [n, feature_dim].
+        """
+
+
+class Augmentation(abc.ABC):
+    """Makes the views of an image, part on the host and part on the device.
+
+    Both parts are pure functions of their seeds: the same seed gives the same views
+    on any machine, host or number of replicas.
+    """
+
+    @property
+    @abc.abstractmethod
+    def groups(self) -> Mapping[str, ViewGroup]:
+        """The groups it makes, e.g. `{"instance": (2, 224), "support": (8, 224)}`."""
+
+    @abc.abstractmethod
+    def example(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Makes the views of one image, inside tf.data on the host.
+
+        Args:
+            image: uint8 [height, width, 3], any size.
+            seed: int32 [2], a function of (run seed, epoch, example index); every view
+                folds its own number into it.
+
+        Returns:
+            Group -> uint8 [count, size, size, 3], static shapes.
+        """
+
+    def batch(
+        self, views: Views, *, step_seed: tf.Tensor, example_seeds: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Finishes the views of a batch on the device, in replica context.
+
+        The default converts uint8 to float32 in [0, 1].
+
+        Args:
+            views: group -> uint8 [batch, count, size, size, 3].
+            step_seed: int32 [2], a function of (run seed, step); the same on all
+                replicas. For what is drawn once for the whole global batch.
+            example_seeds: int32 [batch, 2], the seeds `example` got. For what is drawn
+                for each image.
+
+        Returns:
+            Group -> float32 in [0, 1], the shapes of `views`.
+        """
+        del step_seed, example_seeds
+        return {
+            group: tf.image.convert_image_dtype(stack, tf.float32)
+            for group, stack in views.items()
+        }
+
+
+class Objective(keras.layers.Layer, abc.ABC):
+    """What is minimised, and everything that is needed to compute it.
+
+    An objective owns its encoder, heads, momentum twin, memory bank and prototypes as
+    named sub-layers and weights. The layer that is evaluated, exported and restored
+    into other objectives is called `encoder`.
+
+    `trainable_variables` (Keras) is what the optimizer moves. State is
+    `add_weight(..., trainable=False, aggregation="only_first_replica")` and must come
+    out equal on all replicas.
+    """
+
+    encoder: Backbone
+    classes: int | None = None
+    """Columns of `logits`, or None where the objective has no classifier."""
+
+    @property
+    @abc.abstractmethod
+    def requires(self) -> Mapping[str, int]:
+        """View groups the objective consumes and how many views of each."""
+
+    @abc.abstractmethod
+    def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
+        """Runs forward in training mode, in replica context.
+
+        Args:
+            batch: this replica's share of the global batch.
+            step: int64 [], optimizer updates done so far.
+        """
+
+    def after_build(self) -> None:
+        """Runs once, eagerly and outside replica context, when the variables exist.
+
+        The place to start a momentum twin as a copy. A checkpoint is restored after it.
+        """
+
+    def after_update(self, *, step: tf.Tensor) -> None:
+        """Runs once after each optimizer update, in replica context.
+
+        The place where a momentum twin follows the weights.
+
+        Args:
+            step: int64 [], the step whose update was just applied.
+        """
+        del step
+
+    def logits(self, images: tf.Tensor) -> tf.Tensor:
+        """Classifies images in inference mode, where `classes` is not None.
+
+        Args:
+            images: float32 [n, size, size, 3] in [0, 1].
+
+        Returns:
+            float32 [n, classes].
+        """
+        raise TypeError(f"{type(self).__name__} has no classifier")
+
+
+class Schedule(abc.ABC):
+    """The learning rate as a function of the step."""
+
+    @abc.abstractmethod
+    def rate(
+        self, step: tf.Tensor, *, steps: int, batch_size: int, examples: int
+    ) -> tf.Tensor:
+        """Returns the learning rate, float32 [].
+
+        Args:
+            step: int64 [], optimizer updates done so far.
+            steps: updates of the whole run.
+            batch_size: the global batch.
+            examples: examples in the training split, so that schedules count in
+                examples seen and not in steps.
+        """
+
+
+class Optimizer(abc.ABC):
+    """Moves weights along gradients that are already averaged over replicas."""
+
+    slots: Sequence[str] = ()
+    """Names of the variables kept beside each weight, all zero at the start."""
+
+    @abc.abstractmethod
+    def update(
+        self,
+        weight: tf.Tensor,
+        gradient: tf.Tensor,
+        slots: Mapping[str, tf.Tensor],
+        *,
+        path: str,
+        rate: tf.Tensor,
+        step: tf.Tensor,
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns the new value of one weight and of its slots.
+
+        Args:
+            weight: the value before the update.
+            gradient: same shape; the mean over the global batch.
+            slots: slot name -> value, shaped like `weight`.
+            path: the weight's name, e.g. `encoder/stem/conv/kernel`; exclusions match
+                on it.
+            rate: float32 [], the learning rate of this step.
+            step: int64 [], updates done before this one.
+        """
+
+
+class Runner(abc.ABC):
+    """Where a step runs: devices and processes. Knows nothing of recipes."""
+
+    @property
+    @abc.abstractmethod
+    def strategy(self) -> tf.distribute.Strategy:
+        """The strategy whose scope holds all variables; connects at first use."""
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes checkpoints, metrics and exports."""
+        return True
+
+    @property
+    def jit(self) -> bool:
+        """Whether the replica step is compiled by XLA as one cluster."""
+        return False
+
+    def iterate(
+        self, make: Callable[[tf.distribute.InputContext], tf.data.Dataset]
+    ) -> Iterator[Any]:
+        """Returns a distributed iterator; `make` builds one pipeline a host.
+
+        Consecutive elements of a host's pipeline go to its replicas in order.
+        """
+        return iter(self.strategy.distribute_datasets_from_function(make))
+
+    def compile(
+        self, step: Callable[[Any], dict[str, tf.Tensor]], metrics: Sequence[str]
+    ) -> Callable[[Iterator[Any], tf.Tensor], dict[str, tf.Tensor]]:
+        """Turns a replica step into a function of (iterator, inner steps).
+
+        Args:
+            step: one element of the iterator -> metrics, equal on all replicas.
+            metrics: the names it returns.
+
+        Returns:
+            A compiled function that runs `inner` steps in one device loop and returns
+            each metric averaged over them, float32 [].
+        """
+        strategy = self.strategy
+        replica_step = tf.function(step, jit_compile=True) if self.jit else step
+
+        @tf.function
+        def loop(iterator: Iterator[Any], inner: tf.Tensor) -> dict[str, tf.Tensor]:
+            total = {name: tf.zeros([]) for name in metrics}
+            for _ in tf.range(inner):
+                out = strategy.run(replica_step, args=(next(iterator),))
+                first = {
+                    name: strategy.experimental_local_results(out[name])[0]
+                    for name in metrics
+                }
+                total = {name: total[name] + first[name] for name in metrics}
+            return {
+                name: value / tf.cast(inner, tf.float32)
+                for name, value in total.items()
+            }
+
+        return loop

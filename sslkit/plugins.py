@@ -1,0 +1,231 @@
+"""Installed plugins: from entry points to verified classes, one at a time.
+
+Listing reads metadata and imports nothing, so it is quick and a broken plugin cannot
+break it. Loading imports just the plugin that was asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib.metadata
+import inspect
+from collections.abc import Iterable
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+import sslkit
+from sslkit.errors import UserError
+
+KINDS = {
+    "augmentations": "Augmentation",
+    "backbones": "Backbone",
+    "objectives": "Objective",
+    "optimizers": "Optimizer",
+    "runners": "Runner",
+    "schedules": "Schedule",
+}
+"""Kind -> its base class in `sslkit.api`. The entry-point group is `sslkit.<kind>`."""
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Plugin:
+    """One entry point, as its distribution announces it; nothing is imported."""
+
+    kind: str
+    """A key of `KINDS`."""
+    name: str
+    """Recipes call it `<kind>.<name>`."""
+    value: str
+    """Where the class is: `package.module:Class`."""
+    distribution: str
+    """Name of the installed distribution."""
+    version: str
+    """Version of that distribution."""
+    requires: tuple[str, ...] = ()
+    """The distribution's `Requires-Dist` lines that are about sslkit."""
+
+    @property
+    def title(self) -> str:
+        """Its name in recipes, e.g. `objectives.fnc`."""
+        return f"{self.kind}.{self.name}"
+
+    @property
+    def origin(self) -> str:
+        """The distribution and its version, e.g. `acme-fnc 2.0`."""
+        return f"{self.distribution} {self.version}"
+
+
+def installed() -> list[Plugin]:
+    """Lists every plugin of every kind, sorted, without importing any."""
+    entry_points = importlib.metadata.entry_points()
+    found = set()
+    for kind in KINDS:
+        for entry_point in entry_points.select(group=f"sslkit.{kind}"):
+            # Entry points found on sys.path always carry their distribution; only
+            # hand-made ones do not.
+            if entry_point.dist is not None:
+                found.add(_plugin(kind, entry_point, entry_point.dist))
+    return sorted(found)
+
+
+def find(kind: str, name: str, among: Iterable[Plugin] | None = None) -> Plugin:
+    """Finds the one plugin of a name, without importing it.
+
+    Args:
+        kind: a key of `KINDS`.
+        name: the entry point's name.
+        among: the plugins to search; all installed ones by default.
+
+    Raises:
+        UserError: if there is none, if two distributions claim the name, or if the
+            plugin's distribution wants another version of sslkit.
+    """
+    plugins = [p for p in (installed() if among is None else among) if p.kind == kind]
+    claims = [plugin for plugin in plugins if plugin.name == name]
+    if not claims:
+        names = sorted({plugin.name for plugin in plugins})
+        raise UserError(
+            f"no {KINDS[kind].lower()} is called '{name}'. {did_you_mean(name, names)}"
+            f"Installed: {', '.join(names) or 'none'}."
+        )
+    problem = conflict(claims[0], plugins) or refusal(claims[0])
+    if problem:
+        raise UserError(problem)
+    return claims[0]
+
+
+def conflict(plugin: Plugin, among: Iterable[Plugin]) -> str | None:
+    """Says who else claims the plugin's name, or returns None."""
+    claims = [p for p in among if (p.kind, p.name) == (plugin.kind, plugin.name)]
+    if len(claims) < 2:
+        return None
+    claimants = "; ".join(f"{claim.origin} ({claim.value})" for claim in claims)
+    count = "twice" if len(claims) == 2 else f"{len(claims)} times"
+    keep = "Uninstall one." if len(claims) == 2 else "Keep one."
+    return f"{plugin.title} is claimed {count}: {claimants}. {keep}"
+
+
+def refusal(plugin: Plugin) -> str | None:
+    """Says why the plugin's distribution refuses this sslkit, or returns None."""
+    for line in plugin.requires:
+        requirement = Requirement(line)
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        if not requirement.specifier.contains(sslkit.__version__, prereleases=True):
+            return (
+                f"{plugin.title} comes from {plugin.origin}, which wants "
+                f"sslkit{requirement.specifier}; this is sslkit {sslkit.__version__}. "
+                f"Install a {plugin.distribution} made for it."
+            )
+    return None
+
+
+def load(kind: str, name: str) -> type:
+    """Imports one plugin and verifies it.
+
+    Args:
+        kind: a key of `KINDS`.
+        name: the entry point's name.
+
+    Returns:
+        The class: a subclass of its kind, nothing abstract left, every keyword of its
+        constructor spelled.
+
+    Raises:
+        UserError: if `find` refuses it, it does not import, or it is not such a class.
+    """
+    plugin = find(kind, name)
+    # Imported here: listing and `--help` must not pay for it.
+    from stevedore.driver import DriverManager
+    from stevedore.extension import ExtensionManager
+
+    class Driver(DriverManager):
+        # stevedore's own listing is cached by file times rounded to two minutes, so
+        # it would miss a plugin that was installed a moment ago.
+        def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
+            return list(importlib.metadata.entry_points(group=self.namespace))
+
+    def fail(
+        manager: ExtensionManager,
+        entry_point: importlib.metadata.EntryPoint,
+        error: BaseException,
+    ) -> None:
+        raise UserError(
+            f"{plugin.title} of {plugin.origin} ({plugin.value}) does not import: "
+            f"{describe(error)}. Mend or uninstall {plugin.distribution}."
+        ) from error
+
+    manager = Driver(f"sslkit.{kind}", name, on_load_failure_callback=fail)
+    return _verified(plugin, manager.driver)
+
+
+def describe(error: BaseException) -> str:
+    """Returns an exception's type and the line of its message that says most."""
+    lines = str(error).strip().splitlines()
+    name = type(error).__name__
+    if lines and lines[0] == "in user code:":
+        # TensorFlow puts a traceback before the message.
+        lines = [lines[-1].strip().removeprefix(f"{name}: ")]
+    return f"{name}: {lines[0].rstrip('.')}" if lines else name
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Returns `Did you mean 'x'? ` for the nearest of some names, or nothing."""
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f"Did you mean '{near[0]}'? " if near else ""
+
+
+def _plugin(
+    kind: str,
+    entry_point: importlib.metadata.EntryPoint,
+    distribution: importlib.metadata.Distribution,
+) -> Plugin:
+    return Plugin(
+        kind=kind,
+        name=entry_point.name,
+        value=entry_point.value,
+        distribution=distribution.metadata["Name"],
+        version=distribution.version,
+        requires=tuple(filter(_is_about_sslkit, distribution.requires or ())),
+    )
+
+
+def _is_about_sslkit(line: str) -> bool:
+    try:
+        return canonicalize_name(Requirement(line).name) == "sslkit"
+    except InvalidRequirement:
+        return False
+
+
+def _verified(plugin: Plugin, loaded: object) -> type:
+    from sslkit import api
+
+    where = f"{plugin.title} of {plugin.origin} ({plugin.value})"
+    base = getattr(api, KINDS[plugin.kind])
+    if not isinstance(loaded, type) or not issubclass(loaded, base):
+        raise UserError(f"{where} is no subclass of sslkit.api.{base.__name__}.")
+    missing = sorted(getattr(loaded, "__abstractmethods__", ()))
+    if missing:
+        raise UserError(f"{where} does not implement {', '.join(missing)}.")
+    unspelled = _unspelled(loaded)
+    if unspelled:
+        raise UserError(
+            f"the constructor of {where} takes {unspelled}, so a typo in a recipe "
+            "would pass unseen. Spell every keyword."
+        )
+    return loaded
+
+
+def _unspelled(loaded: type) -> str | None:
+    """Returns the catch-all parameter of a class's constructor, e.g. `**kwargs`."""
+    constructor = inspect.getattr_static(loaded, "__init__")
+    if constructor is object.__init__:
+        return None
+    for parameter in inspect.signature(constructor).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            return f"**{parameter.name}"
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return f"*{parameter.name}"
+    return None

@@ -1,0 +1,111 @@
+"""The only words an objective has for other devices.
+
+Valid in replica context (inside `strategy.run`) and, as one lone replica, outside any
+strategy. Gradients flow through `mean` and `gather`. The convention they serve: losses
+are means over a replica's examples, and gradients are averaged over replicas; so a
+function of gathered tensors, averaged over replicas, has the gradient of the same
+function on one device.
+
+While an objective is built, it is called symbolically, for shapes alone, in a
+strategy's scope and outside replica context. There one replica stands for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import keras
+import tensorflow as tf
+
+Nest = TypeVar("Nest")
+
+
+def _context() -> tf.distribute.ReplicaContext | None:
+    """Returns the replica context; None where one replica stands for all."""
+    if count() == 1:
+        return None
+    context = tf.distribute.get_replica_context()
+    if context is None and tf.executing_eagerly():
+        raise RuntimeError(
+            "sslkit.replica is for replica context; call through strategy.run"
+        )
+    return context
+
+
+def count() -> int:
+    """Returns the number of replicas that run this step together."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def index() -> tf.Tensor:
+    """Returns this replica's place among them, int32 []."""
+    context = _context()
+    if context is None:
+        return tf.constant(0, tf.int32)
+    return tf.cast(context.replica_id_in_sync_group, tf.int32)
+
+
+def mean(value: Nest) -> Nest:
+    """Averages a tensor, or a nest of tensors, elementwise over replicas."""
+    context = _context()
+    if context is None:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
+
+
+def gather(value: tf.Tensor) -> tf.Tensor:
+    """Joins the replicas' tensors along axis 0, in replica order.
+
+    Args:
+        value: [rows, ...], the same static shape on every replica.
+
+    Returns:
+        [rows * count(), ...], equal on all replicas.
+
+    Raises:
+        ValueError: if the number of rows is not static.
+    """
+    replicas = count()
+    if replicas == 1:
+        return value
+    rows = value.shape[0]
+    if rows is None:
+        raise ValueError("gather needs a static number of rows; drop the remainder")
+    context = _context()
+    if context is None:
+        return tf.repeat(value, replicas, axis=0)
+    # Scattering into zeros and summing costs a third of all_gather's graph, is one
+    # collective, and keeps shapes static, which XLA needs.
+    place = tf.one_hot(index(), replicas, dtype=value.dtype)
+    spread = tf.tensordot(place, value, axes=0)
+    total = context.all_reduce(tf.distribute.ReduceOp.SUM, spread)
+    return tf.reshape(total, [replicas * rows, *value.shape[1:]])
+
+
+def assign(variables: Sequence[keras.Variable], values: Sequence[tf.Tensor]) -> None:
+    """Sets variables on all replicas at once.
+
+    Args:
+        variables: the weights to set, whatever their aggregation.
+        values: the new values, one a variable, equal on all replicas.
+
+    Raises:
+        ValueError: if the two differ in length.
+    """
+    pairs = list(zip(variables, values, strict=True))
+    context = _context()
+    if context is None:
+        for variable, value in pairs:
+            variable.assign(value)
+        return
+
+    def update(strategy: tf.distribute.Strategy, values: Sequence[tf.Tensor]) -> None:
+        for (variable, _), value in zip(pairs, values, strict=True):
+            strategy.extended.update(
+                variable.value, lambda own, new: own.assign(new), args=(value,)
+            )
+
+    # One switch to cross-replica context for all of them; assigning each by itself
+    # would make one every time.
+    context.merge_call(update, args=([value for _, value in pairs],))
