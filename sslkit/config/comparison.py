@@ -1,0 +1,40 @@
+"""Whether two resolved configurations are of one run."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+
+from sslkit.config.reading import read_text
+
+
+def difference(old: str, new: str, *, ignore: Sequence[str] = ()) -> list[str]:
+    """Says in what two resolved configurations differ.
+
+    Args:
+        old: gin text without includes, e.g. what a workdir keeps.
+        new: the text to compare with it.
+        ignore: patterns of keys that may differ, e.g. `train.workdir`, `runners.*`.
+
+    Returns:
+        A line for each key, sorted, e.g. `train.epochs: 5 there, 8 here`; empty if
+        they agree.
+
+    Raises:
+        UserError: if either text is not gin.
+    """
+    there, here = _values(old, "there"), _values(new, "here")
+    lines = []
+    for key in sorted(there.keys() | here.keys()):
+        if any(fnmatch.fnmatchcase(key, pattern) for pattern in ignore):
+            continue
+        if there.get(key) != here.get(key):
+            lines.append(
+                f"{key}: {there.get(key, 'not bound')} there, "
+                f"{here.get(key, 'not bound')} here"
+            )
+    return lines
+
+
+def _values(text: str, name: str) -> dict[str, str]:
+    return {binding.key: repr(binding.value) for binding in read_text(text, name)}

@@ -1,0 +1,183 @@
+"""Recipes as data: files, includes and overrides to bindings, importing no plugin.
+
+The parser is gin's own; its delegate builds plain values here, where gin's would look
+every name up among registered classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import pathlib
+import tokenize
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gin import config_parser
+
+from sslkit.config.recipes import find_recipe
+from sslkit.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """`@scope/kind.name` or, evaluated, `@scope/kind.name()`."""
+
+    scope: str
+    name: str
+    evaluate: bool
+
+    def __repr__(self) -> str:
+        """Returns it as gin spells it."""
+        scope = f"{self.scope}/" if self.scope else ""
+        return f"@{scope}{self.name}{'()' if self.evaluate else ''}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Macro:
+    """`%name`."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        """Returns it as gin spells it."""
+        return f"%{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Binding:
+    """One `scope/target.parameter = value`, or a macro's `name = value`."""
+
+    scope: str
+    target: str
+    """What is configured: `train`, `objectives.fnc`; for a macro its name."""
+    parameter: str
+    """Empty for a macro."""
+    value: Any
+    """A Python literal that may hold `Reference` and `Macro`."""
+    place: str
+    """Where it was written: `gin/x.gin:12` or `--set 'train.epochs = 5'`."""
+    override: bool
+    """Whether it came from the command line."""
+
+    @property
+    def key(self) -> str:
+        """What is left of the equals sign."""
+        scope = f"{self.scope}/" if self.scope else ""
+        return f"{scope}{self.target}" + (self.parameter and f".{self.parameter}")
+
+
+class _Delegate(config_parser.ParserDelegate):
+    def configurable_reference(
+        self, scoped_configurable_name: str, evaluate: bool
+    ) -> Reference:
+        scope, _, name = scoped_configurable_name.rpartition("/")
+        return Reference(scope, name, evaluate)
+
+    def macro(self, macro_name: str) -> Macro:
+        return Macro(macro_name)
+
+
+def read_files(recipes: Sequence[str]) -> list[Binding]:
+    """Reads recipes and all they include, in the order gin would bind.
+
+    Args:
+        recipes: names as for `find_recipe`.
+
+    Raises:
+        UserError: if a file is missing, is not gin, imports a module or includes
+            itself.
+    """
+    return [binding for name in recipes for binding in _read_file(name, "", ())]
+
+
+def read_override(text: str, option: str = "--set") -> list[Binding]:
+    """Reads one override of the command line.
+
+    Args:
+        text: bindings, e.g. `train.epochs = 5`.
+        option: the option it came from, for errors.
+
+    Raises:
+        UserError: if it is anything but bindings; names it by its text.
+    """
+    place = f"{option} '{' '.join(text.splitlines())}'"
+    found = [
+        _binding(statement, place, override=True)
+        for statement in _statements(io.StringIO(text), place, _OVERRIDE_HINT)
+        if isinstance(statement, config_parser.BindingStatement)
+    ]
+    if not found:
+        raise UserError(f"{place} binds nothing.{_OVERRIDE_HINT}")
+    return found
+
+
+def read_text(text: str, name: str) -> list[Binding]:
+    """Reads gin text that includes nothing, such as a resolved configuration.
+
+    Raises:
+        UserError: if it is not gin.
+    """
+    return [
+        _binding(statement, f"{name}:{statement.location.line_num}", override=False)
+        for statement in _statements(io.StringIO(text), name)
+        if isinstance(statement, config_parser.BindingStatement)
+    ]
+
+
+_OVERRIDE_HINT = (
+    " Write name.parameter = value; strings take quotes, plugins an @: "
+    "\"data.name = 'cifar10'\", 'train.runner = @runners.single()'."
+)
+
+
+def _read_file(
+    name: str, wanted_by: str, above: tuple[pathlib.Path, ...]
+) -> Iterator[Binding]:
+    path = find_recipe(name, wanted_by=wanted_by).resolve()
+    if path in above:
+        raise UserError(f"{name} includes itself ({wanted_by}). Remove the include.")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{name} cannot be read: {error}.") from error
+    for statement in _statements(io.StringIO(text), name):
+        place = f"{name}:{statement.location.line_num}"
+        if isinstance(statement, config_parser.IncludeStatement):
+            yield from _read_file(statement.filename, place, (*above, path))
+        elif isinstance(statement, config_parser.BindingStatement):
+            yield _binding(statement, place, override=False)
+
+
+def _statements(stream: io.StringIO, source: str, hint: str = "") -> Iterator[Any]:
+    try:
+        for statement in config_parser.ConfigParser(stream, _Delegate()):
+            if isinstance(statement, config_parser.ImportStatement):
+                raise UserError(
+                    f"{source}: '{statement.format()}' is not allowed. Plugins are "
+                    "found by their entry points; `sslkit plugins` lists them."
+                )
+            included = isinstance(statement, config_parser.IncludeStatement)
+            if included and hint:
+                raise UserError(f"{source} cannot include. Use --gin for files.")
+            yield statement
+    except SyntaxError as error:
+        line = "" if hint else f":{error.lineno}"
+        # Where gin adds a line to Python's reason, gin's is the clear one.
+        reason = str(error.msg).splitlines()[-1].strip().rstrip(".")
+        raise UserError(f"{source}{line} is not gin: {reason}.{hint}") from error
+    except (tokenize.TokenError, TypeError, ValueError) as error:
+        raise UserError(f"{source} is not gin: {error.args[0]}.{hint}") from error
+
+
+def _binding(
+    statement: config_parser.BindingStatement, place: str, *, override: bool
+) -> Binding:
+    return Binding(
+        scope=statement.scope,
+        target=statement.selector,
+        parameter=statement.arg_name,
+        value=statement.value,
+        place=place,
+        override=override,
+    )

@@ -1,0 +1,65 @@
+"""Where recipes are: the current folder, the checkout, the installed package."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+import sslkit
+from sslkit.errors import UserError
+from sslkit.plugins import did_you_mean
+
+
+def search_path() -> list[pathlib.Path]:
+    """Returns the folders that recipe names are relative to, first match first.
+
+    The current folder; the checkout, when sslkit runs from one; the folder where an
+    installed sslkit keeps its own recipes. The last two have a folder `gin/`.
+    """
+    package = pathlib.Path(sslkit.__file__).resolve().parent
+    roots = [pathlib.Path.cwd()]
+    for root in (package.parent, package / "recipes"):
+        if (root / "gin").is_dir() and root not in roots:
+            roots.append(root)
+    return roots
+
+
+def find_recipe(name: str, *, wanted_by: str = "") -> pathlib.Path:
+    """Finds a recipe, or a part that a recipe includes.
+
+    Args:
+        name: an absolute path, or one relative to a folder of `search_path`, e.g.
+            `gin/fnc_r50_pretrain.gin`.
+        wanted_by: file and line of the `include`, for the error.
+
+    Raises:
+        UserError: if no such file exists; says where it looked and what is there.
+    """
+    roots = search_path()
+    # Joining with an absolute path gives that path.
+    for root in roots:
+        if (root / name).is_file():
+            return root / name
+    available = recipes(roots)
+    by_stem = {pathlib.PurePath(path).stem: path for path in available}
+    near = did_you_mean(name, available)
+    stem = pathlib.PurePath(name).stem
+    if not near and stem in by_stem:
+        near = f"Did you mean '{by_stem[stem]}'? "
+    place = f" ({wanted_by})" if wanted_by else ""
+    looked = ", ".join(map(str, roots))
+    raise UserError(
+        f"no recipe '{name}'{place}. {near}Looked in {looked}. "
+        f"Recipes: {', '.join(available) or 'none'}."
+    )
+
+
+def recipes(roots: Sequence[pathlib.Path]) -> list[str]:
+    """Lists the recipes below each root's `gin/`, parts left out, as names to give."""
+    return sorted(
+        {
+            path.relative_to(root).as_posix()
+            for root in roots
+            for path in (root / "gin").glob("*.gin")
+        }
+    )

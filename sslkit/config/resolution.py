@@ -1,0 +1,269 @@
+"""From all bindings to those that take effect, checked without importing a plugin."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sslkit import plugins
+from sslkit.config.reading import (
+    Binding,
+    Macro,
+    Reference,
+    read_files,
+    read_override,
+)
+from sslkit.config.signatures import Signature, signature
+from sslkit.errors import UserError
+
+SEAMS = {
+    "train": "sslkit.train.run:Training",
+    "data": "sslkit.data.dataset:data",
+    "evaluate": "sslkit.evaluate.protocol:evaluate",
+}
+"""The functions of the core that recipes bind, and where they are."""
+
+_REQUIRED = ("gin.REQUIRED", "REQUIRED")
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolution:
+    """What a run is configured with, to the last binding."""
+
+    bindings: tuple[Binding, ...]
+    """Sorted by key; one a key; macros replaced by their values."""
+    notes: tuple[str, ...]
+    """What the recipes bind and this run does not use."""
+    recipes: tuple[str, ...]
+    """The recipes as they were named."""
+
+    def render(self, *, places: bool = False) -> str:
+        """Returns gin text that gives this configuration and needs no other file.
+
+        Args:
+            places: whether each line says where its value was written.
+        """
+        lines = [f"# Resolved from {', '.join(self.recipes)}."]
+        above = None
+        for binding in self.bindings:
+            if (binding.scope, binding.target) != above:
+                lines.append("")
+                above = (binding.scope, binding.target)
+            place = f"  # {binding.place}" if places else ""
+            lines.append(f"{binding.key} = {binding.value!r}{place}")
+        return "\n".join(lines) + "\n"
+
+    def targets(self) -> list[str]:
+        """Lists the plugins in use, e.g. `objectives.fnc`, sorted."""
+        found = {
+            reference.name
+            for binding in self.bindings
+            for reference in references(binding.value)
+        }
+        return sorted(found - SEAMS.keys())
+
+
+def read(
+    recipes: Sequence[str],
+    overrides: Sequence[str] = (),
+    *,
+    data_dir: str | None = None,
+) -> Resolution:
+    """Reads recipes and overrides and checks every name they use.
+
+    TensorFlow and the plugins stay unimported. A later binding wins over an earlier
+    one, and overrides over recipes.
+
+    Args:
+        recipes: files, as for `find_recipe`, in order.
+        overrides: texts such as `train.epochs = 5`.
+        data_dir: short for the override `data.data_dir = '...'`.
+
+    Raises:
+        UserError: for a missing file, a syntax error, an unknown plugin, parameter or
+            macro, an override that nothing uses, a value that is left to the user.
+    """
+    written = read_files(recipes)
+    for text in overrides:
+        written += read_override(text)
+    if data_dir is not None:
+        written += read_override(f"data.data_dir = {data_dir!r}", "--data-dir")
+    last = {binding.key: binding for binding in written}
+    macros = {key: b for key, b in last.items() if not b.parameter}
+    bindings = [b for b in last.values() if b.parameter]
+
+    installed = plugins.installed()
+    signatures: dict[str, Signature | None] = {}
+
+    def signature_of(target: str, place: str) -> Signature | None:
+        if target not in signatures:
+            signatures[target] = signature(_locate(target, place, installed))
+        return signatures[target]
+
+    for binding in last.values():
+        for reference in references(binding.value):
+            signature_of(reference.name, binding.place)
+        if binding.parameter:
+            known = signature_of(binding.target, binding.place)
+            _check_parameter(binding, known)
+    expanded = [_expand(binding, macros) for binding in bindings]
+    used, idle = _reach(expanded)
+    idle += [m for m in macros.values() if m.key not in _macro_names(bindings, macros)]
+    _refuse_idle_overrides(idle, used)
+    _check_complete(used, signatures)
+    return Resolution(
+        bindings=tuple(sorted(used, key=lambda binding: binding.key)),
+        notes=tuple(f"{b.place}: nothing uses {b.key}" for b in idle),
+        recipes=tuple(recipes),
+    )
+
+
+def references(value: Any) -> Iterator[Reference]:
+    """Yields the references in a value, however deep."""
+    return (leaf for leaf in _leaves(value) if isinstance(leaf, Reference))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for item in value.items():
+            yield from _leaves(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _locate(target: str, place: str, installed: Iterable[plugins.Plugin]) -> str:
+    """Returns `module:name` of a seam or an installed plugin."""
+    if target in SEAMS:
+        return SEAMS[target]
+    kind, _, name = target.partition(".")
+    if kind not in plugins.KINDS or not name:
+        titles = [plugin.title for plugin in installed]
+        short = [title for title in titles if title.partition(".")[2] == target]
+        near = (
+            f"Did you mean '{short[0]}'? "
+            if short
+            else plugins.did_you_mean(target, [*SEAMS, *titles])
+        )
+        raise UserError(
+            f"'{target}' is nothing to configure ({place}). {near}Recipes configure "
+            f"{', '.join(SEAMS)} and plugins: {', '.join(plugins.KINDS)}, each with a "
+            "name."
+        )
+    try:
+        return plugins.find(kind, name, installed).value
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from error
+
+
+def _check_parameter(binding: Binding, known: Signature | None) -> None:
+    if known is None or binding.parameter in known.names:
+        return
+    near = plugins.did_you_mean(binding.parameter, known.names)
+    raise UserError(
+        f"{binding.target} has no parameter '{binding.parameter}' ({binding.place}). "
+        f"{near}It takes: {', '.join(known.names) or 'none'}."
+    )
+
+
+def _expand(binding: Binding, macros: dict[str, Binding]) -> Binding:
+    """Replaces the macros in a binding's value by their values."""
+
+    def expand(value: Any, inside: tuple[str, ...]) -> Any:
+        if isinstance(value, dict):
+            return {expand(k, inside): expand(v, inside) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(expand(item, inside) for item in value)
+        if not isinstance(value, Macro) or value.name in _REQUIRED:
+            return value
+        if value.name in inside:
+            raise UserError(f"the macro '{value.name}' needs itself ({binding.place}).")
+        if value.name not in macros:
+            near = plugins.did_you_mean(value.name, macros)
+            raise UserError(
+                f"no macro is called '{value.name}' ({binding.place}). {near}"
+                f"Macros: {', '.join(sorted(macros)) or 'none'}."
+            )
+        return expand(macros[value.name].value, (*inside, value.name))
+
+    return dataclasses.replace(binding, value=expand(binding.value, ()))
+
+
+def _macro_names(bindings: Iterable[Binding], macros: dict[str, Binding]) -> set[str]:
+    """Returns the macros that bindings use, directly or through other macros."""
+    found: set[str] = set()
+    queue = [binding.value for binding in bindings]
+    while queue:
+        for leaf in _leaves(queue.pop()):
+            if isinstance(leaf, Macro) and leaf.name not in found | {*_REQUIRED}:
+                found.add(leaf.name)
+                queue.append(macros[leaf.name].value)
+    return found
+
+
+def _reach(bindings: Sequence[Binding]) -> tuple[list[Binding], list[Binding]]:
+    """Parts the bindings that the seams reach by references from those that idle."""
+    targets = set(SEAMS)
+    scopes: set[str] = set()
+    used: list[Binding] = []
+    idle = list(bindings)
+
+    def reached(binding: Binding) -> bool:
+        parts = binding.scope.split("/") if binding.scope else []
+        return binding.target in targets and scopes.issuperset(parts)
+
+    while found := [binding for binding in idle if reached(binding)]:
+        idle = [binding for binding in idle if not reached(binding)]
+        used += found
+        for binding in found:
+            for reference in references(binding.value):
+                targets.add(reference.name)
+                scopes.update(reference.scope.split("/"))
+    return used, idle
+
+
+def _refuse_idle_overrides(idle: Iterable[Binding], used: Iterable[Binding]) -> None:
+    for binding in idle:
+        if binding.override:
+            keys = [b.key for b in used]
+            near = plugins.did_you_mean(binding.key, keys)
+            targets = ", ".join(sorted({b.target for b in used}))
+            raise UserError(
+                f"{binding.place} changes nothing: this run does not use "
+                f"{binding.key}. {near}It configures: {targets or 'nothing'}."
+            )
+
+
+def _check_complete(
+    used: Iterable[Binding], signatures: dict[str, Signature | None]
+) -> None:
+    """Refuses values left to the user, and objects that lack an argument."""
+    bound: dict[str, set[str]] = {}
+    for binding in used:
+        bound.setdefault(binding.target, set()).add(binding.parameter)
+        for leaf in _leaves(binding.value):
+            if isinstance(leaf, Macro):
+                raise UserError(
+                    f"{binding.place} leaves {binding.key} to you. "
+                    f"Add --set '{binding.key} = …'."
+                )
+    for binding in used:
+        for reference in references(binding.value):
+            known = signatures[reference.name]
+            # A factory, without parentheses, gets the rest from its caller.
+            if known is None or not reference.evaluate:
+                continue
+            missing = [
+                name
+                for name in known.names
+                if name in known.required - bound.get(reference.name, set())
+            ]
+            if missing:
+                names = ", ".join(f"{reference.name}.{name}" for name in missing)
+                raise UserError(
+                    f"{names} must be bound for {binding.key} = {binding.value!r} "
+                    f"({binding.place}). Add --set '{reference.name}.{missing[0]} = …'."
+                )
