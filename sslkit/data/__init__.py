@@ -1,0 +1,24 @@
+"""Data: source -> order(seed, epoch) -> example(image, seed) -> batch.
+
+The whole position of a run in its data is one integer, the number of examples
+consumed. Nothing is replayed on resume.
+"""
+
+from sslkit.data.batches import (
+    TrainingBatch,
+    check_batch_size,
+    evaluation_batches,
+    training_batches,
+)
+from sslkit.data.dataset import Data, data
+from sslkit.data.sources import Source
+
+__all__ = [
+    "Data",
+    "Source",
+    "TrainingBatch",
+    "check_batch_size",
+    "data",
+    "evaluation_batches",
+    "training_batches",
+]

@@ -1,0 +1,203 @@
+"""From a source to the batches of one host's replicas.
+
+Every element is a function of its position in the run alone, so the same example gets
+the same views whatever the number of hosts, replicas or restarts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from sslkit.api import Augmentation, Views
+from sslkit.data import order
+from sslkit.data.sources import Source
+from sslkit.errors import UserError
+
+__all__ = [
+    "TrainingBatch",
+    "check_batch_size",
+    "evaluation_batches",
+    "training_batches",
+]
+
+
+class TrainingBatch(NamedTuple):
+    """One replica's share of one step, as it leaves the host."""
+
+    views: Views
+    """Group -> uint8 [batch, count, size, size, 3]."""
+    label: tf.Tensor
+    """int32 [batch]; -1 where the source has none."""
+    weight: tf.Tensor
+    """float32 [batch]; ones."""
+    example_seeds: tf.Tensor
+    """int32 [batch, 2]; what `Augmentation.example` got."""
+    step: tf.Tensor
+    """int64 []."""
+
+
+def training_batches(
+    source: Source,
+    augmentation: Augmentation,
+    *,
+    seed: int,
+    batch_size: int,
+    start_step: int,
+    stop_step: int,
+    context: tf.distribute.InputContext,
+) -> tf.data.Dataset:
+    """Builds the training pipeline of one host.
+
+    Consecutive elements go to the host's replicas in order: with `b` rows a replica,
+    element `j` of step `s` on host `h` of `H` holds positions
+    `s * batch_size + h * batch_size / H + j * b` and the `b - 1` after it.
+
+    Args:
+        source: the images.
+        augmentation: makes the views; its host part runs here.
+        seed: of the run, in [0, 2^31).
+        batch_size: the global batch.
+        start_step: first step to make a batch for; nothing before it is read.
+        stop_step: the step after the last.
+        context: which host this is, of how many, and the number of replicas.
+
+    Returns:
+        Dataset of `TrainingBatch` of `batch_size / replicas` rows, static shapes,
+        `(stop_step - start_step) * replicas / hosts` elements.
+
+    Raises:
+        UserError: if the batch does not divide among the replicas.
+    """
+    replicas = context.num_replicas_in_sync
+    check_batch_size(batch_size, replicas)
+    groups = augmentation.groups
+
+    def example(position: tf.Tensor) -> TrainingBatch:
+        epoch, index = order.index_at(position, seed=seed, size=source.size)
+        draw = order.example_seed(seed, epoch, index)
+        image, label = source.example(index)
+        views = augmentation.example(image, draw)
+        if set(views) != set(groups):
+            raise ValueError(
+                f"{type(augmentation).__name__}.example made the groups "
+                f"{sorted(views)}; its `groups` promises {sorted(groups)}"
+            )
+        return TrainingBatch(
+            views={
+                name: tf.ensure_shape(views[name], [count, size, size, 3])
+                for name, (count, size) in groups.items()
+            },
+            label=label,
+            weight=tf.ones([]),
+            example_seeds=draw,
+            step=position // batch_size,
+        )
+
+    return (
+        order.positions(
+            start_step,
+            stop_step,
+            batch_size=batch_size,
+            hosts=context.num_input_pipelines,
+            host=context.input_pipeline_id,
+        )
+        .map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .batch(batch_size // replicas, drop_remainder=True)
+        .map(_one_step)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _one_step(batch: TrainingBatch) -> TrainingBatch:
+    return batch._replace(step=batch.step[0])
+
+
+def evaluation_batches(
+    source: Source,
+    *,
+    size: int,
+    batch_size: int,
+    view: Callable[[tf.Tensor], tf.Tensor],
+    limit: int | None = None,
+    context: tf.distribute.InputContext | None = None,
+) -> tf.data.Dataset:
+    """Builds one pass over a source: every example once, the last batch padded.
+
+    Args:
+        source: the images.
+        size: side of the evaluation view, in pixels.
+        batch_size: the global batch.
+        view: uint8 [height, width, 3] -> uint8 [size, size, 3].
+        limit: where the source has more examples than this, use so many, drawn by a
+            fixed permutation so that the classes are mixed.
+        context: which host this is; one host with one replica unless given.
+
+    Returns:
+        Dataset of {"images": uint8 [b, size, size, 3], black where padded; "label":
+        int32 [b], -1 where padded or unlabelled; "weight": float32 [b], 1, or 0 where
+        padded; "index": int64 [b], place in the source, -1 where padded}, with
+        `b = batch_size / replicas` static, the same number of elements for every
+        replica.
+
+    Raises:
+        UserError: if the batch does not divide among the replicas, or `limit` is not
+            positive.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"limit {limit} leaves no example; give 1 or more, or None")
+    context = context or tf.distribute.InputContext()
+    replicas = context.num_replicas_in_sync
+    check_batch_size(batch_size, replicas)
+    count = source.size if limit is None else min(limit, source.size)
+
+    def example(position: tf.Tensor) -> dict[str, tf.Tensor]:
+        real = position < count
+        # Padding reads an example it then blanks: shapes stay static and the cost is
+        # less than one batch.
+        index = tf.minimum(position, count - 1)
+        if count < source.size:
+            index = order.shuffle(index, key=tf.zeros([3], tf.int64), size=source.size)
+        image, label = source.example(index)
+        picture = tf.ensure_shape(view(image), [size, size, 3])
+        return {
+            "images": tf.where(real, picture, tf.zeros_like(picture)),
+            "label": tf.where(real, label, -1),
+            "weight": tf.cast(real, tf.float32),
+            "index": tf.where(real, index, -1),
+        }
+
+    return (
+        order.positions(
+            0,
+            -(-count // batch_size),
+            batch_size=batch_size,
+            hosts=context.num_input_pipelines,
+            host=context.input_pipeline_id,
+        )
+        .map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .batch(batch_size // replicas, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def check_batch_size(batch_size: int, replicas: int) -> None:
+    """Refuses a global batch that does not divide among the replicas.
+
+    Args:
+        batch_size: the global batch.
+        replicas: devices that share it.
+
+    Raises:
+        UserError: naming the nearest sizes that do.
+    """
+    if batch_size > 0 and batch_size % replicas == 0:
+        return
+    below = batch_size // replicas * replicas
+    wanted = [str(size) for size in (below, below + replicas) if size > 0]
+    raise UserError(
+        f"batch_size {batch_size} does not divide among {replicas} replicas; "
+        f"use {' or '.join(wanted) or replicas}"
+    )

@@ -1,0 +1,61 @@
+"""The embedded demonstration set: handwritten digits that ship with scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from sslkit.data.sources import Source
+from sslkit.errors import UserError
+
+__all__ = ["Digits"]
+
+_TEST_IMAGES_A_CLASS = 36
+
+
+class Digits(Source):
+    """1,797 grey 8x8 digits in ten classes (Alpaydin and Kaynak 1998).
+
+    The split is fixed. `test` is the last 36 images of each class in file order (360),
+    `train` the 1,437 before them. Writers stand one after another in the file, so most
+    test digits come from hands that training never saw.
+    """
+
+    def __init__(self, split: str) -> None:
+        """Loads a split into memory.
+
+        Args:
+            split: `train` or `test`.
+
+        Raises:
+            UserError: if there is no such split.
+        """
+        if split not in ("train", "test"):
+            raise UserError(f"digits has no split '{split}'; it has train and test")
+        # Half a second to import, and only this source needs it.
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        rows = _rows(bunch.target, split)
+        pixels = np.round(bunch.images[rows] * (255 / 16)).astype(np.uint8)
+        self.name = f"digits/{split}"
+        self.size = len(rows)
+        self.classes = 10
+        self.label_names = tuple("0123456789")
+        with tf.device("CPU:0"):
+            self._images = tf.constant(pixels)
+            self._labels = tf.constant(bunch.target[rows], tf.int32)
+
+    def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Looks one digit up; see `Source.example`."""
+        grey = tf.gather(self._images, index)
+        return tf.repeat(grey[..., tf.newaxis], 3, axis=-1), tf.gather(
+            self._labels, index
+        )
+
+
+def _rows(target: np.ndarray, split: str) -> np.ndarray:
+    held_out = np.zeros(len(target), bool)
+    for digit in range(10):
+        held_out[np.flatnonzero(target == digit)[-_TEST_IMAGES_A_CLASS:]] = True
+    return np.flatnonzero(held_out if split == "test" else ~held_out)

@@ -1,0 +1,164 @@
+"""Images in a folder on disk, with or without labels."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import os
+import pathlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from sslkit.data.sources import Source
+from sslkit.errors import UserError
+
+__all__ = ["Folder"]
+
+_log = logging.getLogger(__name__)
+
+_SPLITS = ("train", "test", "val", "validation")
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+_HEADER = 30  # bytes up to and with a BMP's bits per pixel
+
+
+class Folder(Source):
+    """The JPEG, PNG, GIF (first frame) and BMP images under a folder, sorted by path.
+
+    Splits: if the folder has a sub-folder `train`, then `train`, `test`, `val` and
+    `validation` name sub-folders; otherwise all of it is `train` and there is no other
+    split.
+
+    Labels: if the training split has at least two sub-folders and no image lies outside
+    them, each is a class, numbered in sorted order; otherwise there are no labels.
+
+    What a file is, its first bytes say, not its ending. Other files, and files and
+    folders whose names start with a dot, are skipped; the log says how many. Grey and
+    CMYK images become RGB, 16-bit ones are cut to 8 bits, alpha is dropped, and
+    EXIF orientation is not applied.
+    """
+
+    def __init__(self, path: str, split: str) -> None:
+        """Lists the images.
+
+        Args:
+            path: the folder.
+            split: `train`, or another sub-folder next to it.
+
+        Raises:
+            UserError: if the folder, the split or any image is missing, something
+                cannot be read, or a class is not in the training split.
+        """
+        root = pathlib.Path(path).expanduser()
+        home = _split_folder(root, split)
+        images = _images(home)
+        self.name = f"folder:{path}/{split}"
+        self.size = len(images)
+        trained = _split_folder(root, "train")
+        names = _sub_folders(trained)
+        tops = [image.parts[0] if len(image.parts) > 1 else "" for image in images]
+        labelled = len(names) > 1 and "" not in tops
+        if labelled and (unknown := sorted(set(tops) - set(names))):
+            raise UserError(
+                f"{home} has the class '{unknown[0]}', which {trained} has not; "
+                f"name its classes as there: {', '.join(names[:10])}"
+            )
+        self.classes = len(names) if labelled else None
+        self.label_names = tuple(names) if labelled else ()
+        number = {name: place for place, name in enumerate(names)}
+        with tf.device("CPU:0"):
+            self._paths = tf.constant([os.fsencode(home / image) for image in images])
+            self._labels = tf.constant(
+                [number[top] if labelled else -1 for top in tops], tf.int32
+            )
+
+    def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Reads and decodes one file; see `Source.example`."""
+        content = tf.io.read_file(tf.gather(self._paths, index))
+        image = tf.io.decode_image(content, channels=3, expand_animations=False)
+        image.set_shape([None, None, 3])
+        return image, tf.gather(self._labels, index)
+
+    def describe(self, index: int) -> str:
+        """Returns the file's path."""
+        return os.fsdecode(self._paths[index].numpy())
+
+
+def _split_folder(root: pathlib.Path, split: str) -> pathlib.Path:
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise UserError(f"{root} {what}; name a folder of images: folder:/path")
+    if not (root / "train").is_dir():
+        if split == "train":
+            return root
+        raise UserError(
+            f"{root} has no split '{split}': without a sub-folder 'train' all of it is "
+            f"the split train; make {root / 'train'} and {root / split}, or use train"
+        )
+    if split in _SPLITS and (root / split).is_dir():
+        return root / split
+    found = [name for name in _SPLITS if (root / name).is_dir()]
+    raise UserError(f"{root} has no split '{split}'; it has {', '.join(found)}")
+
+
+def _images(home: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the images under a folder, relative to it, sorted."""
+    images: list[pathlib.Path] = []
+    skipped: collections.Counter[str] = collections.Counter()
+    try:
+        for path in _files(home):
+            refusal = _refusal(path)
+            if refusal:
+                skipped[refusal] += 1
+            else:
+                images.append(path.relative_to(home))
+    except OSError as error:
+        raise UserError(
+            f"cannot read {error.filename} ({error.strerror}); mend or remove it"
+        ) from error
+    others = ", ".join(f"{count} {what}" for what, count in sorted(skipped.items()))
+    if not images:
+        raise UserError(
+            f"{home} holds no JPEG, PNG, GIF or BMP image ({others or 'it is empty'}); "
+            "name a folder of images: folder:/path"
+        )
+    if others:
+        _log.warning("%s: skipped %s", home, others)
+    return sorted(images)
+
+
+def _files(home: pathlib.Path) -> Iterator[pathlib.Path]:
+    def give_up(error: OSError) -> None:
+        raise error
+
+    # Links to folders are followed, each real folder once, so that a loop ends.
+    seen = set()
+    for folder, below, files in os.walk(home, onerror=give_up, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        yield from (pathlib.Path(folder, f) for f in files if not f.startswith("."))
+
+
+def _refusal(path: pathlib.Path) -> str | None:
+    """Says why a file is not used, or None if it is."""
+    with open(path, "rb") as file:
+        header = file.read(_HEADER)
+    if header.startswith(_MAGIC):
+        return None
+    if not header.startswith(b"BM") or len(header) < _HEADER:
+        return "other files"
+    # The decoder takes a palette's indices for grey levels.
+    bits = int.from_bytes(header[28:30], "little")
+    return None if bits in (24, 32) else f"BMP files of {bits} bits a pixel"
+
+
+def _sub_folders(home: pathlib.Path) -> list[str]:
+    return sorted(
+        path.name
+        for path in home.iterdir()
+        if path.is_dir() and not path.name.startswith(".")
+    )

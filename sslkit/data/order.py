@@ -1,0 +1,127 @@
+"""The order of examples: a pure function of (seed, position).
+
+A position is the number of examples a run has consumed before this one, over all
+hosts. Step `s` of global batch `B` reads positions `s * B` to `s * B + B - 1`; a batch
+may therefore span two epochs, and nothing is ever dropped. Because every position is
+looked up on its own, resuming costs nothing and replays nothing.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from sslkit.errors import UserError
+
+__all__ = ["example_seed", "index_at", "positions", "shuffle"]
+
+# The operation's default of 4 rounds gives neighbouring epochs almost the same order
+# from 2^16 examples on. 32 is what the cipher below it (Simon 32/64) specifies.
+_ROUNDS = 32
+
+# Sets example seeds apart from anything else that is drawn from the run's seed.
+_EXAMPLE_SEEDS = 0x5EED
+
+
+def shuffle(index: tf.Tensor, *, key: tf.Tensor, size: int) -> tf.Tensor:
+    """Maps indices through the keyed permutation of `range(size)`.
+
+    Args:
+        index: int64, any shape of rank 0 or 1; each in [0, size).
+        key: int64 [3], or [n, 3] for one permutation each.
+        size: examples, at least 1.
+
+    Returns:
+        int64, shaped like `index`.
+    """
+    # Where `size - 1` is a power of four the operation counts one bit too few and never
+    # returns the last index. One index more makes it right; the index outside is then
+    # sent through once more, which is again a permutation (cycle walking).
+    last = size - 1
+    if size > 1 and last == 4 ** ((last.bit_length() - 1) // 2):
+        last = size
+    top = tf.constant(last, tf.int64)
+    moved = _permute(index, key, top)
+    if last == size:
+        moved = tf.where(moved == size, _permute(moved, key, top), moved)
+    return moved
+
+
+def _permute(index: tf.Tensor, key: tf.Tensor, top: tf.Tensor) -> tf.Tensor:
+    return tf.raw_ops.RandomIndexShuffle(
+        index=index, seed=key, max_index=top, rounds=_ROUNDS
+    )
+
+
+def index_at(
+    position: tf.Tensor, *, seed: int, size: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns which example stands at a position of the run, and in which epoch.
+
+    Args:
+        position: int64 [] or [n], examples consumed before this one.
+        seed: of the run, in [0, 2^31).
+        size: examples an epoch.
+
+    Returns:
+        (epoch, index), int64 shaped like `position`; within an epoch every index in
+        [0, size) appears once.
+    """
+    position = tf.convert_to_tensor(position, tf.int64)
+    epoch = position // size
+    first = tf.fill(tf.shape(position), tf.constant(_checked(seed), tf.int64))
+    key = tf.stack([first, epoch, tf.zeros_like(epoch)], axis=-1)
+    return epoch, shuffle(position % size, key=key, size=size)
+
+
+def example_seed(seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """Returns the seed of everything that is drawn for one example in one epoch.
+
+    Args:
+        seed: of the run, in [0, 2^31).
+        epoch: int64 [].
+        index: int64 [], the example's place in its source.
+
+    Returns:
+        int32 [2]; the same on every host and for every batch size.
+    """
+    root = tf.constant([_checked(seed), _EXAMPLE_SEEDS], tf.int32)
+    for part in (epoch, index):
+        root = tf.random.fold_in(root, tf.cast(part, tf.int32), alg="philox")
+    return root
+
+
+def positions(
+    start_step: int,
+    stop_step: int,
+    *,
+    batch_size: int,
+    hosts: int = 1,
+    host: int = 0,
+) -> tf.data.Dataset:
+    """Returns the positions one host reads, in order.
+
+    Args:
+        start_step: first step to read for.
+        stop_step: the step after the last.
+        batch_size: the global batch; a multiple of `hosts`.
+        hosts: input pipelines that share each batch.
+        host: which of them this is.
+
+    Returns:
+        A dataset of int64 []: of each step's batch the `host`-th of `hosts` equal
+        blocks.
+    """
+    share = batch_size // hosts
+
+    def place(count: tf.Tensor) -> tf.Tensor:
+        return (count // share) * batch_size + host * share + count % share
+
+    return tf.data.Dataset.range(start_step * share, stop_step * share).map(place)
+
+
+def _checked(seed: int) -> int:
+    if not 0 <= seed < 2**31:
+        raise UserError(
+            f"seed {seed} is out of range; choose one from 0 to {2**31 - 1}"
+        )
+    return seed

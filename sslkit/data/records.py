@@ -1,0 +1,164 @@
+"""Random access into TFRecord files: an index of where each record lies.
+
+A TFRecord file holds, for each record, its length (uint64), a checksum of the length
+(4 bytes), the data, and a checksum of the data (4 bytes). The scan reads the lengths
+and skips the rest, once; the result is kept in a cache folder.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import logging
+import os
+import pathlib
+import struct
+import tempfile
+from collections.abc import Sequence
+from typing import BinaryIO
+
+import numpy as np
+import tensorflow as tf
+
+from sslkit.errors import UserError
+
+__all__ = ["read_record", "record_table"]
+
+_log = logging.getLogger(__name__)
+
+_LENGTH = struct.Struct("<Q")
+_FRAME = 16  # bytes of a record that are not its data
+_SCANS = 8  # files scanned at once: on network disks the wait is latency
+
+
+def record_table(paths: Sequence[str], *, cache_dir: str | None = None) -> np.ndarray:
+    """Returns where each record of some TFRecord files lies.
+
+    Args:
+        paths: the files; local, or anything `tf.io.gfile` opens.
+        cache_dir: where results are kept, keyed on the files' paths, sizes and times
+            of change; $XDG_CACHE_HOME/sslkit or ~/.cache/sslkit unless given. A folder
+            that cannot be written costs a scan each time, and a line in the log.
+
+    Returns:
+        int64 [records, 3], in file order: which of the files, the byte at which the
+        record starts, the bytes of its data.
+
+    Raises:
+        UserError: if a file is missing or is not a whole TFRecord file.
+    """
+    cached = _cache_path(paths, cache_dir)
+    table = _load(cached)
+    if table is not None:
+        return table
+    with concurrent.futures.ThreadPoolExecutor(_SCANS) as pool:
+        tables = list(pool.map(_scan, range(len(paths)), paths))
+    table = np.concatenate([np.zeros([0, 3], np.int64), *tables])
+    _save(cached, table)
+    return table
+
+
+def read_record(path: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Reads and checks one record, in graph operations.
+
+    Args:
+        path: string [], the file.
+        start: int64 [], the byte at which the record starts.
+        size: int64 [], the bytes of its data; read at one go.
+
+    Returns:
+        string [], the data.
+    """
+    # A dataset of one element is the only operation that reads at an offset and checks
+    # the checksums. It is built, read and freed inside the graph.
+    records = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[path],
+        compression_type="",
+        buffer_size=size + _FRAME,
+        byte_offsets=[start],
+    )
+    kind = {"output_types": [tf.string], "output_shapes": [[]]}
+    one = tf.raw_ops.TakeDataset(
+        input_dataset=records, count=tf.constant(1, tf.int64), **kind
+    )
+    return tf.raw_ops.DatasetToSingleElement(dataset=one, **kind)[0]
+
+
+def _scan(number: int, path: str) -> np.ndarray:
+    rows = []
+    start = 0
+    try:
+        size = tf.io.gfile.stat(path).length
+        with _open(path) as file:
+            while start + _FRAME <= size:
+                file.seek(start)
+                (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+                rows.append((number, start, length))
+                start += _FRAME + length
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(
+            f"cannot read {path} ({_reason(error)}); prepare the dataset again"
+        ) from error
+    if start != size:
+        raise UserError(
+            f"{path} is cut short or is no TFRecord file: {size} bytes, but record "
+            f"{max(len(rows) - 1, 0)} ends at byte {start}; prepare the dataset again"
+        )
+    return np.array(rows, np.int64).reshape([-1, 3])
+
+
+def _open(path: str) -> BinaryIO:
+    if "://" in path:
+        return tf.io.gfile.GFile(path, "rb")
+    # A buffer would read far more than the eight bytes each seek is after.
+    return open(path, "rb", buffering=0)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error).splitlines()[0]
+
+
+def _cache_path(paths: Sequence[str], cache_dir: str | None) -> pathlib.Path:
+    if cache_dir is None:
+        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        folder = pathlib.Path(home).expanduser() / "sslkit"
+    else:
+        folder = pathlib.Path(cache_dir).expanduser()
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            stat = tf.io.gfile.stat(path)
+        except tf.errors.NotFoundError as error:
+            raise UserError(
+                f"{path} is missing, although the dataset lists it; prepare the "
+                "dataset again"
+            ) from error
+        digest.update(f"{path}\0{stat.length}\0{stat.mtime_nsec}\0".encode())
+    return folder / "records" / f"{digest.hexdigest()[:32]}.npy"
+
+
+def _load(cached: pathlib.Path) -> np.ndarray | None:
+    try:
+        table = np.load(cached, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    whole = table.dtype == np.int64 and table.ndim == 2 and table.shape[1] == 3
+    return table if whole else None
+
+
+def _save(cached: pathlib.Path, table: np.ndarray) -> None:
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside its place and renamed, so that no run ever sees half of it.
+        handle, beside = tempfile.mkstemp(dir=cached.parent, suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, table)
+        os.replace(beside, cached)
+    except OSError as error:
+        _log.info(
+            "the record index is not kept, because %s cannot be written (%s)",
+            cached.parent,
+            error.strerror,
+        )

@@ -1,0 +1,211 @@
+"""Datasets that TensorFlow Datasets (TFDS) has prepared on disk; never downloads."""
+
+from __future__ import annotations
+
+import os
+import re
+import types
+import warnings
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from sslkit.data.records import read_record, record_table
+from sslkit.data.sources import Source
+from sslkit.errors import UserError
+
+__all__ = ["PreparedTFDS"]
+
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_BY_HAND = ("imagenet2012", "imagenet2012_subset")
+
+
+class PreparedTFDS(Source):
+    """One split of a prepared dataset, with random access into its TFRecord shards."""
+
+    def __init__(
+        self,
+        name: str,
+        split: str,
+        *,
+        data_dir: str | None = None,
+        cache_dir: str | None = None,
+    ) -> None:
+        """Finds the dataset and indexes the split's records.
+
+        Args:
+            name: `dataset`, `dataset/config`, either with `:version` if not the newest
+                that is prepared. The dataset need not be one that TFDS knows.
+            split: anything TFDS reads, such as `train`, `train[:10%]`, `train+test`.
+            data_dir: where datasets are prepared; $TFDS_DATA_DIR or
+                ~/tensorflow_datasets unless given.
+            cache_dir: where the record index is kept; see `record_table`.
+
+        Raises:
+            UserError: if the dataset is not prepared, has no such split, is not stored
+                as TFRecord, or has no images.
+        """
+        folder = _prepared(name, data_dir)
+        info = _library().builder_from_directory(folder).info
+        if info.file_format.value != "tfrecord":
+            raise UserError(
+                f"{folder} is stored as {info.file_format.value}; only tfrecord is "
+                "read: prepare it again with file_format='tfrecord'"
+            )
+        try:
+            part = info.splits[split]
+        except ValueError as error:
+            raise UserError(
+                f"{name} has no split '{split}'; it has {', '.join(info.splits)}"
+            ) from error
+        if not part.num_examples:
+            raise UserError(f"{name} has no example in split '{split}'; name another")
+        self.name = f"{name}/{split}"
+        self.size = part.num_examples
+        self._read_features(info.features, folder)
+        self._index_records(part, cache_dir)
+
+    def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Reads and decodes one record; see `Source.example`."""
+        shard = tf.gather(self._shards, index)
+        record = read_record(
+            tf.gather(self._paths, shard),
+            tf.gather(self._starts, index),
+            tf.gather(self._lengths, index),
+        )
+        features = tf.io.parse_single_example(record, self._features)
+        image = tf.io.decode_image(
+            features["image"], channels=3, expand_animations=False
+        )
+        image.set_shape([None, None, 3])
+        if self.classes is None:
+            return image, tf.constant(-1, tf.int32)
+        return image, tf.cast(features["label"], tf.int32)
+
+    def describe(self, index: int) -> str:
+        """Returns the shard and the byte at which the record starts."""
+        path = self._paths[int(self._shards[index])].numpy().decode()
+        return f"{path}, record at byte {int(self._starts[index])}"
+
+    def _read_features(self, features: Any, folder: str) -> None:
+        kinds = _library().features
+        spec = (
+            dict(features.items()) if isinstance(features, kinds.FeaturesDict) else {}
+        )
+        image = spec.get("image")
+        if not isinstance(image, kinds.Image) or image.dtype != np.uint8:
+            raise UserError(
+                f"{folder} has no feature 'image' of 8-bit pixels; its features are "
+                f"{', '.join(spec) or 'not named'}; prepare a dataset that has one"
+            )
+        self._features = {"image": tf.io.FixedLenFeature([], tf.string)}
+        label = spec.get("label")
+        self.classes = None
+        self.label_names = ()
+        if isinstance(label, kinds.ClassLabel) and label.num_classes:
+            self._features["label"] = tf.io.FixedLenFeature([], tf.int64)
+            self.classes = label.num_classes
+            self.label_names = tuple(label.names)
+
+    def _index_records(self, part: Any, cache_dir: str | None) -> None:
+        paths = sorted({chunk.filename for chunk in part.file_instructions})
+        table = record_table(paths, cache_dir=cache_dir)
+        ends = np.searchsorted(table[:, 0], np.arange(len(paths) + 1))
+        rows = []
+        for chunk in part.file_instructions:
+            shard = paths.index(chunk.filename)
+            found = int(ends[shard + 1] - ends[shard])
+            if found != chunk.examples_in_shard:
+                raise UserError(
+                    f"{chunk.filename} holds {found} records where dataset_info.json "
+                    f"says {chunk.examples_in_shard}; prepare the dataset again"
+                )
+            first = ends[shard] + chunk.skip
+            rows.append(table[first : first + chunk.take])
+        chosen = np.concatenate(rows)
+        with tf.device("CPU:0"):
+            self._paths = tf.constant(paths)
+            self._shards = tf.constant(chosen[:, 0])
+            self._starts = tf.constant(chosen[:, 1])
+            self._lengths = tf.constant(chosen[:, 2])
+
+
+def _library() -> types.ModuleType:
+    # Slow to import, and it warns about packages that reading does not need.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tensorflow_datasets
+
+    return tensorflow_datasets
+
+
+def _prepared(name: str, data_dir: str | None) -> str:
+    """Returns the folder of the dataset's wanted or newest version."""
+    root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    root = os.path.expanduser(root)
+    plain, colon, version = name.partition(":")
+    if colon and not _VERSION.fullmatch(version):
+        raise UserError(
+            f"no dataset can be called '{name}'; name digits, folder:/path, or a TFDS "
+            "dataset such as cifar10, imagenet2012_subset/1pct or imagenet2012:5.1.0"
+        )
+    home = os.path.join(root, plain)
+    inside = _folders(home)
+    versions = [v for v in inside if _is_prepared(home, v)]
+    if version in versions:
+        return os.path.join(home, version)
+    if versions and not version:
+        newest = max(versions, key=lambda v: [int(n) for n in v.split(".")])
+        return os.path.join(home, newest)
+    if versions:
+        raise UserError(
+            f"{home} has no version {version}; it has {', '.join(sorted(versions))}"
+        )
+    configs = [
+        f"{plain}/{config}"
+        for config in inside
+        if any(
+            _is_prepared(os.path.join(home, config), v)
+            for v in _folders(os.path.join(home, config))
+        )
+    ]
+    if configs:
+        raise UserError(
+            f"{plain} is prepared in several variants; name one: {', '.join(configs)}"
+        )
+    raise UserError(_how_to_prepare(plain, root, version or "<version>"))
+
+
+def _how_to_prepare(name: str, root: str, version: str) -> str:
+    wanted = os.path.join(root, name, version)
+    message = f"{name} is not prepared: no {wanted}/dataset_info.json. "
+    dataset = name.partition("/")[0]
+    if dataset not in _library().list_builders(with_community_datasets=False):
+        found = ", ".join(_folders(root)) or "nothing"
+        return (
+            f"{message}TFDS knows no dataset '{dataset}', and {root} holds {found}. "
+            "Check data.name (or use digits, folder:/path) and data.data_dir"
+        )
+    if dataset in _BY_HAND:
+        message += (
+            "First put ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar (from "
+            f"image-net.org) in {os.path.join(root, 'downloads', 'manual')}. "
+        )
+    return (
+        f'{message}Point data.data_dir elsewhere, or run: python -c "import '
+        f"tensorflow_datasets as tfds; tfds.load('{name}', data_dir='{root}')\""
+    )
+
+
+def _folders(path: str) -> list[str]:
+    """Returns the names of the folders in a folder; none if it is not there."""
+    if not tf.io.gfile.isdir(path):
+        return []
+    names = (name.rstrip("/") for name in tf.io.gfile.listdir(path))
+    return sorted(n for n in names if tf.io.gfile.isdir(os.path.join(path, n)))
+
+
+def _is_prepared(home: str, version: str) -> bool:
+    info = os.path.join(home, version, "dataset_info.json")
+    return bool(_VERSION.fullmatch(version)) and tf.io.gfile.exists(info)
