@@ -1,0 +1,62 @@
+"""The augmentation of supervised training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from sslkit.api import Augmentation, ViewGroup
+from sslkit.views import crop, draws
+from sslkit.views.groups import check_groups, make_views
+
+
+class CropFlip(Augmentation):
+    """Random crops, half of them mirrored: the views that supervised training sees."""
+
+    def __init__(
+        self,
+        *,
+        size: int = 224,
+        count: int = 1,
+        area: tuple[float, float] = (0.2, 1.0),
+        flip: bool = True,
+        kernel: crop.Kernel = "legacy",
+    ) -> None:
+        """Makes the group `instance`.
+
+        Args:
+            size: side of the views, in pixels.
+            count: views an image.
+            area: smallest and largest share of the image that a crop takes.
+            flip: whether to mirror half of the views left to right.
+            kernel: how crops are resized, see `sslkit.views.Kernel`.
+
+        Raises:
+            UserError: for an impossible area, size or count, or an unknown kernel.
+        """
+        crop.check_area(area)
+        crop.check_kernel(kernel)
+        self._groups = check_groups({"instance": ViewGroup(count, size)})
+        self._size = size
+        self._area = area
+        self._flip = flip
+        self._kernel = kernel
+
+    @property
+    def groups(self) -> Mapping[str, ViewGroup]:
+        """One group, `instance`."""
+        return self._groups
+
+    def example(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Makes the views of one image; see `Augmentation.example`."""
+        return make_views(self._view, image, seed, groups=self._groups)
+
+    def _view(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        crop_seed, flip_seed = draws.split(seed, 2)
+        view = crop.random_resized_crop(
+            image, crop_seed, size=self._size, area=self._area, kernel=self._kernel
+        )
+        if self._flip:
+            view = crop.random_flip(view, flip_seed)
+        return crop.to_uint8(view)

@@ -1,0 +1,195 @@
+"""Cropping and resizing: the random crop of training, the central one of evaluation.
+
+A box is int32 [4]: top, left, height, width, in pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import tensorflow as tf
+
+from sslkit.errors import UserError
+from sslkit.views import draws
+
+Kernel = Literal["legacy", "modern"]
+"""Bicubic kernels. `legacy` is TensorFlow 1's (A = -0.75, sample i at i * scale), with
+which the published weights were trained; `modern` is TensorFlow 2's (A = -0.5, centres
+at half pixels)."""
+
+WHOLE_IMAGE_SIZE = 32
+"""Evaluation views of at most this side, in pixels, do not cut the margin off."""
+
+_ASPECT = (3 / 4, 4 / 3)
+_LEAST_COVERED = 0.1
+_ATTEMPTS = 100
+
+
+def check_kernel(kernel: str) -> None:
+    """Refuses an unknown resize kernel.
+
+    Raises:
+        UserError: if `kernel` is not one of `Kernel`.
+    """
+    if kernel not in get_args(Kernel):
+        raise UserError(f"kernel is {kernel!r}; use one of {get_args(Kernel)}")
+
+
+def check_area(area: tuple[float, float]) -> None:
+    """Refuses an impossible range of crop areas.
+
+    Raises:
+        UserError: if not 0 < low <= high <= 1.
+    """
+    low, high = area
+    if not 0 < low <= high <= 1:
+        raise UserError(
+            f"a crop's area is ({low:g}, {high:g}) of the image; "
+            "give two shares with 0 < low <= high <= 1"
+        )
+
+
+def random_box(
+    height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, *, area: tuple[float, float]
+) -> tf.Tensor:
+    """Draws a box of random area, aspect ratio and place.
+
+    The distribution of Chen et al. 2020, appendix A (after Szegedy et al. 2015): aspect
+    between 3/4 and 4/3, at least a tenth of the image covered, the whole image after
+    100 vain attempts.
+
+    Args:
+        height: int32 [], of the image.
+        width: int32 [], of the image.
+        seed: int32 [2].
+        area: smallest and largest share of the image.
+
+    Returns:
+        int32 [4], a box.
+    """
+    begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
+        tf.stack([height, width, 3]),
+        bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
+        seed=seed,
+        min_object_covered=_LEAST_COVERED,
+        aspect_ratio_range=_ASPECT,
+        area_range=area,
+        max_attempts=_ATTEMPTS,
+        use_image_if_no_bounding_boxes=True,
+    )
+    return tf.concat([begin[:2], extent[:2]], axis=0)
+
+
+def central_box(
+    height: tf.Tensor, width: tf.Tensor, *, aspect: float, proportion: float
+) -> tf.Tensor:
+    """Returns the box around the centre with a given aspect ratio.
+
+    Args:
+        height: int32 [], of the image.
+        width: int32 [], of the image.
+        aspect: width by height of the box.
+        proportion: share of the image along the side that limits the box.
+
+    Returns:
+        int32 [4], a box of at least one pixel.
+    """
+    tall, wide = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
+    box_height = proportion * tf.minimum(tall, wide / aspect)
+    sides = tf.cast(tf.math.rint([box_height, box_height * aspect]), tf.int32)
+    sides = tf.maximum(sides, 1)
+    margin = (tf.stack([height, width]) - sides + 1) // 2
+    return tf.concat([margin, sides], axis=0)
+
+
+def crop_and_resize(
+    image: tf.Tensor, box: tf.Tensor, *, height: int, width: int, kernel: Kernel
+) -> tf.Tensor:
+    """Cuts a box out and resizes it with a bicubic kernel.
+
+    Args:
+        image: uint8 [h, w, 3].
+        box: int32 [4], inside the image.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
+        kernel: see `Kernel`.
+
+    Returns:
+        float32 [height, width, 3], in [0, 1] but for the kernel's overshoot.
+    """
+    patch = tf.slice(
+        image, tf.concat([box[:2], [0]], 0), tf.concat([box[2:], [-1]], 0)
+    )[tf.newaxis]
+    resized = tf.raw_ops.ResizeBicubic(
+        images=patch, size=[height, width], half_pixel_centers=kernel == "modern"
+    )
+    return tf.ensure_shape(resized[0], [height, width, 3]) * (1 / 255)
+
+
+def random_resized_crop(
+    image: tf.Tensor,
+    seed: tf.Tensor,
+    *,
+    size: int,
+    area: tuple[float, float],
+    kernel: Kernel,
+) -> tf.Tensor:
+    """Cuts a random box (see `random_box`) out and resizes it to a square.
+
+    Args:
+        image: uint8 [h, w, 3], any size.
+        seed: int32 [2].
+        size: side of the result, in pixels.
+        area: smallest and largest share of the image.
+        kernel: see `Kernel`.
+
+    Returns:
+        float32 [size, size, 3], in [0, 1] but for the kernel's overshoot.
+    """
+    shape = tf.shape(image)
+    box = random_box(shape[0], shape[1], seed, area=area)
+    return crop_and_resize(image, box, height=size, width=size, kernel=kernel)
+
+
+def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Mirrors an image [h, w, 3] left to right, or not; even chances."""
+    mirror = draws.uniform_vector(seed, 1)[0] < 0.5
+    return tf.cond(mirror, lambda: tf.reverse(image, axis=[1]), lambda: image)
+
+
+def to_uint8(image: tf.Tensor) -> tf.Tensor:
+    """Clips float32 to [0, 1] and rounds it to the nearest of 256 steps."""
+    return tf.cast(tf.clip_by_value(image, 0.0, 1.0) * 255.0 + 0.5, tf.uint8)
+
+
+def evaluation_view(
+    image: tf.Tensor,
+    *,
+    size: int,
+    proportion: float = 0.875,
+    kernel: Kernel = "legacy",
+) -> tf.Tensor:
+    """Returns the one view of an image that evaluation sees.
+
+    The central square, less a margin unless the view is small (`WHOLE_IMAGE_SIZE`), as
+    in Chen et al. 2020's released evaluation.
+
+    Args:
+        image: uint8 [h, w, 3], any size.
+        size: side of the view, in pixels.
+        proportion: share of the shorter side that is kept.
+        kernel: see `Kernel`.
+
+    Returns:
+        uint8 [size, size, 3]; equal to `image` if that is square, of side `size`, and
+        small.
+
+    Raises:
+        UserError: for an unknown kernel.
+    """
+    check_kernel(kernel)
+    if size <= WHOLE_IMAGE_SIZE:
+        proportion = 1.0
+    shape = tf.shape(image)
+    box = central_box(shape[0], shape[1], aspect=1.0, proportion=proportion)
+    return to_uint8(crop_and_resize(image, box, height=size, width=size, kernel=kernel))
