@@ -1,0 +1,16 @@
+"""Networks: ResNet, cross-replica batch normalisation, heads, the momentum twin."""
+
+from sslkit.nn.batch_norm import BatchNorm
+from sslkit.nn.heads import LinearClassifier, ProjectionHead
+from sslkit.nn.memory_bank import MemoryBank
+from sslkit.nn.momentum import MomentumTwin
+from sslkit.nn.resnet import ResNet
+
+__all__ = [
+    "BatchNorm",
+    "LinearClassifier",
+    "MemoryBank",
+    "MomentumTwin",
+    "ProjectionHead",
+    "ResNet",
+]

@@ -1,0 +1,123 @@
+"""The momentum twin of online layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from sslkit import replica
+
+
+class MomentumTwin(keras.layers.Layer):
+    """Layers whose weights are a moving average of others' (He et al. 2020, eq. 2).
+
+    Built by the same factories as the online layers and called as their chain. Nothing
+    in it is trained and no gradient passes it. Its batch normalisation runs on batch
+    statistics in training, and its moving statistics are its own.
+
+    Args:
+        layers: the twins of the online layers, in the order in which they are chained.
+        name: the layer's name.
+    """
+
+    def __init__(self, layers: Sequence[keras.layers.Layer], *, name: str) -> None:
+        """Keeps the layers; see the class."""
+        super().__init__(name=name)
+        self.layers = list(layers)
+        self.trainable = False
+
+    def call(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Runs the layers one after the other and stops gradients.
+
+        Args:
+            x: what the first layer takes, e.g. images [n, size, size, 3].
+            training: whether normalisation uses (and tracks) batch statistics.
+
+        Returns:
+            What the last layer returns.
+        """
+        for layer in self.layers:
+            x = layer(x, training=training)
+        # Layers may make sub-layers when they are first called, and those start out
+        # trainable whatever the constructor has frozen.
+        for variable in self.variables:
+            variable.trainable = False
+        return tf.stop_gradient(x)
+
+    def follow(
+        self, online: Sequence[keras.layers.Layer], *, decay: float | tf.Tensor
+    ) -> None:
+        """Moves each weight: twin <- decay * twin + (1 - decay) * online.
+
+        In replica context, after the optimizer's update. Weights are what is trainable
+        in `online`; moving statistics stay.
+
+        Args:
+            online: built layers, in the order and of the structure of `layers`.
+            decay: share of the twin that is kept, in [0, 1]; a number, or float32 []
+                where it is scheduled.
+
+        Raises:
+            ValueError: if the twin lacks one of the weights, or has it in another
+                shape.
+        """
+        pairs = [pair for pair in self._pairs(online) if pair[1].trainable]
+        shadows = [shadow for shadow, _ in pairs]
+        moved = []
+        for shadow, weight in pairs:
+            kept, seen = tf.convert_to_tensor(shadow), tf.convert_to_tensor(weight)
+            # 1 - decay is taken before rounding to float32: near 1 the difference of
+            # rounded numbers is off by 5e-5 of itself.
+            moved.append(kept + tf.cast(1 - decay, kept.dtype) * (seen - kept))
+        replica.assign(shadows, moved)
+
+    def copy(self, online: Sequence[keras.layers.Layer]) -> None:
+        """Sets every variable, moving statistics too, to the value it has in `online`.
+
+        Eagerly, outside replica context.
+
+        Args:
+            online: built layers, in the order and of the structure of `layers`.
+
+        Raises:
+            ValueError: if the two differ in structure.
+        """
+        for shadow, weight in self._pairs(online):
+            shadow.assign(weight)
+
+    def _pairs(
+        self, online: Sequence[keras.layers.Layer]
+    ) -> list[tuple[keras.Variable, keras.Variable]]:
+        """Pairs twin and online variables by their paths inside their layers."""
+        if len(online) != len(self.layers):
+            raise ValueError(
+                f"{self.name} holds {len(self.layers)} layers and was given "
+                f"{len(online)} to follow; pass the online layer of each"
+            )
+        pairs = []
+        for shadow, layer in zip(self.layers, online, strict=True):
+            own, other = _by_path(shadow), _by_path(layer)
+            if _shapes(own) != _shapes(other):
+                odd = sorted(
+                    path for path, _ in _shapes(own).items() ^ _shapes(other).items()
+                )
+                raise ValueError(
+                    f"{self.name}: {shadow.path} is no twin of {layer.path}; they "
+                    f"differ in {', '.join(odd)}. Build both with one factory and "
+                    "call both before this"
+                )
+            pairs += [(own[path], other[path]) for path in own]
+        return pairs
+
+
+def _by_path(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
+    prefix = f"{layer.path}/"
+    return {
+        variable.path.removeprefix(prefix): variable for variable in layer.variables
+    }
+
+
+def _shapes(variables: dict[str, keras.Variable]) -> dict[str, tuple[int, ...]]:
+    return {path: tuple(variable.shape) for path, variable in variables.items()}

@@ -1,0 +1,220 @@
+"""The residual blocks of ResNet v1."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from sslkit.nn.convolution import ConvNorm, Norm, fixed_padding
+from sslkit.nn.selective_kernel import SelectiveKernel
+from sslkit.nn.squeeze_excitation import SqueezeExcitation
+
+_EXPANSION = 4
+
+
+class BlockDesign(NamedTuple):
+    """What all blocks of one network share."""
+
+    bottleneck: bool
+    """Three convolutions of 1x1, 3x3 and 1x1 in place of two of 3x3."""
+    sk_ratio: float
+    """Hidden width of selective kernels over filters; 0 for plain convolutions."""
+    se_ratio: float
+    """Hidden width of squeeze-and-excitation over filters; 0 for none."""
+    norm: Norm
+    """Makes the normalisation layers."""
+
+    def channels(self, filters: int) -> int:
+        """Returns how many channels come out of a block of so many filters."""
+        return _EXPANSION * filters if self.bottleneck else filters
+
+
+class Shortcut(keras.layers.Layer):
+    """A projection shortcut: 1x1 convolution and normalisation.
+
+    Args:
+        channels: output channels.
+        stride: step in both directions.
+        pool: whether a mean over 2x2 pixels comes first, which then takes the step
+            that the convolution else takes by skipping pixels (ResNet-D, He et al.
+            2019, fig. 2c).
+        norm: makes the normalisation layer.
+        name: the layer's name.
+    """
+
+    def __init__(
+        self, channels: int, *, stride: int, pool: bool, norm: Norm, name: str
+    ) -> None:
+        """Makes the projection; see the class."""
+        super().__init__(name=name)
+        self.stride = stride
+        self.pool = pool
+        self.projection = ConvNorm(
+            channels,
+            1,
+            stride=1 if pool else stride,
+            relu=False,
+            norm=norm,
+            name="projection",
+        )
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Creates the projection's variables."""
+        self.projection.build(shape)
+
+    def call(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Maps [n, height, width, c] -> [n, h', w', channels]."""
+        if self.pool and self.stride > 1:
+            x = tf.nn.avg_pool2d(fixed_padding(x, 2), 2, self.stride, "VALID")
+        elif self.pool:
+            x = tf.nn.avg_pool2d(x, 2, 1, "SAME")
+        return self.projection(x, training=training)
+
+
+class ResidualBlock(keras.layers.Layer):
+    """A post-activation residual block, basic or bottleneck (He et al. 2016, fig. 5).
+
+    The last normalisation of the residual branch starts with gamma at 0. Layers stand
+    in the published order: shortcut, residual branch, squeeze-and-excitation.
+
+    Args:
+        filters: channels of the inner convolutions.
+        stride: step of the block, taken by the first 3x3 convolution of the branch.
+        project: whether the shortcut is a projection and not the identity.
+        design: what the blocks of the network share.
+        name: the layer's name.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        *,
+        stride: int,
+        project: bool,
+        design: BlockDesign,
+        name: str,
+    ) -> None:
+        """Makes the block's layers; see the class."""
+        super().__init__(name=name)
+        channels = design.channels(filters)
+        self.shortcut = None
+        if project:
+            self.shortcut = Shortcut(
+                channels,
+                stride=stride,
+                pool=design.sk_ratio > 0,
+                norm=design.norm,
+                name="shortcut",
+            )
+        branch = _bottleneck_branch if design.bottleneck else _basic_branch
+        self.branch = branch(filters, stride=stride, design=design)
+        self.widths = [filters] * (len(self.branch) - 1) + [channels]
+        self.squeeze_excitation = None
+        if design.se_ratio > 0:
+            self.squeeze_excitation = SqueezeExcitation(
+                channels,
+                max(1, int(filters * design.se_ratio)),
+                name="squeeze_excitation",
+            )
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Creates the variables of all layers of the block."""
+        # Only channels matter here; strides would make the pixels' count wrong.
+        spatial = (shape[0], None, None)
+        if self.shortcut is not None:
+            self.shortcut.build(shape)
+        width = shape[-1]
+        for layer, out in zip(self.branch, self.widths, strict=True):
+            layer.build((*spatial, width))
+            width = out
+        if self.squeeze_excitation is not None:
+            self.squeeze_excitation.build((*spatial, width))
+
+    def call(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Maps [n, height, width, c] -> [n, h', w', design.channels(filters)]."""
+        shortcut = x
+        if self.shortcut is not None:
+            shortcut = self.shortcut(x, training=training)
+        for layer in self.branch:
+            x = layer(x, training=training)
+        if self.squeeze_excitation is not None:
+            x = self.squeeze_excitation(x)
+        return tf.nn.relu(x + shortcut)
+
+
+class BlockGroup(keras.layers.Layer):
+    """The blocks of one resolution, `block_0` and on; the first projects.
+
+    Args:
+        filters: channels of the blocks' inner convolutions.
+        blocks: how many.
+        stride: step of the first block.
+        design: what the blocks of the network share.
+        name: the layer's name.
+    """
+
+    def __init__(
+        self, filters: int, *, blocks: int, stride: int, design: BlockDesign, name: str
+    ) -> None:
+        """Makes the blocks; see the class."""
+        super().__init__(name=name)
+        self.channels = design.channels(filters)
+        self.blocks = [
+            ResidualBlock(
+                filters,
+                stride=stride if index == 0 else 1,
+                project=index == 0,
+                design=design,
+                name=f"block_{index}",
+            )
+            for index in range(blocks)
+        ]
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Creates the variables of all blocks."""
+        for block in self.blocks:
+            block.build(shape)
+            shape = (shape[0], None, None, self.channels)
+
+    def call(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Maps [n, height, width, c] -> [n, h', w', design.channels(filters)]."""
+        for block in self.blocks:
+            x = block(x, training=training)
+        return x
+
+
+def _basic_branch(
+    filters: int, *, stride: int, design: BlockDesign
+) -> list[keras.layers.Layer]:
+    norm = design.norm
+    return [
+        ConvNorm(filters, 3, stride=stride, norm=norm, name="residual_1"),
+        ConvNorm(filters, 3, relu=False, zero_gamma=True, norm=norm, name="residual_2"),
+    ]
+
+
+def _bottleneck_branch(
+    filters: int, *, stride: int, design: BlockDesign
+) -> list[keras.layers.Layer]:
+    norm = design.norm
+    middle: keras.layers.Layer
+    if design.sk_ratio > 0:
+        middle = SelectiveKernel(
+            filters, stride=stride, ratio=design.sk_ratio, norm=norm, name="residual_2"
+        )
+    else:
+        middle = ConvNorm(filters, 3, stride=stride, norm=norm, name="residual_2")
+    return [
+        ConvNorm(filters, 1, norm=norm, name="residual_1"),
+        middle,
+        ConvNorm(
+            design.channels(filters),
+            1,
+            relu=False,
+            zero_gamma=True,
+            norm=norm,
+            name="residual_3",
+        ),
+    ]

@@ -1,0 +1,190 @@
+"""ResNet v1, the backbone of SimCLR v1 and v2 and of FNC."""
+
+from __future__ import annotations
+
+import functools
+
+import keras
+import tensorflow as tf
+
+from sslkit.api import Backbone, UserError
+from sslkit.nn.batch_norm import BatchNorm
+from sslkit.nn.precision import full_dtype
+from sslkit.nn.residual_block import BlockDesign, BlockGroup
+from sslkit.nn.stem import Stem
+
+_BASIC = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+_BOTTLENECK = {
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
+}
+_FILTERS = (64, 128, 256, 512)
+_STEMS = ("auto", "cifar", "imagenet")
+_LARGEST_CIFAR_SIDE = 32
+
+
+class ResNet(Backbone):
+    """A post-activation residual network (He et al. 2016).
+
+    As published with SimCLR (Chen et al. 2020): padding that depends on kernels alone,
+    residual branches that start silent, a projection shortcut at the head of each
+    group. Variables are created in the order of the published checkpoints.
+
+    Args:
+        depth: 18 or 34 (basic blocks); 50, 101, 152 or 200 (bottleneck blocks).
+        width: multiplies all channels; at least 1.
+        stem: "imagenet" (7x7 convolution of stride 2, max pooling), "cifar" (one 3x3
+            convolution, full resolution), or "auto": cifar if the images it is built
+            for are at most 32 pixels wide.
+        sk_ratio: hidden width of selective kernels over filters, 0.0625 in SimCLR v2; 0
+            for none. Brings ResNet-D's stem and shortcuts along. Needs bottlenecks.
+        se_ratio: hidden width of squeeze-and-excitation over filters; 0 for none.
+        momentum: see `BatchNorm`.
+        epsilon: see `BatchNorm`.
+        cross_replica: see `BatchNorm`.
+        name: the layer's name.
+
+    Raises:
+        UserError: if an option is none of the above.
+    """
+
+    def __init__(
+        self,
+        *,
+        depth: int = 50,
+        width: int = 1,
+        stem: str = "auto",
+        sk_ratio: float = 0.0,
+        se_ratio: float = 0.0,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        cross_replica: bool = True,
+        name: str = "resnet",
+    ) -> None:
+        """Checks and keeps the options; see the class."""
+        super().__init__(name=name)
+        blocks = {**_BASIC, **_BOTTLENECK}
+        if depth not in blocks:
+            raise UserError(f"resnet.depth is {depth!r}; choose one of {list(blocks)}.")
+        if not isinstance(width, int) or width < 1:
+            raise UserError(
+                f"resnet.width is {width!r}; it is a whole number from 1 on."
+            )
+        if stem not in _STEMS:
+            raise UserError(f"resnet.stem is {stem!r}; choose one of {list(_STEMS)}.")
+        for option, ratio in (("sk_ratio", sk_ratio), ("se_ratio", se_ratio)):
+            if not 0 <= ratio <= 1:
+                raise UserError(
+                    f"resnet.{option} is {ratio!r}; choose one from 0 (off) to 1."
+                )
+        if sk_ratio > 0 and depth in _BASIC:
+            raise UserError(
+                f"resnet.sk_ratio is {sk_ratio!r}, but selective kernels need the "
+                f"bottleneck blocks that depth {depth} lacks; "
+                f"choose a depth of {list(_BOTTLENECK)}."
+            )
+        self.blocks = blocks[depth]
+        self.width = width
+        self.stem_kind = stem
+        self.design = BlockDesign(
+            bottleneck=depth in _BOTTLENECK,
+            sk_ratio=sk_ratio,
+            se_ratio=se_ratio,
+            norm=functools.partial(
+                BatchNorm,
+                momentum=momentum,
+                epsilon=epsilon,
+                cross_replica=cross_replica,
+            ),
+        )
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of the feature vector."""
+        return self.design.channels(_FILTERS[-1] * self.width)
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Creates all variables.
+
+        Args:
+            shape: [n, size, size, 3]; n may be None.
+
+        Raises:
+            UserError: if the stem is "auto" and the size is not known.
+        """
+        filters = [self.width * base for base in _FILTERS]
+        self.stem = Stem(
+            filters[0],
+            small=self._small(shape),
+            deep=self.design.sk_ratio > 0,
+            norm=self.design.norm,
+            name="stem",
+        )
+        self.stem.build(shape)
+        self.groups = [
+            BlockGroup(
+                inner,
+                blocks=count,
+                stride=1 if number == 1 else 2,
+                design=self.design,
+                name=f"group_{number}",
+            )
+            for number, (inner, count) in enumerate(
+                zip(filters, self.blocks, strict=True), start=1
+            )
+        ]
+        channels = filters[0]
+        for group in self.groups:
+            group.build((shape[0], None, None, channels))
+            channels = group.channels
+        # Layers made here do not know whether this one was frozen before.
+        made: list[keras.layers.Layer] = [self.stem, *self.groups]
+        for layer in made:
+            layer.trainable = self.trainable
+
+    def _small(self, shape: tuple[int | None, ...]) -> bool:
+        if self.stem_kind != "auto":
+            return self.stem_kind == "cifar"
+        if shape[1] is None:
+            raise UserError(
+                f"resnet.stem is 'auto', but the images' size is unknown: {shape}. "
+                "Bind resnet.stem to 'cifar' or 'imagenet'."
+            )
+        return shape[1] <= _LARGEST_CIFAR_SIDE
+
+    def call(self, images: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Encodes images.
+
+        Args:
+            images: [n, size, size, 3] in [0, 1].
+            training: whether batch normalisation uses (and tracks) batch statistics.
+
+        Returns:
+            float32 [n, feature_dim], the mean over pixels of the last group's output.
+        """
+        return self.endpoints(images, training=training)["final_avg_pool"]
+
+    def endpoints(self, images: tf.Tensor, *, training: bool) -> dict[str, tf.Tensor]:
+        """Encodes images and returns what the network computes on the way.
+
+        Args:
+            images: [n, size, size, 3] in [0, 1].
+            training: see `call`.
+
+        Returns:
+            Published name -> tensor: "initial_conv" (before its normalisation),
+            "initial_max_pool" (the stem's output), "block_group1" to "block_group4",
+            each [n, height, width, channels] in the compute dtype; "final_avg_pool",
+            float32 [n, feature_dim].
+        """
+        if not self.built:
+            self.build(tuple(images.shape))
+        convolved, x = self.stem(images, training=training)
+        found = {"initial_conv": convolved, "initial_max_pool": x}
+        for number, group in enumerate(self.groups, start=1):
+            x = group(x, training=training)
+            found[f"block_group{number}"] = x
+        found["final_avg_pool"] = tf.reduce_mean(tf.cast(x, full_dtype(self)), [1, 2])
+        return found
