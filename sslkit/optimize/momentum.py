@@ -1,0 +1,57 @@
+"""Stochastic gradient descent with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from sslkit.api import Optimizer
+from sslkit.optimize.exclusions import NORMALISATION, matches
+
+
+class Momentum(Optimizer):
+    """SGD with a velocity, by default Nesterov's.
+
+    Sutskever et al. 2013, in TensorFlow 1's form: the velocity collects gradients and
+    the learning rate multiplies it.
+
+    Args:
+        momentum: decay of the velocity.
+        nesterov: looks one step ahead along the velocity.
+        weight_decay: L2 coefficient added to the gradient.
+        no_decay: patterns of paths that get no weight decay.
+    """
+
+    slots = ("momentum",)
+
+    def __init__(
+        self,
+        *,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        weight_decay: float = 0.0,
+        no_decay: Sequence[str] = (NORMALISATION,),
+    ):
+        """Keeps the options; see the class."""
+        self._momentum = momentum
+        self._nesterov = nesterov
+        self._weight_decay = weight_decay
+        self._no_decay = tuple(no_decay)
+
+    def update(
+        self,
+        weight: tf.Tensor,
+        gradient: tf.Tensor,
+        slots: Mapping[str, tf.Tensor],
+        *,
+        path: str,
+        rate: tf.Tensor,
+        step: tf.Tensor,
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Implements `Optimizer.update`."""
+        if self._weight_decay and not matches(path, self._no_decay):
+            gradient += self._weight_decay * weight
+        velocity = self._momentum * slots["momentum"] + gradient
+        move = self._momentum * velocity + gradient if self._nesterov else velocity
+        return weight - rate * move, {"momentum": velocity}

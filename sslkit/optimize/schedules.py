@@ -1,0 +1,86 @@
+"""Learning rates that count in examples seen."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from sslkit.api import Schedule, UserError
+
+
+def scaled_rate(base: float, scaling: str, batch_size: int) -> float:
+    """Returns the peak learning rate for a global batch (Chen et al. 2020, app. B.1).
+
+    Args:
+        base: the rate before scaling.
+        scaling: `sqrt` (base x root of the batch), `linear` (base x batch / 256) or
+            `none`.
+        batch_size: the global batch.
+
+    Raises:
+        UserError: if `scaling` is none of the three.
+    """
+    if scaling == "sqrt":
+        return base * math.sqrt(batch_size)
+    if scaling == "linear":
+        return base * batch_size / 256
+    if scaling == "none":
+        return base
+    raise UserError(f"scaling is {scaling!r}; it can be 'sqrt', 'linear' or 'none'.")
+
+
+class WarmupCosine(Schedule):
+    """Linear from 0 to the scaled rate, then a cosine to 0 at the last step.
+
+    Args:
+        base: learning rate before scaling by the batch.
+        scaling: `sqrt`, `linear` or `none`; see `scaled_rate`.
+        warmup_epochs: length of the linear part.
+    """
+
+    def __init__(
+        self, *, base: float, scaling: str = "sqrt", warmup_epochs: float = 0.0
+    ):
+        """Keeps the options; see the class."""
+        scaled_rate(base, scaling, 1)
+        self._base = base
+        self._scaling = scaling
+        self._warmup_epochs = warmup_epochs
+
+    def rate(
+        self, step: tf.Tensor, *, steps: int, batch_size: int, examples: int
+    ) -> tf.Tensor:
+        """Implements `Schedule.rate`."""
+        peak = scaled_rate(self._base, self._scaling, batch_size)
+        warmup = int(self._warmup_epochs * examples // batch_size)
+        now = tf.cast(step, tf.float32)
+        rising = now / warmup * peak if warmup else tf.constant(peak, tf.float32)
+        # A run that ends inside its warm-up has no cosine; past its end the rate is 0.
+        length = steps - warmup
+        done = (
+            tf.clip_by_value((now - warmup) / length, 0.0, 1.0) if length > 0 else 1.0
+        )
+        falling = 0.5 * (1.0 + tf.cos(tf.constant(math.pi) * done)) * peak
+        return tf.where(now < warmup, rising, falling)
+
+
+class Constant(Schedule):
+    """The same rate throughout.
+
+    Args:
+        base: learning rate before scaling by the batch.
+        scaling: `sqrt`, `linear` or `none`; see `scaled_rate`.
+    """
+
+    def __init__(self, *, base: float, scaling: str = "none"):
+        """Keeps the options; see the class."""
+        scaled_rate(base, scaling, 1)
+        self._base = base
+        self._scaling = scaling
+
+    def rate(
+        self, step: tf.Tensor, *, steps: int, batch_size: int, examples: int
+    ) -> tf.Tensor:
+        """Implements `Schedule.rate`."""
+        return tf.constant(scaled_rate(self._base, self._scaling, batch_size))
