@@ -1,0 +1,140 @@
+"""The record of a run's metrics: JSON lines for programs, event files for TensorBoard.
+
+Event files are written as what they are, TFRecord files of Event messages. That needs
+no TensorBoard package and no global summary writer.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import pathlib
+import socket
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+
+import tensorflow as tf
+
+_RESERVED = ("step", "time")
+
+
+class MetricsLog:
+    """Appends metrics to `metrics.jsonl` and `tensorboard/` in a run's folder.
+
+    A line of `metrics.jsonl` is `{"step": 10, "time": 1700000000.0, "loss": 1.5}`:
+    updates done, seconds since 1970, then the metrics. What is not finite is null,
+    because JSON has no word for it; TensorBoard gets the number as it is.
+    """
+
+    def __init__(
+        self,
+        workdir: str | os.PathLike[str],
+        resume_step: int,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Opens the record.
+
+        Args:
+            workdir: the run's folder; made if missing.
+            resume_step: updates done by the checkpoint that the run goes on from, 0
+                for a fresh one. Lines of later steps are dropped: those steps are
+                about to be done again.
+            clock: seconds since 1970.
+        """
+        folder = pathlib.Path(workdir)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "metrics.jsonl"
+        _drop_after(path, resume_step)
+        self._clock = clock
+        self._lines = path.open("a", encoding="utf-8")
+        self._events = _event_writer(folder / "tensorboard", resume_step, clock())
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Appends one line and one event, and flushes both.
+
+        Args:
+            step: updates done.
+            metrics: name -> number; anything `float` takes.
+
+        Raises:
+            ValueError: if a metric is called `step` or `time`.
+        """
+        for name in _RESERVED:
+            if name in metrics:
+                raise ValueError(f"{name!r} is a field of every line, not a metric")
+        now = self._clock()
+        values = {name: float(value) for name, value in metrics.items()}
+        line: dict[str, float | None] = {"step": int(step), "time": now}
+        line |= {n: v if math.isfinite(v) else None for n, v in values.items()}
+        self._lines.write(json.dumps(line, allow_nan=False) + "\n")
+        self._lines.flush()
+
+        event = tf.compat.v1.Event(wall_time=now, step=int(step))
+        for name, value in values.items():
+            entry = event.summary.value.add(tag=name)
+            entry.metadata.plugin_data.plugin_name = "scalars"
+            entry.tensor.CopyFrom(tf.make_tensor_proto(value, tf.float32, shape=[]))
+        self._events.write(event.SerializeToString())
+        self._events.flush()
+
+    def close(self) -> None:
+        """Closes the files; closing twice is harmless."""
+        self._lines.close()
+        self._events.close()
+
+    def __enter__(self) -> MetricsLog:
+        """Returns the log itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the files."""
+        self.close()
+
+
+def _drop_after(path: pathlib.Path, step: int) -> None:
+    """Rewrites a file of JSON lines without the steps after `step`, atomically.
+
+    A line that was cut off when a run was killed goes too.
+    """
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if _is_until(line, step)]
+    if kept == lines:
+        return
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text("".join(kept), encoding="utf-8")
+    partial.replace(path)
+
+
+def _is_until(line: str, step: int) -> bool:
+    try:
+        return line.endswith("\n") and json.loads(line)["step"] <= step
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _event_writer(folder: pathlib.Path, step: int, now: float) -> tf.io.TFRecordWriter:
+    """Opens a new event file; TensorBoard forgets what it knew of later steps."""
+    folder.mkdir(exist_ok=True)
+    # Readers take the files of a folder in the order of their names.
+    stem = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}"
+    taken = len(list(folder.glob("events.out.tfevents.*")))
+    writer = tf.io.TFRecordWriter(str(folder / f"{stem}.{os.getpid()}.{taken}"))
+    version = tf.compat.v1.Event(wall_time=now, file_version="brain.Event:2")
+    writer.write(version.SerializeToString())
+    if step > 0:
+        # Purges from this step on, inclusive; the step itself was reported before.
+        restart = tf.compat.v1.Event(wall_time=now, step=step + 1)
+        restart.session_log.status = tf.compat.v1.SessionLog.START
+        writer.write(restart.SerializeToString())
+    writer.flush()
+    return writer

@@ -1,0 +1,74 @@
+"""Several devices of one machine."""
+
+from __future__ import annotations
+
+import functools
+
+import tensorflow as tf
+
+from sslkit.api import Runner, UserError
+
+
+class Mirrored(Runner):
+    """Runs one replica on each GPU, or on each of several logical CPUs.
+
+    Logical CPUs share the cores of the machine: they make nothing faster, and show
+    that a recipe computes the same on several replicas.
+
+    Args:
+        replicas: how many; None takes all GPUs. Needed where there is no GPU.
+    """
+
+    def __init__(self, *, replicas: int | None = None):
+        """Keeps the options; see the class."""
+        if replicas is not None and replicas < 1:
+            raise UserError(
+                f"runner mirrored: replicas is {replicas}; it is 1 or more."
+            )
+        self._replicas = replicas
+
+    @functools.cached_property
+    def strategy(self) -> tf.distribute.Strategy:
+        """A mirrored strategy over the devices."""
+        gpus = tf.config.list_physical_devices("GPU")
+        if not gpus:
+            return self._on_cpus()
+        replicas = self._replicas or len(gpus)
+        if replicas > len(gpus):
+            raise UserError(
+                f"runner mirrored: {replicas} replicas were asked for and this machine "
+                f"has {len(gpus)} GPU(s)."
+            )
+        return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(replicas)])
+
+    def _on_cpus(self) -> tf.distribute.Strategy:
+        if self._replicas is None:
+            raise UserError(
+                "runner mirrored: there is no GPU here. Use train.runner = "
+                "@runners.single(), or set runners.mirrored.replicas to run on so many "
+                "logical CPUs."
+            )
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        if not tf.config.get_logical_device_configuration(cpu):
+            try:
+                tf.config.set_logical_device_configuration(
+                    cpu, [tf.config.LogicalDeviceConfiguration()] * self._replicas
+                )
+            except RuntimeError as error:
+                raise UserError(
+                    "runner mirrored: TensorFlow started before the CPU could be split "
+                    "into replicas; make the runner first."
+                ) from error
+        present = len(tf.config.list_logical_devices("CPU"))
+        if present < self._replicas:
+            raise UserError(
+                f"runner mirrored: {self._replicas} replicas were asked for and this "
+                f"process has {present} logical CPU(s)."
+            )
+        # Logical CPUs share one memory: reducing on one of them needs no collective,
+        # adds in a fixed order, and leaves other strategies of the process alone
+        # (collectives number their groups from 1 in each of them).
+        return tf.distribute.MirroredStrategy(
+            [f"CPU:{i}" for i in range(self._replicas)],
+            cross_device_ops=tf.distribute.ReductionToOneDevice("CPU:0"),
+        )

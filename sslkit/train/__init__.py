@@ -1,0 +1,1 @@
+"""The one training path: state, step, checkpoints and the loop around them."""

@@ -1,0 +1,80 @@
+"""Starting a run from weights of another."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from sslkit.api import UserError
+from sslkit.train.checkpoints import Checkpoints, Table, assign, read
+
+CHECKPOINTS = "checkpoints"
+
+
+def find_checkpoint(path: str) -> str:
+    """Returns the checkpoint prefix that a path means.
+
+    Args:
+        path: a run's workdir (its latest checkpoint is meant), or a prefix such as
+            `W/checkpoints/step_00001000`.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if tf.io.gfile.exists(f"{path}.index"):
+        return path
+    folder = os.path.join(path, CHECKPOINTS)
+    prefix = Checkpoints(folder).latest()
+    if prefix is None:
+        raise UserError(
+            f"there is no checkpoint at {path}: neither {path}.index nor a run's "
+            f"{CHECKPOINTS}/ folder in it. Name a workdir, or a prefix such as "
+            f"W/{CHECKPOINTS}/step_00001000."
+        )
+    return prefix
+
+
+def initialize(table: Table, path: str, patterns: Sequence[str]) -> str:
+    """Sets part of a table from the checkpoint of another run, by name.
+
+    Args:
+        table: this run's variables.
+        path: see `find_checkpoint`.
+        patterns: regular expressions; a name that one of them matches at its start is
+            restored, and must be in the checkpoint in the same shape.
+
+    Returns:
+        A line saying what was set and what kept its initial value.
+
+    Raises:
+        UserError: if a pattern matches nothing, or a name is missing there.
+    """
+    prefix = find_checkpoint(path)
+    for pattern in patterns:
+        if not any(re.match(pattern, name) for name in table):
+            raise UserError(
+                f"train.restore: the pattern {pattern!r} matches no variable. They "
+                f"start with {', '.join(sorted({n.split('/')[0] for n in table}))}."
+            )
+    wanted = {
+        name: variable
+        for name, variable in table.items()
+        if any(re.match(pattern, name) for pattern in patterns)
+    }
+    reader = read(prefix)
+    missing = [name for name in wanted if not reader.has_tensor(name)]
+    if missing:
+        raise UserError(
+            f"{prefix} lacks {len(missing)} of {len(wanted)} variables to restore, "
+            f"first {missing[0]!r}. Is it a checkpoint of another model? "
+            "train.restore says what is restored."
+        )
+    assign(wanted, reader, prefix)
+    others = sorted({name.split("/")[0] for name in set(table) - set(wanted)})
+    return (
+        f"initialised {len(wanted)} variables from {prefix}; "
+        f"from scratch: {', '.join(others) or 'none'}"
+    )

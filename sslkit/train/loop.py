@@ -1,0 +1,151 @@
+"""The loop around the compiled step, and what happens every so many steps."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from sslkit.api import UserError
+from sslkit.data.sources import Source
+from sslkit.report.metrics import MetricsLog
+from sslkit.report.progress import Progress
+from sslkit.train.checkpoints import Checkpoints
+from sslkit.train.interrupt import Interrupt
+from sslkit.train.state import TrainState
+
+
+class Loop:
+    """Advances a run and does what is due: metrics, kNN, checkpoints.
+
+    Args:
+        advance: (iterator, inner steps) -> metrics averaged over them.
+        batches: the run's batches, from the step it starts at.
+        state: what is saved.
+        source: names the example when one cannot be read.
+        checkpoints: where the state goes.
+        probe: returns kNN top-1 of the encoder, or None for no probe.
+        views: views in a global batch.
+        log_every: steps between lines of metrics.
+        checkpoint_every: steps between checkpoints; the last step has one too.
+        knn_every: steps between probes, where there is a probe.
+        inner_steps: most steps in one call of `advance`.
+        is_chief: whether this process writes files.
+    """
+
+    def __init__(
+        self,
+        *,
+        advance: Callable[[Iterator[Any], tf.Tensor], Mapping[str, tf.Tensor]],
+        batches: Iterator[Any],
+        state: TrainState,
+        source: Source,
+        checkpoints: Checkpoints,
+        probe: Callable[[], float] | None,
+        views: int,
+        log_every: int,
+        checkpoint_every: int,
+        knn_every: int,
+        inner_steps: int,
+        is_chief: bool,
+    ):
+        """Keeps the options; see the class."""
+        self._advance = advance
+        self._batches = batches
+        self._state = state
+        self._source = source
+        self._checkpoints = checkpoints
+        self._probe = probe
+        self._views = views
+        self._every = {"log": log_every, "checkpoint": checkpoint_every}
+        if probe is not None:
+            self._every["knn"] = knn_every
+        self._inner_steps = inner_steps
+        self._is_chief = is_chief
+
+    def run(self, workdir: str, *, start: int, stop: int) -> None:
+        """Runs the steps from `start` to `stop`.
+
+        Raises:
+            UserError: if an example cannot be read, the loss is not finite or a
+                checkpoint cannot be written.
+            KeyboardInterrupt: after a signal, when the state is saved.
+        """
+        step, metrics = start, _Means()
+        with (
+            Interrupt() as interrupt,
+            MetricsLog(workdir, start) as log,
+            Progress(stop, start) as progress,
+        ):
+            while step < stop:
+                inner = min(self._inner_steps, self._next_stop(step, stop) - step)
+                values = self._steps(step, inner)
+                step += inner
+                metrics.add(values, inner)
+                progress.update(step, values, self._views * inner)
+                due: dict[str, float] = {}
+                if self._due("log", step, stop):
+                    due, metrics = metrics.values(), _Means()
+                if self._probe is not None and self._due("knn", step, stop):
+                    due["knn_top1"] = self._probe()
+                    progress.update(step, due, 0)
+                if due and self._is_chief:
+                    log.write(step, due)
+                if self._due("checkpoint", step, stop) or interrupt.requested:
+                    saved = self._save(step)
+                    if interrupt.requested and step < stop:
+                        progress.note(f"{interrupt.requested.name}: saved {saved}")
+                        raise KeyboardInterrupt
+
+    def _steps(self, step: int, inner: int) -> dict[str, float]:
+        try:
+            out = self._advance(self._batches, tf.constant(inner))
+        except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+            broken = self._source.diagnose()
+            if not broken:
+                raise
+            raise UserError(
+                f"an example of {self._source.name} cannot be read: "
+                f"{'; '.join(broken)}. Repair or remove it and run the same command "
+                "again."
+            ) from error
+        values = {name: float(value) for name, value in out.items()}
+        if not math.isfinite(values["loss"]):
+            latest = self._checkpoints.latest()
+            raise UserError(
+                f"the loss is {values['loss']} at step {step + inner}. Lower the "
+                "learning rate or raise the temperature. "
+                + (f"The last checkpoint is {latest}." if latest else "")
+            )
+        return values
+
+    def _next_stop(self, step: int, stop: int) -> int:
+        return min(stop, *(step - step % n + n for n in self._every.values()))
+
+    def _due(self, what: str, step: int, stop: int) -> bool:
+        every = self._every.get(what)
+        return every is not None and (step % every == 0 or step == stop)
+
+    def _save(self, step: int) -> str:
+        if not self._is_chief:
+            return ""
+        return self._checkpoints.save(self._state.table, step=step)
+
+
+class _Means:
+    """Running means of metrics between two lines."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = defaultdict(float)
+        self._count = 0
+
+    def add(self, values: Mapping[str, float], count: int) -> None:
+        for name, value in values.items():
+            self._sums[name] += value * count
+        self._count += count
+
+    def values(self) -> dict[str, float]:
+        return {name: total / self._count for name, total in self._sums.items()}

@@ -1,0 +1,300 @@
+"""The seam that recipes bind as `train`: what a run is made of, and running it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from sslkit.api import (
+    Augmentation,
+    Backbone,
+    Objective,
+    Optimizer,
+    Runner,
+    Schedule,
+    UserError,
+)
+from sslkit.data.batches import check_batch_size, training_batches
+from sslkit.data.dataset import Data
+from sslkit.data.sources import Source
+from sslkit.evaluate.probe import KnnProbe
+from sslkit.train.checkpoints import Checkpoints, restore
+from sslkit.train.initialize import find_checkpoint, initialize
+from sslkit.train.loop import Loop
+from sslkit.train.state import TrainState
+from sslkit.train.step import TrainStep
+from sslkit.train.workdir import Workdir
+
+
+class Training:
+    """One run: pretraining, fine-tuning or linear evaluation, by what it is made of."""
+
+    def __init__(
+        self,
+        *,
+        objective: Callable[[], Objective],
+        augmentation: Augmentation,
+        data: Data,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        runner: Runner,
+        batch_size: int,
+        epochs: float | None = None,
+        steps: int | None = None,
+        seed: int = 0,
+        initialize: str | None = None,
+        restore: Sequence[str] = ("encoder/",),
+        log_every: int = 10,
+        checkpoint_every: int = 1000,
+        keep: int = 3,
+        knn_every: int = 0,
+        inner_steps: int = 1,
+    ):
+        """Takes the parts; nothing is built yet.
+
+        Args:
+            objective: makes the objective (a recipe binds it without parentheses).
+            augmentation: makes the views.
+            data: the dataset.
+            optimizer: moves the weights.
+            schedule: the learning rate.
+            runner: where the run happens.
+            batch_size: images in the global batch, over all replicas.
+            epochs: passes over the training split; the run has
+                floor(epochs x examples / batch_size) + 1 updates.
+            steps: updates of the run; wins over `epochs`.
+            seed: of the initial weights, the order of examples and all views.
+            initialize: a workdir or checkpoint to start weights from.
+            restore: regular expressions of the names taken from it.
+            log_every: updates between two lines of metrics.
+            checkpoint_every: updates between two checkpoints.
+            keep: checkpoints to keep.
+            knn_every: updates between two kNN probes of the encoder; 0 for none.
+            inner_steps: updates in one call to the device.
+
+        Raises:
+            UserError: if a number makes no sense.
+        """
+        if epochs is None and steps is None:
+            raise UserError("bind train.epochs or train.steps: how long to train.")
+        for name, value in {
+            "batch_size": batch_size,
+            "steps": 1 if steps is None else steps,
+            "log_every": log_every,
+            "checkpoint_every": checkpoint_every,
+            "inner_steps": inner_steps,
+        }.items():
+            if value < 1:
+                raise UserError(f"train.{name} is {value}; it is 1 or more.")
+        self._make_objective = objective
+        self.augmentation = augmentation
+        self.data = data
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.runner = runner
+        self.batch_size = batch_size
+        self._epochs = epochs
+        self._steps = steps
+        self.seed = seed
+        self._initialize = initialize
+        self._restore = tuple(restore)
+        self._log_every = log_every
+        self._checkpoint_every = checkpoint_every
+        self._keep = keep
+        self._knn_every = knn_every
+        self._inner_steps = inner_steps
+
+    @functools.cached_property
+    def source(self) -> Source:
+        """The training split."""
+        return self.data.source("train")
+
+    @property
+    def steps(self) -> int:
+        """Updates of the whole run."""
+        if self._steps is not None:
+            return self._steps
+        assert self._epochs is not None, "the constructor wants one of the two"
+        return int(self._epochs * self.source.size // self.batch_size) + 1
+
+    @property
+    def size(self) -> int:
+        """Side of the largest views, in pixels; also that of evaluation views."""
+        return max(group.size for group in self.augmentation.groups.values())
+
+    @functools.cached_property
+    def state(self) -> TrainState:
+        """The objective and all it remembers, built at first use."""
+        return self._build()
+
+    @property
+    def objective(self) -> Objective:
+        """The objective."""
+        return self.state.objective
+
+    def untrained_encoder(self) -> Backbone:
+        """Builds the encoder once more, as it was before any training."""
+        return self._build().objective.encoder
+
+    def check(self) -> None:
+        """Builds everything a run needs, so that a mistake shows before it begins.
+
+        Raises:
+            UserError: for whatever of the devices, the data, the objective or the
+                checkpoint to start from is missing or does not fit.
+        """
+        if self._initialize is not None:
+            find_checkpoint(self._initialize)
+        if self._knn_every and self.source.classes is not None:
+            self.data.source("test")
+        self.describe()
+
+    def load(self, workdir: Workdir) -> int:
+        """Restores the latest checkpoint of a run.
+
+        Returns:
+            Its step.
+
+        Raises:
+            UserError: if there is none or it is of another model.
+        """
+        restore(self.state.table, find_checkpoint(workdir.path))
+        return int(self.state.step.numpy())
+
+    def run(self, workdir: Workdir, *, say: Callable[[str], None] = print) -> bool:
+        """Trains to the end, going on from the last checkpoint if there is one.
+
+        Args:
+            workdir: where checkpoints and metrics go; already claimed.
+            say: prints a line for the user.
+
+        Returns:
+            Whether any update was left to do.
+
+        Raises:
+            UserError: for what the user can mend; what was saved before stays.
+            KeyboardInterrupt: after a signal, when the state is saved.
+        """
+        checkpoints = Checkpoints(workdir.checkpoints, keep=self._keep)
+        for line in self.describe():
+            say(line)
+        start = self._start(checkpoints, say)
+        if start >= self.steps:
+            return False
+        step = TrainStep(
+            self.state,
+            self.augmentation,
+            self.optimizer,
+            self.schedule,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            examples=self.source.size,
+            seed=self.seed,
+        )
+        loop = Loop(
+            advance=self.runner.compile(step, step.metrics),
+            batches=self.runner.iterate(functools.partial(self._batches, start)),
+            state=self.state,
+            source=self.source,
+            checkpoints=checkpoints,
+            probe=self._probe(say),
+            views=self.batch_size
+            * sum(group.count for group in self.augmentation.groups.values()),
+            log_every=self._log_every,
+            checkpoint_every=self._checkpoint_every,
+            knn_every=self._knn_every,
+            inner_steps=self._inner_steps,
+            is_chief=self.runner.is_chief,
+        )
+        loop.run(workdir.path, start=start, stop=self.steps)
+        return True
+
+    def describe(self) -> list[str]:
+        """Returns lines that say what will run: devices, batch, length, model."""
+        replicas = self.runner.strategy.num_replicas_in_sync
+        epochs = self.steps * self.batch_size / self.source.size
+        views = ", ".join(
+            f"{name} {count} x {size} px"
+            for name, (count, size) in self.augmentation.groups.items()
+        )
+        return [
+            f"objective {self.objective.name}: {self.state.parameters:,} trained "
+            f"parameters; views {views}",
+            f"data {self.source.name}: {self.source.size:,} examples; "
+            f"{self.steps:,} steps of {self.batch_size} are {epochs:.4g} epochs",
+            f"runner: {replicas} replica(s) of {self.batch_size // replicas}; "
+            f"seed {self.seed}",
+        ]
+
+    def _build(self) -> TrainState:
+        replicas = self.runner.strategy.num_replicas_in_sync
+        check_batch_size(self.batch_size, replicas)
+        state = TrainState(
+            self._make_objective,
+            self.optimizer,
+            strategy=self.runner.strategy,
+            groups=self.augmentation.groups,
+            batch_size=self.batch_size // replicas,
+            seed=self.seed,
+        )
+        check_labels(state.objective, self.source)
+        return state
+
+    def _start(self, checkpoints: Checkpoints, say: Callable[[str], None]) -> int:
+        """Brings the state to where the run goes on; returns its step."""
+        latest = checkpoints.latest()
+        if latest is not None:
+            restore(self.state.table, latest)
+            start = int(self.state.step.numpy())
+            if start < self.steps:
+                say(f"resuming at step {start} from {latest}")
+            return start
+        if self._initialize is not None:
+            say(initialize(self.state.table, self._initialize, self._restore))
+        return 0
+
+    def _batches(
+        self, start: int, context: tf.distribute.InputContext
+    ) -> tf.data.Dataset:
+        return training_batches(
+            self.source,
+            self.augmentation,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            start_step=start,
+            stop_step=self.steps,
+            context=context,
+        )
+
+    def _probe(self, say: Callable[[str], None]) -> KnnProbe | None:
+        if not self._knn_every:
+            return None
+        if self.source.classes is None:
+            say("kNN during training is off: the data has no labels")
+            return None
+        encoder = self.objective.encoder
+        return KnnProbe(
+            lambda images: encoder(images, training=False), self.data, size=self.size
+        )
+
+
+def check_labels(objective: Objective, source: Source) -> None:
+    """Refuses a classifier that the data's labels do not fit.
+
+    Raises:
+        UserError: if there are no labels, or more classes than the classifier has.
+    """
+    if objective.classes is None:
+        return
+    if source.classes is None:
+        raise UserError(
+            f"objective {objective.name} learns from labels and {source.name} has none."
+        )
+    if source.classes > objective.classes:
+        raise UserError(
+            f"{source.name} has {source.classes} classes and objective "
+            f"{objective.name} {objective.classes}. Set "
+            f"objectives.{objective.name}.classes = {source.classes}."
+        )

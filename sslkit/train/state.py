@@ -1,0 +1,164 @@
+"""Everything a run remembers between steps, as one table of named variables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sslkit.api import Batch, Objective, Optimizer, UserError, ViewGroup
+
+STEP = "step"
+OPTIMIZER = "optimizer/"
+
+
+class TrainState:
+    """An objective, its optimizer's slots and the step, built in a strategy's scope.
+
+    Attributes:
+        objective: built; all its variables exist.
+        slots: weight path -> slot name -> variable, zeros at the start.
+        step: int64 [], updates done so far.
+        table: name -> variable, for everything above; the names are those of the
+            checkpoint: `encoder/...`, `optimizer/<slot>/encoder/...` and `step`.
+        metrics: names of the objective's metrics.
+    """
+
+    def __init__(
+        self,
+        objective: Callable[[], Objective],
+        optimizer: Optimizer,
+        *,
+        strategy: tf.distribute.Strategy,
+        groups: Mapping[str, ViewGroup],
+        batch_size: int,
+        seed: int,
+    ):
+        """Builds the objective by a symbolic call, which moves no state.
+
+        Args:
+            objective: makes the objective; called in the strategy's scope.
+            optimizer: says which slots each weight has.
+            strategy: where the variables live.
+            groups: the views each image has.
+            batch_size: images on one replica.
+            seed: of the initial weights.
+
+        Raises:
+            UserError: if a variable belongs to nobody, or two have one name.
+        """
+        created: list[tf.Variable] = []
+
+        def record(make: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
+            created.append(make(**kwargs))
+            return created[-1]
+
+        # Initial weights are drawn in the order of construction from this seed; no
+        # other part of a run draws from global state.
+        keras.utils.set_random_seed(seed)
+        with strategy.scope(), tf.variable_creator_scope(record):
+            self.objective = objective()
+            check_views(self.objective, groups)
+            outcome = self.objective(
+                _symbolic_batch(groups, batch_size),
+                step=keras.KerasTensor([], dtype="int64"),
+            )
+            self.metrics = tuple(outcome.metrics)
+            weights = by_path(self.objective, self.objective.variables)
+            _check_owned(self.objective, created, weights)
+            self.step = _zeros("step", (), "int64")
+            self.trainable = by_path(self.objective, self.objective.trainable_variables)
+            self.slots = {
+                path: {
+                    slot: _zeros(slot, weight.shape, weight.dtype)
+                    for slot in optimizer.slots
+                }
+                for path, weight in self.trainable.items()
+            }
+            self.objective.after_build()
+        self.table = dict(weights)
+        for path, slots in self.slots.items():
+            for slot, variable in slots.items():
+                self.table[f"{OPTIMIZER}{slot}/{path}"] = variable
+        self.table[STEP] = self.step
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the optimizer moves."""
+        return sum(int(np.prod(weight.shape)) for weight in self.trainable.values())
+
+
+def by_path(
+    objective: Objective, variables: Iterable[keras.Variable]
+) -> dict[str, keras.Variable]:
+    """Names variables by their path inside the objective, e.g. `encoder/stem/kernel`.
+
+    Raises:
+        UserError: if two variables have one path.
+    """
+    table: dict[str, keras.Variable] = {}
+    for variable in variables:
+        path = variable.path.removeprefix(f"{objective.name}/")
+        if path in table:
+            raise UserError(
+                f"objective {objective.name}: two variables are called {path!r}. Give "
+                "every layer a name of its own, and call a layer inside its owner."
+            )
+        table[path] = variable
+    return table
+
+
+def check_views(objective: Objective, groups: Mapping[str, ViewGroup]) -> None:
+    """Refuses an augmentation that does not make the views an objective consumes.
+
+    Raises:
+        UserError: naming what is wanted and what is made.
+    """
+    wanted = dict(objective.requires)
+    made = {name: group.count for name, group in groups.items()}
+    if wanted == made:
+        return
+    listed = [
+        ", ".join(f"{name} x {count}" for name, count in counts.items())
+        for counts in (wanted, made)
+    ]
+    raise UserError(
+        f"objective {objective.name} wants {listed[0]}; the augmentation makes "
+        f"{listed[1]}. Bind train.augmentation to one that makes them, e.g. "
+        f"@augmentations.{objective.name}(), or change the counts of either."
+    )
+
+
+def _symbolic_batch(groups: Mapping[str, ViewGroup], batch_size: int) -> Batch:
+    return Batch(
+        views={
+            name: keras.KerasTensor((batch_size, count, size, size, 3))
+            for name, (count, size) in groups.items()
+        },
+        label=keras.KerasTensor((batch_size,), dtype="int32"),
+        weight=keras.KerasTensor((batch_size,)),
+    )
+
+
+def _check_owned(
+    objective: Objective,
+    created: Iterable[tf.Variable],
+    weights: Mapping[str, keras.Variable],
+) -> None:
+    owned = {id(weight.value) for weight in weights.values()}
+    orphans = [variable.name for variable in created if id(variable) not in owned]
+    if orphans:
+        raise UserError(
+            f"objective {objective.name} made variables that it does not own, so they "
+            f"would be neither trained nor saved: {', '.join(orphans)}. Make state "
+            "with self.add_weight(name=..., trainable=False) and layers as attributes."
+        )
+
+
+def _zeros(name: str, shape: tuple[int, ...], dtype: str) -> keras.Variable:
+    return keras.Variable(
+        initializer="zeros", shape=shape, dtype=dtype, trainable=False, name=name
+    )

@@ -1,0 +1,130 @@
+"""One update: views, outcome, gradients, optimizer, and what follows an update."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from sslkit import replica
+from sslkit.api import Augmentation, Batch, Optimizer, Schedule, UserError
+from sslkit.data.batches import TrainingBatch
+from sslkit.train.state import TrainState
+from sslkit.views.draws import view_seed
+
+
+class TrainStep:
+    """What every replica does with its share of a global batch.
+
+    Args:
+        state: what the step moves.
+        augmentation: finishes the views on the device.
+        optimizer: moves the weights.
+        schedule: gives the learning rate.
+        steps: updates of the whole run.
+        batch_size: the global batch.
+        examples: examples in the training split.
+        seed: of what is drawn once a step.
+    """
+
+    def __init__(
+        self,
+        state: TrainState,
+        augmentation: Augmentation,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        *,
+        steps: int,
+        batch_size: int,
+        examples: int,
+        seed: int,
+    ):
+        """Keeps the options; see the class."""
+        self._state = state
+        self._augmentation = augmentation
+        self._optimizer = optimizer
+        self._schedule = schedule
+        self._steps = steps
+        self._batch_size = batch_size
+        self._examples = examples
+        self._seed = seed
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of what a call returns."""
+        return ("loss", "learning_rate", "gradient_norm", *self._state.metrics)
+
+    def __call__(self, batch: TrainingBatch) -> dict[str, tf.Tensor]:
+        """Makes one update.
+
+        Args:
+            batch: this replica's share, as it came from the host.
+
+        Returns:
+            The metrics, float32 [] each, equal on all replicas.
+        """
+        state = self._state
+        step = tf.convert_to_tensor(state.step.value)
+        views = self._augmentation.batch(
+            batch.views,
+            step_seed=view_seed(tf.constant([self._seed, 0]), tf.cast(step, tf.int32)),
+            example_seeds=batch.example_seeds,
+        )
+        weights = [weight.value for weight in state.trainable.values()]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            outcome = state.objective(
+                Batch(views, batch.label, batch.weight), step=step
+            )
+        gradients = tape.gradient(outcome.loss, weights)
+        self._check_reached(gradients)
+        gradients, loss, metrics = replica.mean(
+            (gradients, outcome.loss, dict(outcome.metrics))
+        )
+        rate = self._schedule.rate(
+            step,
+            steps=self._steps,
+            batch_size=self._batch_size,
+            examples=self._examples,
+        )
+        self._update(gradients, rate=rate, step=step)
+        state.objective.after_update(step=step)
+        return {
+            "loss": loss,
+            "learning_rate": rate,
+            "gradient_norm": tf.linalg.global_norm(gradients),
+            **metrics,
+        }
+
+    def _update(
+        self, gradients: list[tf.Tensor], *, rate: tf.Tensor, step: tf.Tensor
+    ) -> None:
+        variables, values = [self._state.step], [step + 1]
+        pairs = zip(self._state.trainable.items(), gradients, strict=True)
+        for (path, weight), gradient in pairs:
+            slots = self._state.slots[path]
+            new_weight, new_slots = self._optimizer.update(
+                tf.convert_to_tensor(weight.value),
+                tf.convert_to_tensor(gradient),
+                {
+                    name: tf.convert_to_tensor(slot.value)
+                    for name, slot in slots.items()
+                },
+                path=path,
+                rate=rate,
+                step=step,
+            )
+            variables += [weight, *slots.values()]
+            values += [new_weight, *(new_slots[name] for name in slots)]
+        replica.assign(variables, values)
+
+    def _check_reached(self, gradients: list[tf.Tensor | None]) -> None:
+        unreached = [
+            path
+            for path, gradient in zip(self._state.trainable, gradients, strict=True)
+            if gradient is None
+        ]
+        if unreached:
+            raise UserError(
+                f"objective {self._state.objective.name}: no gradient reaches "
+                f"{', '.join(unreached)}. Use these weights in the loss, or set "
+                "trainable = False on their layer."
+            )

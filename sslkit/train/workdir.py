@@ -1,0 +1,106 @@
+"""A run's folder: whose it is, and what is in it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from sslkit.api import UserError
+from sslkit.config import difference
+from sslkit.train.initialize import CHECKPOINTS
+
+FREE = (
+    "train.runner",
+    "runners.*",
+    "data.data_dir",
+    "train.keep",
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.knn_every",
+    "train.inner_steps",
+    "evaluate.*",
+)
+"""Bindings that a resumed run may change: they do not change what it computes."""
+
+
+class Workdir:
+    """The folder of one run.
+
+    `config.gin` is the resolved configuration, `checkpoints/` the states,
+    `metrics.jsonl` and `tensorboard/` the curves, `result.json` the final evaluation.
+    """
+
+    def __init__(self, path: str):
+        """Keeps the options; see the class."""
+        self.path = path
+        self._config = os.path.join(path, "config.gin")
+        self._result = os.path.join(path, "result.json")
+
+    @property
+    def checkpoints(self) -> str:
+        """Folder of the checkpoints."""
+        return os.path.join(self.path, CHECKPOINTS)
+
+    def config(self) -> str:
+        """Returns the path of the resolved configuration.
+
+        Raises:
+            UserError: if this is no run's folder.
+        """
+        if not tf.io.gfile.exists(self._config):
+            raise UserError(
+                f"{self.path} is no workdir of a run: it has no config.gin. "
+                "Make one with: sslkit train --gin RECIPE --workdir "
+                f"{self.path}"
+            )
+        return self._config
+
+    def claim(self, resolved: str) -> None:
+        """Makes this the folder of a configuration.
+
+        Args:
+            resolved: the configuration as gin text.
+
+        Raises:
+            UserError: if it belongs to a run that computes something else, or cannot
+                be written.
+        """
+        if tf.io.gfile.exists(self._config):
+            with tf.io.gfile.GFile(self._config) as file:
+                changes = difference(file.read(), resolved, ignore=FREE)
+            if changes:
+                shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
+                raise UserError(
+                    f"{self.path} belongs to another run ({shown}). Choose another "
+                    "--workdir, or start from its weights with "
+                    f"--set 'train.initialize = \"{self.path}\"'."
+                )
+        try:
+            tf.io.gfile.makedirs(self.path)
+            self._write(self._config, resolved)
+        except (tf.errors.OpError, OSError) as error:
+            raise UserError(
+                f"the workdir {self.path} cannot be written: {error}"
+            ) from error
+
+    def result(self) -> Mapping[str, Any] | None:
+        """Returns the final evaluation, or None before there is one."""
+        if not tf.io.gfile.exists(self._result):
+            return None
+        with tf.io.gfile.GFile(self._result) as file:
+            return json.loads(file.read())
+
+    def write_result(self, result: Mapping[str, Any]) -> str:
+        """Writes the final evaluation and returns its path."""
+        self._write(self._result, json.dumps(result, indent=2) + "\n")
+        return self._result
+
+    def _write(self, path: str, text: str) -> None:
+        partial = f"{path}.partial"
+        with tf.io.gfile.GFile(partial, "w") as file:
+            file.write(text)
+        tf.io.gfile.rename(partial, path, overwrite=True)
