@@ -1,0 +1,166 @@
+"""Runs a frozen encoder over a split once and keeps only what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from sslkit.data.batches import evaluation_batches
+from sslkit.errors import UserError
+from sslkit.views.crop import evaluation_view
+
+if TYPE_CHECKING:
+    from sslkit.data.sources import Source
+
+Encode = Callable[[tf.Tensor], tf.Tensor]
+"""float32 images [b, size, size, 3] in [0, 1] -> float [b, dim]."""
+
+_UNREADABLE = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.DataLossError,
+    tf.errors.NotFoundError,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """The features of one split, row by row."""
+
+    features: np.ndarray
+    """float32 [n, dim]."""
+    label: np.ndarray
+    """int32 [n]; -1 where the source has no label."""
+    index: np.ndarray
+    """int64 [n], the example's place in its source."""
+
+
+def extract_source(
+    encode: Encode,
+    source: Source,
+    *,
+    size: int,
+    batch_size: int,
+    limit: int | None = None,
+) -> Features:
+    """Encodes the evaluation views of a source: central crops, nothing random.
+
+    Args:
+        encode: see `extract`.
+        source: the split to read.
+        size: side of the views, in pixels.
+        batch_size: images encoded at once.
+        limit: examples to use, a fixed mixed choice; None is all.
+
+    Returns:
+        The features in memory.
+
+    Raises:
+        UserError: see `extract`.
+    """
+    batches = evaluation_batches(
+        source,
+        size=size,
+        batch_size=batch_size,
+        view=functools.partial(evaluation_view, size=size),
+        limit=limit,
+    )
+    return extract(encode, batches, source=source)
+
+
+def extract(
+    encode: Encode, batches: tf.data.Dataset, *, source: Source | None = None
+) -> Features:
+    """Encodes every example of `batches`, in their order, without the padding.
+
+    Runs on the default device in one compiled function. Variables of a mirrored
+    strategy are read from their first replica. Memory holds the features and one
+    batch, never the images.
+
+    Args:
+        encode: the frozen encoder, in inference mode. Give a `tf.function` when the
+            same encoder is used again and again; it is then traced once.
+        batches: dicts of images uint8 [b, size, size, 3], label int32 [b],
+            weight float32 [b] (0 for padding) and index int64 [b].
+        source: what the batches were read from. When an example cannot be read, it
+            is asked which one.
+
+    Returns:
+        The features in memory.
+
+    Raises:
+        UserError: if an example cannot be read, there is none, or a feature is not
+            finite.
+    """
+
+    @tf.function(input_signature=[batches.element_spec["images"]])
+    def run(images: tf.Tensor) -> tf.Tensor:
+        pixels = tf.image.convert_image_dtype(images, tf.float32)
+        return tf.cast(encode(pixels), tf.float32)
+
+    features: deque[np.ndarray] = deque()
+    labels: deque[np.ndarray] = deque()
+    indices: deque[np.ndarray] = deque()
+    for batch in _read(batches, source):
+        real = batch["weight"].numpy() > 0
+        features.append(run(batch["images"]).numpy()[real])
+        labels.append(batch["label"].numpy()[real])
+        indices.append(batch["index"].numpy()[real])
+    if not sum(map(len, labels)):
+        raise UserError(
+            "there are no examples to evaluate on; choose a split that has some"
+        )
+    result = Features(_join(features), _join(labels), _join(indices))
+    _require_finite(result.features)
+    return result
+
+
+def _read(
+    batches: tf.data.Dataset, source: Source | None
+) -> Iterator[dict[str, tf.Tensor]]:
+    """Yields the batches; an error of the pipeline names the example.
+
+    Only reading is guarded: the same kinds of error from the encoder are not the
+    data's fault.
+    """
+    iterator = iter(batches)
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except _UNREADABLE as error:
+            found = source.diagnose() if source is not None else []
+            what = "; ".join(found) or error.message.splitlines()[0]
+            raise UserError(
+                f"cannot read an example: {what}. Repair or remove it and run again."
+            ) from error
+        yield batch
+
+
+def _join(parts: deque[np.ndarray]) -> np.ndarray:
+    """Concatenates and frees as it goes, so that the peak is one copy, not two."""
+    first = parts[0]
+    joined = np.empty((sum(map(len, parts)), *first.shape[1:]), first.dtype)
+    start = 0
+    while parts:
+        part = parts.popleft()
+        joined[start : start + len(part)] = part
+        start += len(part)
+    return joined
+
+
+def _require_finite(features: np.ndarray) -> None:
+    # A sum is NaN or infinite if a member is, and needs no mask as large as the rows.
+    bad = int(np.sum(~np.isfinite(features.sum(axis=1, dtype=np.float64))))
+    if bad:
+        raise UserError(
+            f"the encoder's output is not finite for {bad} of {len(features)} images: "
+            "the run has diverged. Go back to an earlier checkpoint or lower the "
+            "learning rate."
+        )

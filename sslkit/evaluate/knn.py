@@ -1,0 +1,93 @@
+"""The weighted nearest-neighbour classifier, which learns nothing on its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from sslkit.errors import UserError
+from sslkit.evaluate.accuracy import Accuracy, accuracy
+from sslkit.evaluate.features import Features
+
+_BLOCK_ELEMENTS = 2**25
+"""Similarities held at once: 128 MiB of float32."""
+
+
+def knn_accuracy(
+    bank: Features, queries: Features, *, neighbours: int, temperature: float
+) -> Accuracy:
+    """Classifies `queries` by their nearest neighbours in `bank`.
+
+    Each of the `neighbours` most similar bank rows votes for its class with weight
+    exp(cosine / temperature) (Wu et al. 2018, arXiv:1805.01978, section 3.4). Of
+    equally similar rows the earlier one is nearer; of equal votes the lower class
+    wins. A class without a vote is not predicted, so top-5 with few neighbours may
+    name fewer than five classes.
+
+    Args:
+        bank: labelled features of the training split.
+        queries: labelled features of the test split.
+        neighbours: votes for each query; at most the bank's size is used (see
+            `used_neighbours`).
+        temperature: divides cosine similarities; 0.07 in the paper.
+
+    Returns:
+        Top-1 and top-5.
+
+    Raises:
+        UserError: if a row has no label, or a setting is out of range.
+    """
+    if temperature <= 0:
+        raise UserError(
+            f"the kNN temperature is {temperature}; it must be above 0, e.g. 0.07"
+        )
+    neighbours = used_neighbours(neighbours, len(bank.label))
+    for split, label in (("training", bank.label), ("test", queries.label)):
+        missing = int(np.sum(label < 0))
+        if missing:
+            raise UserError(
+                f"kNN needs labels, and {missing} of {len(label)} {split} examples "
+                "have none; use a labelled data set"
+            )
+    classes = 1 + int(max(bank.label.max(), queries.label.max()))
+    bank_norm = np.maximum(np.linalg.norm(bank.features, axis=1), 1e-12)
+    scores = np.empty((len(queries.label), classes), np.float32)
+    rows = max(1, _BLOCK_ELEMENTS // len(bank.label))
+    for start in range(0, len(scores), rows):
+        block = queries.features[start : start + rows]
+        block = block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)
+        # Dividing the products by the norms spares a normalised copy of the bank.
+        cosine = block @ bank.features.T
+        cosine /= bank_norm
+        near = tf.math.top_k(cosine, neighbours)
+        scores[start : start + rows] = _votes(
+            near.values.numpy(), bank.label[near.indices.numpy()], classes, temperature
+        )
+    return accuracy(scores, queries.label)
+
+
+def used_neighbours(neighbours: int, bank_size: int) -> int:
+    """Returns how many neighbours vote: `neighbours`, or the whole smaller bank."""
+    if neighbours < 1:
+        raise UserError(f"kNN with {neighbours} neighbours; use 1 or more, e.g. 20")
+    return min(neighbours, bank_size)
+
+
+def knn_protocol(*, neighbours: int, temperature: float, bank_size: int) -> str:
+    """Returns the protocol's name in reports, e.g. `kNN (k=20, T=0.07)`."""
+    used = used_neighbours(neighbours, bank_size)
+    clipped = f", clipped from {neighbours}" if used < neighbours else ""
+    return f"kNN (k={used}{clipped}, T={temperature:g})"
+
+
+def _votes(
+    cosine: np.ndarray, label: np.ndarray, classes: int, temperature: float
+) -> np.ndarray:
+    """Returns float32 [rows, classes]; -inf where no neighbour votes."""
+    # Only ratios matter; against the nearest no exponential overflows at a small T.
+    weight = np.exp((cosine - cosine[:, :1]).astype(np.float64) / temperature)
+    rows = len(cosine)
+    cell = (np.arange(rows)[:, None] * classes + label).ravel()
+    total = np.bincount(cell, weight.ravel(), minlength=rows * classes)
+    voted = np.bincount(cell, minlength=rows * classes) > 0
+    return np.where(voted, total, -np.inf).reshape(rows, classes).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Hands a trained encoder to programs that do not know this one."""

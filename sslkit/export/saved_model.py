@@ -1,0 +1,195 @@
+"""Writes an encoder as a SavedModel that plain TensorFlow loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from sslkit.api import Objective
+from sslkit.errors import UserError
+
+_DESCRIPTION = "export.json"
+_WRITER = "sslkit saved_model"
+
+Outputs = dict[str, tf.Tensor]
+
+
+def export(
+    objective: Objective, directory: str | os.PathLike[str], *, size: int
+) -> str:
+    """Writes the encoder, and the classifier if there is one, in inference mode.
+
+    The signature `serving_default` takes `images`, float32 [n, size, size, 3] in
+    [0, 1] with any n, and returns `features`, float32 [n, feature_dim], and `logits`,
+    float32 [n, classes], where the objective has a classifier. The loaded object is
+    callable with the same meaning and lists `variables` and `trainable_variables` (what
+    the objective trains), so it can be trained further; batch normalisation stays in
+    inference mode.
+
+    The export holds plain copies of just the variables these outputs need, so it
+    does not depend on this package, on a strategy or on devices. It appears under its
+    name only when complete.
+
+    Args:
+        objective: built, under any strategy; called in cross-replica context.
+        directory: where to write; missing, empty, or an earlier export, which is
+            replaced.
+        size: side of the images, in pixels.
+
+    Returns:
+        Lines of Python that load and call the export in plain TensorFlow.
+
+    Raises:
+        UserError: if `directory` holds something else or cannot be written.
+    """
+    target = pathlib.Path(directory).absolute()
+    _require_replaceable(target)
+    module = _SavedEncoder(objective, size)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tf.saved_model.save(
+            module, str(partial), signatures={"serving_default": module.__call__}
+        )
+        description = {
+            "writer": _WRITER,
+            "images": ["n", size, size, 3],
+            "features": objective.encoder.feature_dim,
+            "classes": objective.classes,
+        }
+        (partial / _DESCRIPTION).write_text(json.dumps(description) + "\n")
+        _replace(target, partial)
+    except OSError as error:
+        raise UserError(
+            f"cannot write the export to {target}: {error.strerror or error}; choose "
+            "another directory"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return (
+        "import tensorflow as tf\n"
+        f"encoder = tf.saved_model.load({str(target)!r})\n"
+        f"images = tf.zeros([1, {size}, {size}, 3])  # float32 in [0, 1]\n"
+        'features = encoder(images)["features"]'
+        f"  # float32 [1, {objective.encoder.feature_dim}]"
+    )
+
+
+class _SavedEncoder(tf.Module):
+    """What is saved: one function and the variables it reads."""
+
+    # tf.Module computes these; as plain lists they are saved and come back on loading.
+    variables: Sequence[tf.Variable] = ()
+    trainable_variables: Sequence[tf.Variable] = ()
+
+    def __init__(self, objective: Objective, size: int) -> None:
+        super().__init__(name="encoder")
+        spec = tf.TensorSpec([None, size, size, 3], tf.float32, name="images")
+        sources = _read_by(objective, spec)
+        # `tf.Variable` outside any scope is plain, whatever strategy the source has.
+        copies = [
+            tf.Variable(
+                source.numpy(),
+                dtype=source.dtype,
+                trainable=source.trainable,
+                name=source.path,
+            )
+            for source in sources
+        ]
+        self.variables = copies
+        self.trainable_variables = [copy for copy in copies if copy.trainable]
+
+        @tf.function(input_signature=[spec])
+        def call(images: tf.Tensor) -> Outputs:
+            values = [tf.convert_to_tensor(copy) for copy in copies]
+            return _outputs(objective, images, sources, values)
+
+        self.__call__ = call
+        _require_only(call.get_concrete_function(), copies)
+
+
+def _outputs(
+    objective: Objective,
+    images: tf.Tensor,
+    variables: Sequence[keras.Variable],
+    values: Sequence[tf.Tensor],
+) -> Outputs:
+    """Computes the outputs with `values` in the place of `variables`."""
+    with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+        features = objective.encoder(images, training=False)
+        outputs = {"features": tf.cast(features, tf.float32)}
+        if objective.classes is not None:
+            outputs["logits"] = tf.cast(objective.logits(images), tf.float32)
+    return outputs
+
+
+def _read_by(objective: Objective, spec: tf.TensorSpec) -> list[keras.Variable]:
+    """Finds the variables that the outputs depend on.
+
+    An objective also owns projection heads, a momentum twin or a memory bank; which
+    of its variables the classifier uses only the graph knows.
+    """
+    variables = list(objective.variables)
+    used: list[keras.Variable] = []
+
+    @tf.function(input_signature=[spec])
+    def trace(images: tf.Tensor) -> Outputs:
+        values = [tf.zeros(v.shape, v.dtype) for v in variables]
+        outputs = _outputs(objective, images, variables, values)
+        used.extend(
+            v for v, value in zip(variables, values, strict=True) if value.consumers()
+        )
+        return outputs
+
+    trace.get_concrete_function()
+    return used
+
+
+def _require_only(function: Any, copies: Sequence[tf.Variable]) -> None:
+    """Refuses a graph that reads a variable Keras does not know of."""
+    known = {id(copy.handle) for copy in copies}
+    strangers = sum(
+        outer.dtype == tf.resource and id(outer) not in known
+        for outer, _ in function.graph.captures
+    )
+    if strangers:
+        raise UserError(
+            f"cannot export: the outputs read {strangers} variables that are not Keras "
+            "weights of the objective; create state with add_weight"
+        )
+
+
+def _require_replaceable(target: pathlib.Path) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UserError(f"cannot export to {target}: it is a file; name a directory")
+    if not any(target.iterdir()):
+        return
+    try:
+        description = json.loads((target / _DESCRIPTION).read_text())
+    except (OSError, ValueError):
+        description = {}
+    if description.get("writer") != _WRITER:
+        raise UserError(
+            f"cannot export to {target}: it holds files that are not an earlier "
+            "export; choose an empty or a new directory"
+        )
+
+
+def _replace(target: pathlib.Path, partial: pathlib.Path) -> None:
+    """Puts `partial` in the place of `target`; a failure leaves one of them whole."""
+    if not target.exists():
+        partial.rename(target)
+        return
+    earlier = target.with_name(f".{target.name}.{os.getpid()}.earlier")
+    target.rename(earlier)
+    partial.rename(target)
+    shutil.rmtree(earlier)

@@ -1,0 +1,115 @@
+"""A data set whose classes are colours, and an encoder that sees colour."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sslkit.api import Backbone, Objective
+from sslkit.data.sources import Source
+from sslkit.errors import UserError
+
+
+class ColourSource(Source):
+    """Noisy images in memory; class c is brightest in channel c."""
+
+    name = "colours"
+    label_names = ()
+
+    def __init__(self, size: int, *, seed: int, labelled: bool = True) -> None:
+        random = np.random.default_rng(seed)
+        self.size = size
+        self.classes = 3 if labelled else None
+        label = random.integers(0, 3, size)
+        image = random.integers(0, 120, [size, 8, 8, 3])
+        image[np.arange(size), :, :, label] += 100
+        self.images = image.astype(np.uint8)
+        self.labels = label.astype(np.int32) if labelled else np.full(size, -1, "int32")
+
+    def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.constant(self.images)[index], tf.constant(self.labels)[index]
+
+
+class InMemory:
+    """Splits by name, as the data seam gives them."""
+
+    def __init__(self, **splits) -> None:
+        self.splits = splits
+
+    def source(self, split: str) -> ColourSource:
+        if split not in self.splits:
+            raise UserError(f"there is no {split} split")
+        return self.splits[split]
+
+
+class MeanColour(Backbone):
+    """Dense on the mean colour."""
+
+    feature_dim = 6
+
+    def __init__(self, *, name: str = "encoder") -> None:
+        super().__init__(name=name)
+        self.parts = [keras.layers.Dense(6, name="dense")]
+
+    def call(self, images, *, training):
+        return self.parts[0](tf.reduce_mean(images, axis=[1, 2]))
+
+
+class Judged(Objective):
+    """An objective as evaluation sees it: an encoder and perhaps a classifier."""
+
+    def __init__(self, encoder: Backbone, classes: int | None = None) -> None:
+        super().__init__(name="judged")
+        self.encoder = encoder
+        self.classes = classes
+
+    @property
+    def requires(self):
+        return {}
+
+    def call(self, batch, *, step):
+        raise NotImplementedError
+
+    def logits(self, images):
+        # The brightest channel is the class; further classes are never the answer.
+        colour = tf.reduce_mean(images, axis=[1, 2])
+        return tf.pad(colour, [[0, 0], [0, self.classes - 3]])
+
+
+def built(seed: int) -> MeanColour:
+    keras.utils.set_random_seed(seed)
+    encoder = MeanColour()
+    encoder(keras.KerasTensor([None, 8, 8, 3]), training=False)
+    return encoder
+
+
+@pytest.fixture
+def encoder() -> MeanColour:
+    """A built encoder; random, but colour survives a random projection."""
+    return built(1)
+
+
+@pytest.fixture
+def untrained():
+    """Builds another encoder."""
+    return lambda: built(2)
+
+
+@pytest.fixture
+def judged():
+    """The objective's class."""
+    return Judged
+
+
+@pytest.fixture
+def colours() -> InMemory:
+    """Labelled splits of 90 and 40 images."""
+    return InMemory(train=ColourSource(90, seed=1), test=ColourSource(40, seed=2))
+
+
+@pytest.fixture
+def unlabelled() -> InMemory:
+    """One split without labels."""
+    return InMemory(train=ColourSource(90, seed=1, labelled=False))

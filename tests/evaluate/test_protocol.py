@@ -1,0 +1,138 @@
+import io
+import json
+
+import keras
+import pytest
+import rich.console
+
+from sslkit.errors import UserError
+from sslkit.evaluate.probe import KnnProbe
+from sslkit.evaluate.protocol import evaluate
+
+
+def test_labelled_report_names_every_protocol(encoder, untrained, colours, judged):
+    report = evaluate(
+        judged(encoder, classes=3), colours, size=8, seed=0, untrained=untrained
+    )
+    knn, linear = (
+        "kNN (k=20, T=0.07)",
+        "linear (logistic regression on frozen features)",
+    )
+    assert [(row.protocol, row.representation) for row in report.rows] == [
+        (knn, "trained encoder"),
+        (linear, "trained encoder"),
+        (knn, "untrained encoder"),
+        (linear, "untrained encoder"),
+        (knn, "raw pixels"),
+        (linear, "raw pixels"),
+        ("classifier (the objective's own head)", "trained encoder"),
+    ]
+    # Colours are classes with a wide margin: every protocol reads them.
+    assert all(row.top1 > 0.9 for row in report.rows)
+    assert {row.n_test for row in report.rows} == {40}
+    assert [row.n_train for row in report.rows] == [90] * 6 + [0]
+    assert set(report.health) == {"trained encoder", "untrained encoder"}
+    assert report.health_split == "test"
+
+
+def test_report_is_json_and_a_table(encoder, untrained, colours, judged):
+    report = evaluate(judged(encoder), colours, size=8, seed=0, untrained=untrained)
+    again = json.loads(json.dumps(report.to_json()))
+    assert again["rows"][0]["top1"] == report.rows[0].top1
+    assert again["health"]["trained encoder"]["dim"] == 6
+
+    console = rich.console.Console(file=io.StringIO(), width=160)
+    console.print(report.render())
+    text = console.file.getvalue()
+    for word in ("kNN (k=20, T=0.07)", "raw pixels", "top-5 %", "RankMe"):
+        assert word in text
+    margin = report.margin(report.rows[2])
+    assert margin == report.rows[0].top1 - report.rows[2].top1
+    (line,) = (
+        line for line in text.splitlines() if "raw pixels" in line and "L2" not in line
+    )
+    assert f"{100 * report.margin(report.rows[4]):+.2f}" in line
+
+
+def test_choices_are_followed(encoder, untrained, colours, judged):
+    report = evaluate(
+        judged(encoder),
+        colours,
+        size=8,
+        seed=0,
+        untrained=untrained,
+        knn_neighbours=50,
+        knn_temperature=0.5,
+        linear=False,
+        baselines=False,
+        batch_size=7,
+        train_limit=30,
+        test_limit=10,
+    )
+    (row,) = report.rows
+    assert row.protocol == "kNN (k=30, clipped from 50, T=0.5)"
+    assert (row.n_train, row.n_test) == (30, 10)
+    assert report.margin(row) is None
+
+
+def test_no_untrained_encoder_leaves_that_baseline_out(encoder, colours, judged):
+    report = evaluate(judged(encoder), colours, size=8, seed=0, linear=False)
+    names = [row.representation for row in report.rows]
+    assert names == ["trained encoder", "raw pixels"]
+
+
+def test_raw_pixels_are_at_most_32_wide(encoder, colours, judged):
+    settings = {"seed": 0, "linear": False, "train_limit": 20, "test_limit": 5}
+    report = evaluate(judged(encoder), colours, size=40, **settings)
+    assert report.rows[1].representation == "raw pixels"
+    assert report.rows[1].top1 > 0.5
+
+
+def test_unlabelled_data_gives_health_and_says_why(
+    encoder, untrained, unlabelled, judged
+):
+    report = evaluate(judged(encoder), unlabelled, size=8, seed=0, untrained=untrained)
+    assert report.rows == ()
+    assert report.health_split == "train"
+    assert "no labels" in report.notes[0]
+    assert "no test split" in report.notes[1]
+    assert set(report.health) == {"trained encoder", "untrained encoder"}
+    assert report.health["trained encoder"].examples == 90
+    console = rich.console.Console(file=io.StringIO(), width=160)
+    console.print(report.render())
+    assert "note: the data has no labels" in console.file.getvalue()
+
+
+def test_labelled_data_without_a_test_split_is_an_error(encoder, colours, judged):
+    del colours.splits["test"]
+    with pytest.raises(UserError, match="no test split"):
+        evaluate(judged(encoder), colours, size=8, seed=0)
+
+
+def test_more_classes_than_the_head_is_an_error(encoder, colours, judged):
+    with pytest.raises(UserError, match="has 3 classes and the classifier 2"):
+        evaluate(judged(encoder, classes=2), colours, size=8, seed=0)
+
+
+def test_probe_follows_the_encoder_and_is_traced_once(encoder, colours):
+    traces = []
+
+    def encode(images):
+        traces.append(1)
+        return encoder(images, training=False)
+
+    probe = KnnProbe(encode, colours, size=8, bank=60, queries=40, batch_size=20)
+    alive = probe()
+    assert alive > 0.9
+    assert probe.protocol == "kNN (k=20, T=0.07), 40 images, bank 60"
+    for variable in encoder.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+    assert probe() < 0.6
+    assert len(traces) == 1
+
+
+def test_probe_needs_labels(encoder, unlabelled):
+    unlabelled.splits["test"] = unlabelled.splits["train"]
+    probe = KnnProbe(lambda x: encoder(x, training=False), unlabelled, size=8)
+    with pytest.raises(UserError, match="needs labels"):
+        probe()
