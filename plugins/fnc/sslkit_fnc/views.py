@@ -1,0 +1,73 @@
+"""The views of false negative cancellation: instance views and support views."""
+
+from __future__ import annotations
+
+from sslkit.api import ViewGroup
+from sslkit.views import ContrastiveViews, Kernel, RandAugment
+
+
+class FNCViews(ContrastiveViews):
+    """SimCLR's views with RandAugment, and support views made the same way.
+
+    Huynh et al., "Boosting contrastive self-supervised learning with false negative
+    cancellation", arXiv:2011.11765, as in its released code.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int = 224,
+        views: int = 2,
+        support: int = 8,
+        strength: float = 1.0,
+        area_min: float = 0.08,
+        flip: bool = True,
+        randaugment_layers: int = 2,
+        randaugment_magnitude: float = 7,
+        translate: float = 100,
+        cutout: float = 40,
+        gray: float = 0.2,
+        blur: bool = True,
+        kernel: Kernel = "legacy",
+    ) -> None:
+        """Makes the groups `instance` and, unless empty, `support`.
+
+        Args:
+            size: side of the views, in pixels.
+            views: instance views an image.
+            support: support views an image; 0 for none.
+            strength: of the colour jitter; 1 lets brightness, contrast and saturation
+                change by up to 80% and the hue by a fifth of a turn, 0 is none.
+            area_min: smallest share of the image that a crop takes.
+            flip: whether to mirror half of the views; not for digits or text.
+            randaugment_layers: operations of RandAugment a view; 0 for none.
+            randaugment_magnitude: their common magnitude, 0 to 10.
+            translate: their shift at magnitude 10, in pixels. Scale it with `size`.
+            cutout: half the side of their cut square at magnitude 10, in pixels. Scale
+                it with `size`.
+            gray: probability of grayscale.
+            blur: whether to blur half of the views. Views under 20 pixels stay sharp.
+            kernel: how crops are resized: "legacy", the published one, or "modern".
+
+        Raises:
+            UserError: if an argument is out of its range.
+        """
+        policy = RandAugment(
+            layers=randaugment_layers,
+            magnitude=randaugment_magnitude,
+            translate=translate,
+            cutout=cutout,
+        )
+        super().__init__(
+            groups={
+                "instance": ViewGroup(views, size),
+                "support": ViewGroup(support, size),
+            },
+            area=(area_min, 1.0),
+            flip=flip,
+            strength=strength,
+            randaugment=policy if randaugment_layers else None,
+            gray=gray,
+            blur=blur,
+            kernel=kernel,
+        )

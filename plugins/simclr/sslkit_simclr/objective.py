@@ -1,0 +1,68 @@
+"""The SimCLR objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+from sslkit.api import Backbone, Batch, Objective, Outcome, UserError
+from sslkit.nn import ProjectionHead
+from sslkit.objectives import gather_view_major, join_views, multi_view_nt_xent
+
+
+class SimCLR(Objective):
+    """Contrasts views of an image with all other images of the global batch.
+
+    Chen et al. 2020 (arXiv:2002.05709, eq. 1); with three projection layers the
+    pretraining of SimCLR v2 (arXiv:2006.10029).
+
+    Args:
+        backbone: makes the encoder.
+        views: views of each image; 2 in the paper. With more, the other views of an
+            image are all positives.
+        temperature: divides cosine similarities; positive.
+        projection_layers: depth of the projection head: 2 in SimCLR, 3 in v2.
+        projection_dim: width of the embedding that is contrasted.
+        name: the layer's name.
+    """
+
+    def __init__(
+        self,
+        backbone: Callable[..., Backbone],
+        *,
+        views: int = 2,
+        temperature: float = 0.1,
+        projection_layers: int = 3,
+        projection_dim: int = 128,
+        name: str = "simclr",
+    ):
+        """Keeps the options; see the class."""
+        super().__init__(name=name)
+        if views < 2:
+            raise UserError(f"simclr: views is {views}; a positive pair takes 2.")
+        if temperature <= 0:
+            raise UserError(f"simclr: temperature is {temperature}; it is positive.")
+        self._views = views
+        self._temperature = temperature
+        self.encoder = backbone(name="encoder")
+        self.projection = ProjectionHead(
+            layers=projection_layers, dim=projection_dim, name="projection"
+        )
+
+    @property
+    def requires(self) -> Mapping[str, int]:
+        """The views that are contrasted."""
+        return {"instance": self._views}
+
+    def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
+        """Implements `Objective.call`; `positive_cosine` is the mean over pairs."""
+        images = join_views(batch.views, ["instance"])
+        features = self.encoder(images, training=True)
+        embeddings = tf.math.l2_normalize(self.projection(features, training=True), 1)
+        anchors = tf.reshape(embeddings, [self._views, -1, embeddings.shape[1]])
+        loss = multi_view_nt_xent(
+            anchors, gather_view_major(anchors), temperature=self._temperature
+        )
+        cosine = tf.reduce_mean(tf.reduce_sum(anchors[0] * anchors[1], axis=1))
+        return Outcome(loss, {"positive_cosine": cosine})

@@ -1,0 +1,54 @@
+"""SimCLR's views of an image."""
+
+from __future__ import annotations
+
+from sslkit.api import ViewGroup
+from sslkit.views import ContrastiveViews, Kernel
+
+
+class SimCLRViews(ContrastiveViews):
+    """Crop, mirror, colour jitter, grayscale and blur (Chen et al. 2020, appendix A).
+
+    Chen et al., "A simple framework for contrastive learning of visual
+    representations", arXiv:2002.05709. CIFAR-10 takes size 32, strength 0.5 and no
+    blur.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int = 224,
+        views: int = 2,
+        strength: float = 1.0,
+        area_min: float = 0.08,
+        flip: bool = True,
+        gray: float = 0.2,
+        blur: bool = True,
+        kernel: Kernel = "legacy",
+    ) -> None:
+        """Makes the group `instance`.
+
+        Args:
+            size: side of the views, in pixels.
+            views: views an image.
+            strength: of the colour jitter; 1 lets brightness, contrast and saturation
+                change by up to 80% and the hue by a fifth of a turn, 0 is none.
+            area_min: smallest share of the image that a crop takes.
+            flip: whether to mirror half of the views; not for digits or text.
+            gray: probability of grayscale.
+            blur: whether to blur half of the views. Views under 20 pixels stay sharp.
+            kernel: how crops are resized: "legacy", the published one, or "modern".
+
+        Raises:
+            UserError: if an argument is out of its range.
+        """
+        super().__init__(
+            groups={"instance": ViewGroup(views, size)},
+            area=(area_min, 1.0),
+            flip=flip,
+            strength=strength,
+            randaugment=None,
+            gray=gray,
+            blur=blur,
+            kernel=kernel,
+        )
