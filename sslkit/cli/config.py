@@ -1,0 +1,28 @@
+"""`sslkit config`: what a recipe and its overrides come to."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from sslkit import config
+from sslkit.cli.options import add_recipe_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    add_recipe_options(parser)
+    parser.add_argument(
+        "--places",
+        action="store_true",
+        help="say behind each value in which file and line it was written",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the resolved configuration, itself a recipe; notes go to stderr."""
+    resolution = config.read(args.gin, args.set, data_dir=args.data_dir)
+    print(resolution.render(places=args.places), end="")
+    for note in resolution.notes:
+        print(f"sslkit: note: {note}", file=sys.stderr)
+    return 0

@@ -1,0 +1,107 @@
+"""Finds the command, runs it, and turns its errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import sslkit
+from sslkit.cli.startup import start_tensorflow
+from sslkit.errors import UserError
+
+# Name -> one line of help. Each is a module of sslkit.cli with `add_arguments(parser)`
+# and `run(args) -> int`; only the one that is called gets imported.
+COMMANDS = {
+    "train": "train as a recipe says: pretrain, fine-tune or linear evaluation",
+    "evaluate": "measure a trained encoder: nearest neighbours, linear, top-k",
+    "export": "write a trained encoder for others to load",
+    "plugins": "list the installed plugins; --check imports and verifies each",
+    "config": "show what a recipe and its overrides come to, without running it",
+}
+
+NEED_TENSORFLOW = ("train", "evaluate", "export")
+"""Commands that import TensorFlow; the others must start without it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the `sslkit` command.
+
+    Args:
+        argv: arguments after the program's name; `sys.argv[1:]` by default.
+
+    Returns:
+        The exit code: 0, what the command returns; 1, an unexpected error; 2, an error
+        the user can mend; 130, interrupted.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    # TensorFlow's start-up notes hide the one line that matters. It reads this once,
+    # when it is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    debug = "--debug" in argv
+    try:
+        arguments = _parse(argv)
+        if arguments.command in NEED_TENSORFLOW and not debug:
+            start_tensorflow()
+        return arguments.run(arguments)
+    except UserError as error:
+        if debug:
+            raise
+        return _fail(f"error: {error}", 2)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough. Python would complain once more
+        # when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        # Imported here: no other path of this module needs it.
+        from sslkit.plugins import describe
+
+        hint = "run again with --debug for the traceback"
+        return _fail(f"unexpected {describe(error)}; {hint}", 1)
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    if chosen is not None and chosen not in COMMANDS:
+        from sslkit.plugins import did_you_mean
+
+        raise UserError(
+            f"no command is called '{chosen}'. {did_you_mean(chosen, COMMANDS)}"
+            f"Commands: {', '.join(COMMANDS)}."
+        )
+    parser = argparse.ArgumentParser(
+        prog="sslkit",
+        description="Contrastive self-supervised learning on TensorFlow.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=sslkit.__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            allow_abbrev=False,
+        )
+        command.add_argument(
+            "--debug", action="store_true", help="show the traceback of an error"
+        )
+        if name == chosen:
+            module = importlib.import_module(f"sslkit.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run, command=name)
+    return parser.parse_args(argv)
+
+
+def _fail(line: str, code: int) -> int:
+    print(f"sslkit: {line}", file=sys.stderr)
+    return code
