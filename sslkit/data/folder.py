@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import logging
 import os
 import pathlib
@@ -19,6 +20,7 @@ _log = logging.getLogger(__name__)
 
 _SPLITS = ("train", "test", "val", "validation")
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+_TEST_EVERY = 10
 _HEADER = 30  # bytes up to and with a BMP's bits per pixel
 
 
@@ -26,8 +28,9 @@ class Folder(Source):
     """The JPEG, PNG, GIF (first frame) and BMP images under a folder, sorted by path.
 
     Splits: if the folder has a sub-folder `train`, then `train`, `test`, `val` and
-    `validation` name sub-folders; otherwise all of it is `train` and there is no other
-    split.
+    `validation` name sub-folders. Otherwise, with labels, `test` is every tenth image
+    of each class (of a smaller class the last) and `train` the others; without labels
+    all of it is `train` and there is no other split.
 
     Labels: if the training split has at least two sub-folders and no image lies outside
     them, each is a class, numbered in sorted order; otherwise there are no labels.
@@ -50,14 +53,18 @@ class Folder(Source):
                 cannot be read, or a class is not in the training split.
         """
         root = pathlib.Path(path).expanduser()
-        home = _split_folder(root, split)
+        trained = _split_folder(root, "train")
+        whole = trained == root
+        home = root if whole else _split_folder(root, split)
         images = _images(home)
+        names = _sub_folders(trained)
+        tops = [_top(image) for image in images]
+        labelled = len(names) > 1 and "" not in tops
+        if whole:
+            images = _part(images, root, split, labelled=labelled)
+            tops = [_top(image) for image in images]
         self.name = f"folder:{path}/{split}"
         self.size = len(images)
-        trained = _split_folder(root, "train")
-        names = _sub_folders(trained)
-        tops = [image.parts[0] if len(image.parts) > 1 else "" for image in images]
-        labelled = len(names) > 1 and "" not in tops
         if labelled and (unknown := sorted(set(tops) - set(names))):
             raise UserError(
                 f"{home} has the class '{unknown[0]}', which {trained} has not; "
@@ -84,17 +91,37 @@ class Folder(Source):
         return os.fsdecode(self._paths[index].numpy())
 
 
+def _top(image: pathlib.Path) -> str:
+    return image.parts[0] if len(image.parts) > 1 else ""
+
+
+def _part(
+    images: list[pathlib.Path], root: pathlib.Path, split: str, *, labelled: bool
+) -> list[pathlib.Path]:
+    """Returns the images of a split of a folder that is not divided into splits."""
+    if not labelled and split == "train":
+        return images
+    if not labelled or split not in ("train", "test"):
+        has = "train and test" if labelled else "train, because it has no labels"
+        raise UserError(
+            f"{root} has no split '{split}', only {has}; use that, or make "
+            f"{root / 'train'} and {root / split}"
+        )
+    held_out = set()
+    for _, group in itertools.groupby(images, _top):
+        members = list(group)
+        last = min(_TEST_EVERY, len(members)) - 1
+        # A class of one image stays whole.
+        held_out.update(members[last::_TEST_EVERY] if last else [])
+    return [image for image in images if (image in held_out) == (split == "test")]
+
+
 def _split_folder(root: pathlib.Path, split: str) -> pathlib.Path:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise UserError(f"{root} {what}; name a folder of images: folder:/path")
-    if not (root / "train").is_dir():
-        if split == "train":
-            return root
-        raise UserError(
-            f"{root} has no split '{split}': without a sub-folder 'train' all of it is "
-            f"the split train; make {root / 'train'} and {root / split}, or use train"
-        )
+    if split == "train" and not (root / "train").is_dir():
+        return root
     if split in _SPLITS and (root / split).is_dir():
         return root / split
     found = [name for name in _SPLITS if (root / name).is_dir()]

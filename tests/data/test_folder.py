@@ -53,12 +53,28 @@ def test_flat_folder_is_unlabelled_and_sorted(tmp_path):
 
 
 def test_sub_folders_are_classes(tmp_path):
-    for name in ("cat/1.png", "dog/1.png", "dog/more/2.png"):
+    for name in ("cat/1.png", "dog/1.png", "dog/more/2.png", "dog/more/3.png"):
         write(tmp_path / name)
     source = folder(tmp_path)
     assert source.label_names == ("cat", "dog")
     assert source.classes == 2
     assert labels(source) == [0, 1, 1]
+
+
+def test_a_tenth_of_each_class_is_held_out_where_there_are_no_splits(tmp_path):
+    for number in range(23):
+        write(tmp_path / f"cat/{number:02d}.png", number)
+    for number in range(30, 34):
+        write(tmp_path / f"dog/{number}.png", number)
+    write(tmp_path / "emu/50.png", 50)
+    train, test = folder(tmp_path), folder(tmp_path, "test")
+    assert values(test) == [9, 19, 33]
+    assert labels(test) == [0, 0, 1]
+    assert sorted(values(train) + values(test)) == [*range(23), *range(30, 34), 50]
+    assert train.label_names == test.label_names == ("cat", "dog", "emu")
+    assert refusal(tmp_path, "test", test="val").startswith(
+        f"{tmp_path} has no split 'val', only train and test"
+    )
 
 
 def test_one_sub_folder_is_no_class(tmp_path):
@@ -90,7 +106,7 @@ def test_missing_test_split_matters_only_when_asked_for(tmp_path):
     write(tmp_path / "1.png")
     both = data(name=f"folder:{tmp_path}")
     assert both.source("train").size == 1
-    with pytest.raises(UserError, match="has no split 'test': without a sub-folder"):
+    with pytest.raises(UserError, match="has no split 'test', only train, because"):
         both.source("test")
 
 
