@@ -18,7 +18,10 @@ ROOT = pathlib.Path(__file__).resolve().parent
 
 CORE_ENTRY_POINTS = {
     "console_scripts": {"sslkit": "sslkit.cli.main:main"},
-    "sslkit.backbones": {"resnet": "sslkit.nn.resnet:ResNet"},
+    "sslkit.backbones": {
+        "convnet": "sslkit.nn.convnet:ConvNet",
+        "resnet": "sslkit.nn.resnet:ResNet",
+    },
     "sslkit.augmentations": {"crop_flip": "sslkit.views.augmentations:CropFlip"},
     "sslkit.objectives": {"supervised": "sslkit.objectives.supervised:Supervised"},
     "sslkit.optimizers": {
@@ -33,6 +36,7 @@ CORE_ENTRY_POINTS = {
     "sslkit.runners": {
         "mirrored": "sslkit.runners.mirrored:Mirrored",
         "single": "sslkit.runners.single:Single",
+        "tpu": "sslkit.runners.tpu:TPU",
     },
 }
 

@@ -1,6 +1,7 @@
 """Networks: ResNet, cross-replica batch normalisation, heads, the momentum twin."""
 
 from sslkit.nn.batch_norm import BatchNorm
+from sslkit.nn.convnet import ConvNet
 from sslkit.nn.heads import LinearClassifier, ProjectionHead
 from sslkit.nn.memory_bank import MemoryBank
 from sslkit.nn.momentum import MomentumTwin
@@ -8,6 +9,7 @@ from sslkit.nn.resnet import ResNet
 
 __all__ = [
     "BatchNorm",
+    "ConvNet",
     "LinearClassifier",
     "MemoryBank",
     "MomentumTwin",
