@@ -19,18 +19,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluates the latest checkpoint of a run."""
+    """Evaluates the latest checkpoint of a run.
+
+    With overrides, such as another dataset, nothing is written: the run's result is
+    that of its own recipe.
+    """
     from sslkit.cli.runs import reopen
 
     loaded, training, workdir = reopen(args)
     print(f"step {training.load(workdir)} of {workdir.path}")
-    measure(loaded, training, workdir)
+    measure(loaded, training, None if args.set or args.data_dir else workdir)
     return 0
 
 
-def measure(loaded: Config, training: Training, workdir: Workdir) -> None:
-    """Evaluates the encoder as it is, prints the report and writes result.json."""
-    import rich.console
+def measure(loaded: Config, training: Training, workdir: Workdir | None) -> None:
+    """Evaluates the encoder as it is and prints the report.
+
+    Args:
+        loaded: the configuration.
+        training: holds the encoder.
+        workdir: where the result is written too; None to print alone.
+    """
+    from sslkit.cli.output import console
 
     report = loaded.evaluate(
         objective=training.objective,
@@ -39,6 +49,7 @@ def measure(loaded: Config, training: Training, workdir: Workdir) -> None:
         seed=training.seed,
         untrained=training.untrained_encoder,
     )
-    rich.console.Console().print(report.render())
-    step = int(training.state.step.numpy())
-    print("written:", workdir.write_result({"step": step, **report.to_json()}))
+    console().print(report.render())
+    if workdir is not None:
+        step = int(training.state.step.numpy())
+        print("written:", workdir.write_result({"step": step, **report.to_json()}))

@@ -19,10 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains, or goes on, or says that there is nothing left; then evaluates."""
-    import rich.console
-
     from sslkit import config
     from sslkit.cli.evaluate import measure
+    from sslkit.cli.output import console
     from sslkit.evaluate.report import Report
     from sslkit.train.workdir import Workdir
 
@@ -36,8 +35,11 @@ def run(args: argparse.Namespace) -> int:
     trained = training.run(workdir)
     result = workdir.result()
     if not trained and result is not None:
-        print(f"{args.workdir} is finished: {training.steps} steps done. Its result:")
-        rich.console.Console().print(Report.from_json(result).render())
+        print(
+            f"{args.workdir} is finished: all {training.steps} steps are done. "
+            "Its result:"
+        )
+        console().print(Report.from_json(result).render())
         return 0
     if training.runner.is_chief:
         measure(loaded, training, workdir)

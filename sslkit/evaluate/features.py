@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Encode = Callable[[tf.Tensor], tf.Tensor]
 """float32 images [b, size, size, 3] in [0, 1] -> float [b, dim]."""
 
+FrozenEncoder = Callable[[tf.Tensor], tf.Tensor]
+"""What `frozen` returns: uint8 images [b, size, size, 3] -> float32 [b, dim]."""
+
 _UNREADABLE = (
     tf.errors.InvalidArgumentError,
     tf.errors.DataLossError,
@@ -40,8 +43,26 @@ class Features:
     """int64 [n], the example's place in its source."""
 
 
+def frozen(encode: Encode) -> FrozenEncoder:
+    """Compiles an encoder for `extract`; once, however often it is used.
+
+    Runs on the default device. Variables of a mirrored strategy are read from their
+    first replica, at the time of each call.
+
+    Args:
+        encode: the encoder, in inference mode.
+    """
+
+    @tf.function
+    def run(images: tf.Tensor) -> tf.Tensor:
+        pixels = tf.image.convert_image_dtype(images, tf.float32)
+        return tf.cast(encode(pixels), tf.float32)
+
+    return run
+
+
 def extract_source(
-    encode: Encode,
+    encode: FrozenEncoder,
     source: Source,
     *,
     size: int,
@@ -74,17 +95,14 @@ def extract_source(
 
 
 def extract(
-    encode: Encode, batches: tf.data.Dataset, *, source: Source | None = None
+    encode: FrozenEncoder, batches: tf.data.Dataset, *, source: Source | None = None
 ) -> Features:
     """Encodes every example of `batches`, in their order, without the padding.
 
-    Runs on the default device in one compiled function. Variables of a mirrored
-    strategy are read from their first replica. Memory holds the features and one
-    batch, never the images.
+    Memory holds the features and one batch, never the images.
 
     Args:
-        encode: the frozen encoder, in inference mode. Give a `tf.function` when the
-            same encoder is used again and again; it is then traced once.
+        encode: see `frozen`.
         batches: dicts of images uint8 [b, size, size, 3], label int32 [b],
             weight float32 [b] (0 for padding) and index int64 [b].
         source: what the batches were read from. When an example cannot be read, it
@@ -97,18 +115,12 @@ def extract(
         UserError: if an example cannot be read, there is none, or a feature is not
             finite.
     """
-
-    @tf.function(input_signature=[batches.element_spec["images"]])
-    def run(images: tf.Tensor) -> tf.Tensor:
-        pixels = tf.image.convert_image_dtype(images, tf.float32)
-        return tf.cast(encode(pixels), tf.float32)
-
     features: deque[np.ndarray] = deque()
     labels: deque[np.ndarray] = deque()
     indices: deque[np.ndarray] = deque()
     for batch in _read(batches, source):
         real = batch["weight"].numpy() > 0
-        features.append(run(batch["images"]).numpy()[real])
+        features.append(encode(batch["images"]).numpy()[real])
         labels.append(batch["label"].numpy()[real])
         indices.append(batch["index"].numpy()[real])
     if not sum(map(len, labels)):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import tensorflow as tf
-
-from sslkit.evaluate.features import Encode, Features, extract_source
+from sslkit.evaluate.features import Encode, Features, extract_source, frozen
 from sslkit.evaluate.knn import knn_accuracy, knn_protocol
 
 if TYPE_CHECKING:
@@ -46,8 +44,7 @@ class KnnProbe:
             temperature: divides cosine similarities in the vote's exponent.
             batch_size: images encoded at once.
         """
-        # Traced once here; a new function each time would be compiled each time.
-        self._encode = tf.function(encode)
+        self._encode = frozen(encode)
         self._data = data
         self._size = size
         self._batch_size = batch_size

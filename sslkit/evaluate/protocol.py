@@ -10,7 +10,7 @@ import tensorflow as tf
 from sslkit.api import Backbone, Objective
 from sslkit.errors import UserError
 from sslkit.evaluate.accuracy import accuracy
-from sslkit.evaluate.features import Encode, Features, extract_source
+from sslkit.evaluate.features import Features, FrozenEncoder, extract_source, frozen
 from sslkit.evaluate.health import health
 from sslkit.evaluate.knn import knn_accuracy, knn_protocol
 from sslkit.evaluate.linear import linear_probe
@@ -73,7 +73,7 @@ def evaluate(
     """
     limits = {"train": train_limit, "test": test_limit}
 
-    def split(name: Part, encode: Encode) -> Features:
+    def split(name: Part, encode: FrozenEncoder) -> Features:
         return extract_source(
             encode,
             data.source(name),
@@ -85,13 +85,13 @@ def evaluate(
     labelled = data.source("train").classes is not None
     if labelled:
         _check_classes(objective, data)
-    encoders: dict[str, Encode] = {TRAINED: _inference(objective.encoder)}
+    encoders: dict[str, FrozenEncoder] = {TRAINED: _inference(objective.encoder)}
     if baselines and untrained is not None:
         encoders[UNTRAINED] = _inference(untrained())
     if not labelled:
         return _without_labels(data, encoders, split)
     if baselines:
-        encoders[PIXELS] = _pixels
+        encoders[PIXELS] = frozen(_pixels)
 
     rows: list[Row] = []
     found = {}
@@ -103,7 +103,7 @@ def evaluate(
         if name != PIXELS:
             found[name] = health(test.features)
     if objective.classes is not None:
-        rows.append(_classifier(split("test", objective.logits)))
+        rows.append(_classifier(split("test", frozen(objective.logits))))
     return Report(tuple(rows), found, "test")
 
 
@@ -134,8 +134,8 @@ def _classifier(logits: Features) -> Row:
     return Row(CLASSIFIER_PROTOCOL, TRAINED, *score, 0, len(logits.label))
 
 
-def _inference(encoder: Backbone) -> Encode:
-    return lambda images: encoder(images, training=False)
+def _inference(encoder: Backbone) -> FrozenEncoder:
+    return frozen(lambda images: encoder(images, training=False))
 
 
 def _pixels(images: tf.Tensor) -> tf.Tensor:
@@ -157,8 +157,8 @@ def _check_classes(objective: Objective, data: Data) -> None:
 
 def _without_labels(
     data: Data,
-    encoders: dict[str, Encode],
-    split: Callable[[Part, Encode], Features],
+    encoders: dict[str, FrozenEncoder],
+    split: Callable[[Part, FrozenEncoder], Features],
 ) -> Report:
     notes = [
         "the data has no labels: accuracies cannot be measured, only the health of "

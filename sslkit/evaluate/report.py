@@ -96,8 +96,8 @@ class Report:
     def _accuracies(self, protocol: str) -> Table:
         table = _table(f"Test accuracy, {protocol}")
         table.add_column("representation", no_wrap=True)
-        for name in ("top-1 %", "top-5 %", "trained leads by", "train", "test"):
-            table.add_column(name, justify="right")
+        for name in ("top-1 %", "top-5 %", "trained leads", "train", "test"):
+            table.add_column(name, justify="right", no_wrap=True)
         table.add_column("chosen", no_wrap=True)
         for row in self.rows:
             if row.protocol != protocol:
@@ -115,12 +115,13 @@ class Report:
         return table
 
     def _health(self) -> Table:
-        table = _table(f"Health of the features, {self.health_split} split")
+        table = _table(
+            f"Health of the features, {self.health_split} split "
+            "(collapsed: rank 1, spread 0, uniformity 0)"
+        )
         table.add_column("representation", no_wrap=True)
-        table.add_column("effective rank (RankMe)", justify="right")
-        table.add_column("spread (0: collapsed)", justify="right")
-        table.add_column("uniformity (0: collapsed)", justify="right")
-        table.add_column("images", justify="right")
+        for name in ("effective rank (RankMe)", "spread", "uniformity", "images"):
+            table.add_column(name, justify="right", no_wrap=True)
         for name, one in self.health.items():
             table.add_row(
                 name,

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from sslkit.errors import UserError
-from sslkit.evaluate.features import extract, extract_source
+from sslkit.evaluate.features import extract, extract_source, frozen
 
 
 def padded_batches(images: np.ndarray, batch: int) -> tf.data.Dataset:
@@ -30,7 +30,7 @@ def mean_colour(pixels: tf.Tensor) -> tf.Tensor:
 
 def test_keeps_order_and_drops_padding():
     pixels = images(10)
-    found = extract(mean_colour, padded_batches(pixels, 4))
+    found = extract(frozen(mean_colour), padded_batches(pixels, 4))
     # float32 means of 16 values in [0, 1].
     expected = pixels.mean(axis=(1, 2)) / 255
     np.testing.assert_allclose(found.features, expected, atol=1e-6)
@@ -46,13 +46,13 @@ def test_encoder_sees_static_shapes_and_is_traced_once():
         seen.append(pixels.shape.as_list())
         return mean_colour(pixels)
 
-    extract(encode, padded_batches(images(10), 4))
+    extract(frozen(encode), padded_batches(images(10), 4))
     assert seen == [[4, 4, 4, 3]]
 
 
 def test_half_precision_features_come_out_as_float32():
     found = extract(
-        lambda pixels: tf.cast(mean_colour(pixels), tf.bfloat16),
+        frozen(lambda pixels: tf.cast(mean_colour(pixels), tf.bfloat16)),
         padded_batches(images(4), 4),
     )
     assert found.features.dtype == np.float32
@@ -61,8 +61,10 @@ def test_half_precision_features_come_out_as_float32():
 def test_mirrored_variables_are_read(two_replicas):
     with two_replicas.scope():
         scale = tf.Variable(3.0, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
-    plain = extract(mean_colour, padded_batches(images(6), 4))
-    found = extract(lambda x: scale * mean_colour(x), padded_batches(images(6), 4))
+    plain = extract(frozen(mean_colour), padded_batches(images(6), 4))
+    found = extract(
+        frozen(lambda x: scale * mean_colour(x)), padded_batches(images(6), 4)
+    )
     np.testing.assert_array_equal(found.features, 3 * plain.features)
 
 
@@ -74,8 +76,12 @@ def test_keras_encoder_built_under_a_strategy(two_replicas, encoder, colours):
         ours.assign(theirs.numpy())
     settings = {"size": 8, "batch_size": 16}
     source = colours.source("test")
-    expected = extract_source(lambda x: encoder(x, training=False), source, **settings)
-    found = extract_source(lambda x: mirrored(x, training=False), source, **settings)
+    expected = extract_source(
+        frozen(lambda x: encoder(x, training=False)), source, **settings
+    )
+    found = extract_source(
+        frozen(lambda x: mirrored(x, training=False)), source, **settings
+    )
     np.testing.assert_array_equal(found.features, expected.features)
 
 
@@ -91,12 +97,12 @@ def broken(at: int) -> tf.data.Dataset:
 def test_a_broken_example_is_named():
     source = types.SimpleNamespace(diagnose=lambda: ["cats/7.jpg: not a JPEG"])
     with pytest.raises(UserError, match=r"cats/7\.jpg: not a JPEG"):
-        extract(mean_colour, broken(5), source=source)
+        extract(frozen(mean_colour), broken(5), source=source)
 
 
 def test_a_broken_example_without_a_diagnosis_keeps_the_cause():
     with pytest.raises(UserError, match="bad JPEG"):
-        extract(mean_colour, broken(5))
+        extract(frozen(mean_colour), broken(5))
 
 
 def test_an_error_of_the_encoder_is_not_blamed_on_the_data():
@@ -105,14 +111,14 @@ def test_an_error_of_the_encoder_is_not_blamed_on_the_data():
             return mean_colour(pixels)
 
     with pytest.raises(tf.errors.InvalidArgumentError, match="mine"):
-        extract(encode, padded_batches(images(4), 4))
+        extract(frozen(encode), padded_batches(images(4), 4))
 
 
 def test_features_that_are_not_finite_are_refused():
     with pytest.raises(UserError, match=r"not finite for 4 of 4 images"):
-        extract(lambda x: mean_colour(x) / 0.0, padded_batches(images(4), 4))
+        extract(frozen(lambda x: mean_colour(x) / 0.0), padded_batches(images(4), 4))
 
 
 def test_no_examples_is_an_error():
     with pytest.raises(UserError, match="no examples"):
-        extract(mean_colour, padded_batches(images(4), 4).take(0))
+        extract(frozen(mean_colour), padded_batches(images(4), 4).take(0))
