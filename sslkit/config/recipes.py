@@ -24,6 +24,11 @@ def search_path() -> list[pathlib.Path]:
     return roots
 
 
+def is_part(name: str) -> bool:
+    """Returns whether a file is a part, made to be included, by where it stands."""
+    return pathlib.PurePath(name).parent.name == "parts"
+
+
 def find_recipe(name: str, *, wanted_by: str = "") -> pathlib.Path:
     """Finds a recipe, or a part that a recipe includes.
 

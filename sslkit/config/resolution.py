@@ -14,6 +14,7 @@ from sslkit.config.reading import (
     read_files,
     read_override,
 )
+from sslkit.config.recipes import is_part
 from sslkit.config.signatures import Signature, signature
 from sslkit.errors import UserError
 
@@ -34,7 +35,7 @@ class Resolution:
     bindings: tuple[Binding, ...]
     """Sorted by key; one a key; macros replaced by their values."""
     notes: tuple[str, ...]
-    """What the recipes bind and this run does not use."""
+    """What the recipes bind and this run does not use; parts may offer more."""
     recipes: tuple[str, ...]
     """The recipes as they were named."""
 
@@ -114,7 +115,11 @@ def read(
     _check_complete(used, signatures)
     return Resolution(
         bindings=tuple(sorted(used, key=lambda binding: binding.key)),
-        notes=tuple(f"{b.place}: nothing uses {b.key}" for b in idle),
+        notes=tuple(
+            f"{b.place}: nothing uses {b.key}"
+            for b in idle
+            if not is_part(b.place.partition(":")[0])
+        ),
         recipes=tuple(recipes),
     )
 
