@@ -14,12 +14,13 @@ def search_path() -> list[pathlib.Path]:
     """Returns the folders that recipe names are relative to, first match first.
 
     The current folder; the checkout, when sslkit runs from one; the folder where an
-    installed sslkit keeps its own recipes. The last two have a folder `gin/`.
+    installed sslkit keeps its own recipes.
     """
     package = pathlib.Path(sslkit.__file__).resolve().parent
     roots = [pathlib.Path.cwd()]
     for root in (package.parent, package / "recipes"):
-        if (root / "gin").is_dir() and root not in roots:
+        # An installed sslkit is a neighbour of the Python package gin.
+        if (root / "gin" / "parts").is_dir() and root not in roots:
             roots.append(root)
     return roots
 

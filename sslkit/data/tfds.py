@@ -94,7 +94,7 @@ class PreparedTFDS(Source):
             dict(features.items()) if isinstance(features, kinds.FeaturesDict) else {}
         )
         image = spec.get("image")
-        if not isinstance(image, kinds.Image) or image.dtype != np.uint8:
+        if not isinstance(image, kinds.Image) or image.np_dtype != np.uint8:
             raise UserError(
                 f"{folder} has no feature 'image' of 8-bit pixels; its features are "
                 f"{', '.join(spec) or 'not named'}; prepare a dataset that has one"

@@ -159,6 +159,8 @@ def _fit_lbfgs(
             # Weak L2 on separable features has its minimum far out; accuracy is
             # settled long before, and the held-out part judges what was reached.
             warnings.simplefilter("ignore", ConvergenceWarning)
+            # Few images of many classes look to it like a regression.
+            warnings.filterwarnings("ignore", "The number of unique classes")
             model.fit(x, label)
         found = test_x @ model.coef_.T + model.intercept_
         if len(model.classes_) == 2:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
+import sslkit
 from sslkit.config import find_recipe, search_path
 from sslkit.errors import UserError
 
 
-def test_the_current_folder_comes_first(world, recipe, repository):
+@pytest.fixture
+def shipped():
+    """The checkout, or the folder of recipes of an installed sslkit."""
+    package = pathlib.Path(sslkit.__file__).parent
+    installed = package / "recipes"
+    return installed if installed.is_dir() else package.parent
+
+
+def test_the_current_folder_comes_first(world, recipe, shipped):
     recipe("gin/x.gin", "")
     assert find_recipe("gin/x.gin") == world / "gin" / "x.gin"
-    assert search_path() == [world, repository]
+    assert search_path() == [world, shipped]
 
 
 def test_an_absolute_path_is_itself(world, recipe):
@@ -20,14 +31,12 @@ def test_an_absolute_path_is_itself(world, recipe):
     assert find_recipe(str(path)) == path
 
 
-def test_the_checkout_is_found_from_anywhere(world, repository):
-    part = next((repository / "gin").rglob("*.gin"), None)
-    if part is None:
-        pytest.skip("the checkout has no recipes")
-    assert find_recipe(part.relative_to(repository).as_posix()) == part
+def test_shipped_recipes_and_parts_are_found_from_anywhere(world, shipped):
+    for name in ("gin/fnc_digits_pretrain.gin", "gin/parts/digits.gin"):
+        assert find_recipe(name) == shipped / name
 
 
-def test_a_missing_recipe_names_folders_and_neighbours(world, recipe, repository):
+def test_a_missing_recipe_names_folders_and_neighbours(world, recipe, shipped):
     recipe("gin/fnc_tiny.gin", "")
     recipe("gin/parts/not_a_recipe.gin", "")
     with pytest.raises(UserError) as caught:
@@ -35,7 +44,7 @@ def test_a_missing_recipe_names_folders_and_neighbours(world, recipe, repository
     line = str(caught.value)
     assert line.startswith(
         "no recipe 'gin/fnc_tinny.gin'. Did you mean 'gin/fnc_tiny.gin'? "
-        f"Looked in {world}, {repository}. Recipes: "
+        f"Looked in {world}, {shipped}. Recipes: "
     )
     assert "not_a_recipe" not in line
 

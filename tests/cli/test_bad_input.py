@@ -1,0 +1,127 @@
+"""What a person can get wrong: one clear line, exit code 2, nothing written over."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from sslkit import config
+from sslkit.cli.main import main
+
+RECIPE = "gin/fnc_digits_pretrain.gin"
+
+
+@pytest.fixture
+def refused(tmp_path, capsys):
+    """Runs `sslkit train` and returns the one line of its refusal."""
+
+    def run(*settings: str, recipe: str = RECIPE, workdir: pathlib.Path | None = None):
+        arguments = ["train", "--gin", recipe, "--workdir", str(workdir or tmp_path)]
+        for setting in settings:
+            arguments += ["--set", setting]
+        before = sorted(tmp_path.rglob("*"))
+        capsys.readouterr()
+        assert main(arguments) == 2
+        line = capsys.readouterr().err
+        assert line.startswith("sslkit: error: ")
+        assert line.count("\n") == 1
+        assert sorted(tmp_path.rglob("*")) == before
+        return line
+
+    return run
+
+
+def test_a_typo_in_a_binding(refused):
+    line = refused("train.epoch = 5")
+    assert "train has no parameter 'epoch'" in line
+    assert "Did you mean 'epochs'?" in line
+
+
+def test_an_unknown_plugin(refused):
+    line = refused("train.objective = @objectives.fcn")
+    assert "no objective is called 'fcn'. Did you mean 'fnc'?" in line
+
+
+def test_a_missing_recipe(refused):
+    line = refused(recipe="gin/fnc_digit_pretrain.gin")
+    assert "Did you mean 'gin/fnc_digits_pretrain.gin'?" in line
+
+
+@pytest.mark.parametrize("content", [None, "a note, not a photograph"])
+def test_a_folder_without_images(refused, tmp_path, content):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    if content is not None:
+        (folder / "note.jpg").write_text(content)
+    line = refused(f"data.name = 'folder:{folder}'")
+    assert f"{folder} holds no JPEG, PNG, GIF or BMP image" in line
+
+
+def test_a_folder_that_is_not_there(refused, tmp_path):
+    assert "does not exist" in refused(f"data.name = 'folder:{tmp_path}/none'")
+
+
+def test_a_dataset_that_is_not_prepared(refused, tmp_path):
+    place = f"data.data_dir = '{tmp_path}'"
+    line = refused("data.name = 'cifar10'", place)
+    assert f"cifar10 is not prepared: no {tmp_path}/cifar10/" in line
+    assert "tfds.load('cifar10'" in line
+    line = refused("data.name = 'imagenet2012'", place)
+    assert "ILSVRC2012_img_train.tar" in line
+    assert f"{tmp_path}/downloads/manual" in line
+
+
+def test_a_batch_that_does_not_divide_among_the_replicas(refused):
+    line = refused(
+        "train.runner = @runners.mirrored()",
+        "runners.mirrored.replicas = 2",
+        "train.batch_size = 15",
+    )
+    assert "batch_size 15 does not divide among 2 replicas; use 14 or 16" in line
+
+
+def test_a_runner_that_is_not_available_here(refused):
+    line = refused("train.runner = @runners.mirrored()")
+    assert "there is no GPU here" in line
+    assert "@runners.single()" in line
+    assert "GPU:7" in refused("runners.single.device = 'GPU:7'")
+
+
+def test_a_checkpoint_to_start_from_that_is_not_there(refused, tmp_path):
+    line = refused(f"train.initialize = '{tmp_path}/none'")
+    assert f"there is no checkpoint at {tmp_path}/none" in line
+
+
+def test_a_workdir_of_another_recipe(refused, tmp_path):
+    other = config.read([RECIPE], ["train.batch_size = 7"]).render()
+    (tmp_path / "config.gin").write_text(other)
+    line = refused()
+    assert (
+        f"{tmp_path} belongs to another run (train.batch_size: 7 there, 64 here)"
+        in line
+    )
+    assert "Choose another --workdir" in line
+    assert (tmp_path / "config.gin").read_text() == other
+
+
+def test_views_that_the_objective_does_not_take(refused):
+    line = refused("augmentations.fnc.support = 3")
+    assert "objective fnc wants instance x 2, support x 2" in line
+    assert "the augmentation makes instance x 2, support x 3" in line
+
+
+def test_a_workdir_that_cannot_be_written(refused, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    line = refused(workdir=tmp_path / "file")
+    assert f"the workdir {tmp_path}/file cannot be written" in line
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_a_folder_that_is_no_workdir(command, tmp_path, capsys):
+    arguments = [command, "--workdir", str(tmp_path)]
+    arguments += ["--to", str(tmp_path / "out")] if command == "export" else []
+    assert main(arguments) == 2
+    line = capsys.readouterr().err
+    assert f"{tmp_path} is no workdir of a run: it has no config.gin" in line
+    assert line.count("\n") == 1

@@ -1,0 +1,71 @@
+"""The README's commands exist and resolve; CI runs the first two as they stand."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import shlex
+
+import pytest
+
+from sslkit import config
+from sslkit.cli.main import COMMANDS, main
+
+REPOSITORY = pathlib.Path(__file__).parent.parent
+TEXT = (REPOSITORY / "README.md").read_text()
+CALLS = [
+    shlex.split(call)[1:]
+    for block in re.findall(r"^```\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+    for line in block.splitlines()
+    for call in line.split(" && ")
+    if call.startswith("sslkit ")
+]
+
+
+def values(call: list[str], option: str) -> list[str]:
+    return [call[i + 1] for i, word in enumerate(call[:-1]) if word == option]
+
+
+def test_every_kind_of_run_is_shown():
+    assert {"train", "evaluate", "export"} <= {call[0] for call in CALLS}
+
+
+@pytest.mark.parametrize("call", CALLS, ids=" ".join)
+def test_command_resolves(call, monkeypatch, capsys):
+    monkeypatch.chdir(REPOSITORY)
+    assert call[0] in COMMANDS
+    with pytest.raises(SystemExit) as caught:
+        main([*call, "--help"])
+    assert caught.value.code == 0
+    usage = capsys.readouterr().out
+    assert all(word in usage for word in call if word.startswith("--"))
+    if values(call, "--gin"):
+        config.read(values(call, "--gin"), values(call, "--set"))
+
+
+def test_files_it_names_are_there():
+    named = re.findall(r"\]\(([^)#:]+)\)", TEXT) + re.findall(r"`(gin/\S+\.gin)`", TEXT)
+    assert len(named) > 5
+    for name in named:
+        assert (REPOSITORY / name).exists(), name
+
+
+def test_the_objective_it_shows_is_a_whole_one(tmp_path):
+    import tensorflow as tf
+
+    from sslkit.api import Batch
+    from sslkit.nn import ConvNet
+
+    (code,) = (
+        block
+        for block in re.findall(
+            r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE
+        )
+        if "class Mine" in block
+    )
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    objective = names["Mine"](lambda name: ConvNet(filters=(4,), name=name))
+    views = {"instance": tf.random.stateless_uniform([4, 2, 8, 8, 3], seed=[0, 1])}
+    batch = Batch(views, tf.zeros([4], tf.int32), tf.ones([4]))
+    assert float(objective(batch, step=tf.constant(0, tf.int64)).loss) > 0

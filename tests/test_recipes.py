@@ -1,0 +1,122 @@
+"""Every shipped recipe: resolves, loads, is a document, holds published values."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import pytest
+
+from sslkit import config
+
+MUST_SET = {
+    "train.initialize": "train.initialize = 'W'",
+    "data.name": "data.name = 'folder:/photographs'",
+}
+
+
+def recipes(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted((folder / "gin").glob("*.gin"))
+
+
+RECIPES = recipes(pathlib.Path(__file__).parent.parent)
+
+
+def overrides(path: pathlib.Path) -> list[str]:
+    """What the recipe's comment says must be set."""
+    comment = path.read_text().partition("include")[0]
+    return [
+        text for name, text in MUST_SET.items() if name in comment.split("Often")[0]
+    ]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_loads_with_what_its_comment_says_must_be_set(path, monkeypatch):
+    monkeypatch.chdir(path.parent.parent)
+    loaded = config.load([f"gin/{path.name}"], overrides(path))
+    assert loaded.resolution.notes == ()
+    training = loaded.train()
+    objective = loaded.resolution.targets()
+    assert any(target.startswith("objectives.") for target in objective)
+    assert training.batch_size >= 1
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_is_a_document(path):
+    comment = path.read_text().partition("\ninclude")[0]
+    assert all(line.startswith("#") for line in comment.splitlines())
+    for words in ("Must set:", "--workdir", f"sslkit train --gin gin/{path.name}"):
+        assert words in comment
+    if "linear" not in path.stem:
+        # A method has a source, and its differences from it are said.
+        assert re.search(r"arXiv:\d{4}\.\d{5}", comment)
+        assert re.search(r"[Dd]iffers|Published", comment)
+
+
+def resolved(name: str, *settings: str) -> dict[str, object]:
+    found = config.read([f"gin/{name}.gin"], settings)
+    return {binding.key: binding.value for binding in found.bindings}
+
+
+# arXiv:2011.11765 and its released code.
+FNC_R50 = {
+    "data.name": "imagenet2012",
+    "data.test": "validation",
+    "train.batch_size": 4096,
+    "train.epochs": 100,
+    "backbones.resnet.depth": 50,
+    "objectives.fnc.temperature": 0.1,
+    "objectives.fnc.support": 8,
+    "objectives.fnc.topk": 10,
+    "objectives.fnc.threshold": 0.7,
+    "objectives.fnc.bank": 16,
+    "objectives.fnc.decay": 0.999,
+    "objectives.fnc.momentum_init": "random",
+    "objectives.fnc.false_negatives": "attract",
+    "objectives.fnc.aggregate": "max",
+    "augmentations.fnc.size": 224,
+    "augmentations.fnc.support": 8,
+    "augmentations.fnc.strength": 1.0,
+    "augmentations.fnc.area_min": 0.08,
+    "augmentations.fnc.randaugment_layers": 2,
+    "augmentations.fnc.randaugment_magnitude": 7,
+    "optimizers.lars.momentum": 0.9,
+    "optimizers.lars.trust": 0.001,
+    "optimizers.lars.weight_decay": 1e-4,
+    "schedules.cosine.base": 0.1,
+    "schedules.cosine.scaling": "sqrt",
+    "schedules.cosine.warmup_epochs": 10,
+}
+
+# arXiv:2002.05709, appendix B.9, and the released code.
+SIMCLR_CIFAR10 = {
+    "train.batch_size": 512,
+    "train.epochs": 1000,
+    "backbones.resnet.depth": 18,
+    "objectives.simclr.temperature": 0.5,
+    "augmentations.simclr.size": 32,
+    "augmentations.simclr.strength": 0.5,
+    "augmentations.simclr.blur": False,
+    "optimizers.lars.weight_decay": 1e-4,
+    "schedules.cosine.base": 1.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("fnc_r50_pretrain", FNC_R50),
+        ("simclr_cifar10_pretrain", SIMCLR_CIFAR10),
+    ],
+)
+def test_holds_the_published_values(name, published, monkeypatch):
+    monkeypatch.chdir(RECIPES[0].parent.parent)
+    found = resolved(name)
+    assert {key: found.get(key) for key in published} == published
+
+
+def test_one_macro_changes_views_and_objective_together(monkeypatch):
+    monkeypatch.chdir(RECIPES[0].parent.parent)
+    found = resolved("fnc_r50_pretrain", "support = 3", "size = 96")
+    assert found["objectives.fnc.support"] == found["augmentations.fnc.support"] == 3
+    assert found["augmentations.fnc.size"] == 96
