@@ -152,6 +152,16 @@ class Objective(keras.layers.Layer, abc.ABC):
     classes: int | None = None
     """Columns of `logits`, or None where the objective has no classifier."""
 
+    def __init__(self, *, name: str):
+        """Makes an empty objective.
+
+        Args:
+            name: the layer's name.
+        """
+        # Under a half-precision policy Keras would round the batch, its weights too,
+        # before `call` sees it. The layers inside cast what they take.
+        super().__init__(name=name, autocast=False)
+
     @property
     @abc.abstractmethod
     def requires(self) -> Mapping[str, int]:

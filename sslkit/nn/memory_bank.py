@@ -22,7 +22,8 @@ class MemoryBank(keras.layers.Layer):
 
     def __init__(self, *, batches: int, views: int, name: str):
         """Keeps the options; see the class."""
-        super().__init__(name=name)
+        # Rows are kept, and compared, in float32 whatever the policy.
+        super().__init__(name=name, autocast=False)
         if views > batches:
             raise ValueError(f"{views} views of a batch overrun {batches} batches")
         self._batches = batches

@@ -15,6 +15,9 @@ from sslkit.objectives.contrastive import join_views
 class Supervised(Objective):
     """A linear classifier on an encoder, trained with softmax cross-entropy.
 
+    Linear evaluation and fine-tuning as in Chen et al. 2020 (arXiv:2002.05709,
+    appendix B.6 to B.8).
+
     Args:
         backbone: makes the encoder.
         classes: columns of the classifier; at least the classes of the data.
@@ -63,9 +66,11 @@ class Supervised(Objective):
         weight = batch.weight / tf.maximum(
             replica.mean(tf.reduce_sum(batch.weight)), 1e-12
         )
+        # The operation takes float32 alone.
+        scores = tf.cast(logits, tf.float32)
         metrics = {
             f"top{k}": tf.reduce_sum(
-                weight * tf.cast(tf.math.in_top_k(batch.label, logits, k), tf.float32)
+                weight * tf.cast(tf.math.in_top_k(batch.label, scores, k), weight.dtype)
             )
             for k in (1, 5)
             if k <= logits.shape[1]
