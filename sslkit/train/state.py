@@ -63,10 +63,11 @@ class TrainState:
             self.objective = objective()
             check_views(self.objective, groups)
             outcome = self.objective(
-                _symbolic_batch(groups, batch_size),
+                symbolic_batch(groups, batch_size),
                 step=keras.KerasTensor([], dtype="int64"),
             )
             self.metrics = tuple(outcome.metrics)
+            self.objective.after_build()
             weights = by_path(self.objective, self.objective.variables)
             _check_owned(self.objective, created, weights)
             self.step = _zeros("step", (), "int64")
@@ -78,7 +79,6 @@ class TrainState:
                 }
                 for path, weight in self.trainable.items()
             }
-            self.objective.after_build()
         self.table = dict(weights)
         for path, slots in self.slots.items():
             for slot, variable in slots.items():
@@ -132,14 +132,20 @@ def check_views(objective: Objective, groups: Mapping[str, ViewGroup]) -> None:
     )
 
 
-def _symbolic_batch(groups: Mapping[str, ViewGroup], batch_size: int) -> Batch:
+def symbolic_batch(groups: Mapping[str, ViewGroup], batch_size: int) -> Batch:
+    """Returns a batch of shapes alone, to build an objective with.
+
+    Its numbers have the dtype of `keras.config.floatx`: float32, unless a test wants
+    more digits.
+    """
+    dtype = keras.config.floatx()
     return Batch(
         views={
-            name: keras.KerasTensor((batch_size, count, size, size, 3))
+            name: keras.KerasTensor((batch_size, count, size, size, 3), dtype=dtype)
             for name, (count, size) in groups.items()
         },
         label=keras.KerasTensor((batch_size,), dtype="int32"),
-        weight=keras.KerasTensor((batch_size,)),
+        weight=keras.KerasTensor((batch_size,), dtype=dtype),
     )
 
 
