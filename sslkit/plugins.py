@@ -209,16 +209,16 @@ def _verified(plugin: Plugin, loaded: object) -> type:
     missing = sorted(getattr(loaded, "__abstractmethods__", ()))
     if missing:
         raise UserError(f"{where} does not implement {', '.join(missing)}.")
-    unspelled = _unspelled(loaded)
-    if unspelled:
+    catch_all = unspelled(loaded)
+    if catch_all:
         raise UserError(
-            f"the constructor of {where} takes {unspelled}, so a typo in a recipe "
+            f"the constructor of {where} takes {catch_all}, so a typo in a recipe "
             "would pass unseen. Spell every keyword."
         )
     return loaded
 
 
-def _unspelled(loaded: type) -> str | None:
+def unspelled(loaded: type) -> str | None:
     """Returns the catch-all parameter of a class's constructor, e.g. `**kwargs`."""
     constructor = inspect.getattr_static(loaded, "__init__")
     if constructor is object.__init__:

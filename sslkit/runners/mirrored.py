@@ -48,27 +48,44 @@ class Mirrored(Runner):
                 "@runners.single(), or set runners.mirrored.replicas to run on so many "
                 "logical CPUs."
             )
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        if not tf.config.get_logical_device_configuration(cpu):
-            try:
-                tf.config.set_logical_device_configuration(
-                    cpu, [tf.config.LogicalDeviceConfiguration()] * self._replicas
-                )
-            except RuntimeError as error:
-                raise UserError(
-                    "runner mirrored: TensorFlow started before the CPU could be split "
-                    "into replicas; make the runner first."
-                ) from error
-        present = len(tf.config.list_logical_devices("CPU"))
-        if present < self._replicas:
-            raise UserError(
-                f"runner mirrored: {self._replicas} replicas were asked for and this "
-                f"process has {present} logical CPU(s)."
+        split_cpu(self._replicas)
+        return strategy_of_cpus(self._replicas)
+
+
+def split_cpu(replicas: int) -> None:
+    """Splits the CPU into logical devices, unless it is split already.
+
+    Args:
+        replicas: how many are needed.
+
+    Raises:
+        UserError: if TensorFlow started before, or the CPU was split into fewer.
+    """
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    if not tf.config.get_logical_device_configuration(cpu):
+        try:
+            tf.config.set_logical_device_configuration(
+                cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
             )
-        # Logical CPUs share one memory: reducing on one of them needs no collective,
-        # adds in a fixed order, and leaves other strategies of the process alone
-        # (collectives number their groups from 1 in each of them).
-        return tf.distribute.MirroredStrategy(
-            [f"CPU:{i}" for i in range(self._replicas)],
-            cross_device_ops=tf.distribute.ReductionToOneDevice("CPU:0"),
+        except RuntimeError as error:
+            raise UserError(
+                "runner mirrored: TensorFlow started before the CPU could be split "
+                "into replicas; make the runner first."
+            ) from error
+    present = len(tf.config.list_logical_devices("CPU"))
+    if present < replicas:
+        raise UserError(
+            f"runner mirrored: {replicas} replicas were asked for and this "
+            f"process has {present} logical CPU(s)."
         )
+
+
+def strategy_of_cpus(replicas: int) -> tf.distribute.Strategy:
+    """Returns a mirrored strategy over the first logical CPUs."""
+    # Logical CPUs share one memory: reducing on one of them needs no collective, adds
+    # in a fixed order, and leaves other strategies of the process alone (collectives
+    # number their groups from 1 in each of them).
+    return tf.distribute.MirroredStrategy(
+        [f"CPU:{i}" for i in range(replicas)],
+        cross_device_ops=tf.distribute.ReductionToOneDevice("CPU:0"),
+    )
