@@ -1,0 +1,191 @@
+"""Laws of augmentations."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from sslkit.api import Augmentation
+from sslkit.testing.devices import REPLICAS, strategy
+from sslkit.testing.law import Broken, Subject
+
+_SEED = (3, 4)
+_BATCH = 8
+
+
+def _picture(height: int = 20, width: int = 24) -> np.ndarray:
+    draw = np.random.default_rng(height)
+    return draw.integers(0, 256, [height, width, 3]).astype(np.uint8)
+
+
+def _example(
+    augmentation: Augmentation, seed: tuple[int, int] = _SEED
+) -> dict[str, np.ndarray]:
+    made = augmentation.example(tf.constant(_picture()), tf.constant(seed, tf.int32))
+    return {name: stack.numpy() for name, stack in made.items()}
+
+
+def _stacks(augmentation: Augmentation) -> dict[str, tf.Tensor]:
+    """Returns uint8 views of a batch, noise with black and white in it."""
+    draw = np.random.default_rng(0)
+    return {
+        name: tf.constant(
+            draw.choice(
+                np.arange(256),
+                [_BATCH, count, size, size, 3],
+                p=[0.1, *[0.8 / 254] * 254, 0.1],
+            ).astype(np.uint8)
+        )
+        for name, (count, size) in augmentation.groups.items()
+    }
+
+
+def _seeds() -> tf.Tensor:
+    return tf.constant([[7, row] for row in range(_BATCH)], tf.int32)
+
+
+def gives_the_same_views_for_a_seed(subject: Subject) -> None:
+    """A draw from global state made a resumed run see other images."""
+    first, again = (_example(subject.make()) for _ in range(2))
+    other = _example(subject.make(), seed=(3, 5))
+    for name, stack in first.items():
+        if np.any(stack != again[name]):
+            raise Broken(
+                f"the same seed gives two different views of {name}",
+                "Draw with sslkit.views.uniform or tf.random.stateless_*, from the "
+                "seed that is given",
+            )
+    if all(np.all(stack == other[name]) for name, stack in first.items()):
+        raise Broken("another seed gives the same views", "Use the seed")
+
+
+def makes_views_that_match_its_groups(subject: Subject) -> None:
+    """A group of another size or count failed far away, in the objective."""
+    augmentation = subject.make()
+    if dict(augmentation.groups) != dict(subject.make().groups):
+        raise Broken("`groups` changes from time to time", "Let it be a constant")
+    made = _example(augmentation)
+    wanted = {
+        name: (count, size, size, 3)
+        for name, (count, size) in augmentation.groups.items()
+    }
+    found = {name: stack.shape for name, stack in made.items()}
+    if found != wanted:
+        raise Broken(
+            f"example makes {found} and `groups` promises {wanted}",
+            "Let both follow from the same options",
+        )
+    types = {stack.dtype.name for stack in made.values()}
+    if types != {"uint8"}:
+        raise Broken(
+            f"example makes {', '.join(sorted(types))}",
+            "Return uint8, e.g. by sslkit.views.to_uint8: a quarter of the traffic",
+        )
+
+
+def runs_in_tf_data(subject: Subject) -> None:
+    """NumPy, or a shape that only eager tensors know, failed in the pipeline."""
+    augmentation = subject.make()
+    pictures = [_picture(20, 24), _picture(9, 31), _picture(16, 16)]
+    data = tf.data.Dataset.from_generator(
+        lambda: iter(pictures),
+        output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
+    )
+    seed = tf.constant(_SEED, tf.int32)
+    try:
+        mapped = data.map(lambda image: augmentation.example(image, seed))
+        made = list(mapped)
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        raise Broken(
+            f"example fails inside tf.data ({type(error).__name__}: {lines[-1]})",
+            "Use TensorFlow operations alone, and tf.shape where a size is not known",
+        ) from error
+    for name, (count, size) in augmentation.groups.items():
+        shape = mapped.element_spec[name].shape
+        if shape != (count, size, size, 3):
+            raise Broken(
+                f"in a graph {name} has the shape {shape}",
+                f"Make it static: tf.ensure_shape(views, {[count, size, size, 3]})",
+            )
+    eager = _example(augmentation)
+    for name, stack in made[0].items():
+        if np.any(stack.numpy() != eager[name]):
+            raise Broken(
+                f"in a graph the views of {name} are others than outside",
+                "Draw everything in TensorFlow: Python draws once, while tracing",
+            )
+
+
+def stays_in_the_unit_interval(subject: Subject) -> None:
+    """Pixels beyond [0, 1] reached the network, and only on the device."""
+    augmentation = subject.make()
+    stacks = _stacks(augmentation)
+    made = augmentation.batch(
+        stacks, step_seed=tf.constant([1, 2], tf.int32), example_seeds=_seeds()
+    )
+    if {n: v.shape for n, v in made.items()} != {n: v.shape for n, v in stacks.items()}:
+        raise Broken(
+            "batch changes groups or shapes", "Return every group in its own shape"
+        )
+    for name, value in made.items():
+        if value.dtype != tf.float32:
+            raise Broken(f"batch makes {name} {value.dtype.name}", "Return float32")
+        low, high = float(tf.reduce_min(value)), float(tf.reduce_max(value))
+        if not (low >= 0 and high <= 1):
+            raise Broken(
+                f"batch makes {name} from {low:.4g} to {high:.4g}",
+                "Clip to [0, 1] after the last operation",
+            )
+        if high <= 2 / 255:
+            raise Broken(
+                f"batch makes {name} black: nothing is above {high:.2g}",
+                "Divide by 255 once",
+            )
+
+
+def finishes_batches_alike_on_any_number_of_replicas(subject: Subject) -> None:
+    """Device-side draws depended on how many replicas shared the batch."""
+    augmentation = subject.make()
+    stacks, seeds = _stacks(augmentation), _seeds()
+    results = {}
+    for replicas in REPLICAS:
+        place = strategy(replicas)
+        share = _BATCH // replicas
+
+        @tf.function
+        def finish(place=place, share=share):
+            def one() -> dict[str, tf.Tensor]:
+                from sslkit import replica
+
+                start = replica.index() * share
+                rows = {n: v[start : start + share] for n, v in stacks.items()}
+                return augmentation.batch(
+                    {
+                        n: tf.ensure_shape(v, [share, *v.shape[1:]])
+                        for n, v in rows.items()
+                    },
+                    step_seed=tf.constant([1, 2], tf.int32),
+                    example_seeds=tf.ensure_shape(
+                        seeds[start : start + share], [share, 2]
+                    ),
+                )
+
+            return place.run(one)
+
+        results[replicas] = {
+            name: np.concatenate(
+                [part.numpy() for part in place.experimental_local_results(value)]
+            )
+            for name, value in finish().items()
+        }
+    for replicas in REPLICAS[1:]:
+        for name, value in results[replicas].items():
+            error = float(np.max(np.abs(value - results[1][name])))
+            # The same float32 operations on fewer rows may be grouped in another way.
+            if error > 1e-5:
+                raise Broken(
+                    f"on {replicas} replicas {name} differs from one by {error:.2g}",
+                    "Draw for an image from its row of example_seeds, and for the "
+                    "whole batch from step_seed: sslkit.views.uniform does",
+                )

@@ -1,0 +1,225 @@
+"""Laws of backbones."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sslkit import replica
+from sslkit.api import Backbone
+from sslkit.testing.comparison import differences
+from sslkit.testing.devices import strategy
+from sslkit.testing.law import Broken, Subject
+from sslkit.testing.precision import precision
+from sslkit.testing.rehearsal import BATCH, SIZE
+
+_FLOAT64 = 1e-9
+
+
+def _images(dtype: str = "float32") -> tf.Tensor:
+    draw = np.random.default_rng(2)
+    return tf.constant(draw.uniform(size=[BATCH, SIZE, SIZE, 3]), dtype)
+
+
+def _built(subject: Subject, *, seed: int = 1, frozen: bool = False) -> Backbone:
+    keras.utils.set_random_seed(seed)
+    backbone = subject.plugin(**{"name": "encoder", **subject.options})
+    backbone.trainable = not frozen
+    backbone(keras.KerasTensor((BATCH, SIZE, SIZE, 3)), training=True)
+    return backbone
+
+
+def _pair(subject: Subject) -> list[Backbone]:
+    """Returns two builds from one seed; laws leave them as they were built."""
+    if "pair" not in subject.runs:
+        subject.runs["pair"] = [_built(subject), _built(subject)]
+    return subject.runs["pair"]
+
+
+@contextlib.contextmanager
+def _restored(backbone: Backbone) -> Iterator[Backbone]:
+    """Puts a backbone's variables back afterwards."""
+    before = _values(backbone)
+    try:
+        yield backbone
+    finally:
+        for variable in backbone.variables:
+            variable.assign(before[variable.path])
+
+
+def _values(backbone: Backbone) -> dict[str, np.ndarray]:
+    return {variable.path: variable.numpy() for variable in backbone.variables}
+
+
+def gives_one_vector_an_image(subject: Subject) -> None:
+    """Heads were made for another width than the features had."""
+    width = subject.make().feature_dim
+    for training in (False, True):
+        with _restored(_pair(subject)[0]) as backbone:
+            out = backbone(_images(), training=training)
+        if tuple(out.shape) != (BATCH, width) or out.dtype != tf.float32:
+            raise Broken(
+                f"call returns {out.dtype.name} {list(out.shape)}; feature_dim "
+                f"promises float32 [{BATCH}, {width}]",
+                "Pool over pixels, and let feature_dim follow from the options",
+            )
+    with precision("mixed_bfloat16"):
+        half = _built(subject)
+        kind = half(_images(), training=False).dtype
+    if kind != tf.float32:
+        raise Broken(
+            f"under mixed_bfloat16 it returns {kind.name}",
+            "Cast the last activation to float32 before pooling",
+        )
+
+
+def is_deterministic(subject: Subject) -> None:
+    """Features of an image changed from call to call, or with its neighbours."""
+    backbone, twin = _pair(subject)
+    images = _images()
+    first, again = (backbone(images, training=False).numpy() for _ in range(2))
+    if np.any(first != again):
+        raise Broken(
+            "in inference mode two calls differ", "Draw nothing when training is False"
+        )
+    error = float(np.max(np.abs(backbone(images[:3], training=False) - first[:3])))
+    if error > 1e-4 * max(1.0, float(np.max(np.abs(first)))):
+        raise Broken(
+            "in inference mode features depend on the rest of the batch, by "
+            f"{error:.2g}",
+            "Normalise by moving statistics when training is False",
+        )
+    moved = differences(_values(backbone), _values(twin), within=0)
+    if moved:
+        raise Broken(
+            f"two builds from one seed start differently: {moved}",
+            "Draw initial weights with keras initializers",
+        )
+
+
+def is_still_when_frozen(subject: Subject) -> None:
+    """Linear evaluation moved the encoder that it was to measure."""
+    backbone = _pair(subject)[0]
+    before = _values(backbone)
+    with _restored(backbone):
+        _hold_still(backbone, before)
+    frozen = _built(subject, frozen=True)
+    # What owns a frozen layer looks at the variables, not at the layer.
+    trained = [v.path for v in frozen.variables if v.trainable]
+    if trained:
+        raise Broken(
+            f"frozen before it was built it still trains {', '.join(trained[:3])}",
+            "Layers made in build do not know: set layer.trainable = self.trainable",
+        )
+
+
+def _hold_still(backbone: Backbone, before: dict[str, np.ndarray]) -> None:
+    backbone(_images(), training=False)
+    moved = differences(_values(backbone), before, within=0)
+    if moved:
+        raise Broken(
+            f"inference mode moves {moved}", "Track statistics only in training mode"
+        )
+    backbone(_images(), training=True)
+    now = _values(backbone)
+    weights = [variable.path for variable in backbone.trainable_variables]
+    moved = differences(
+        {path: now[path] for path in weights},
+        {path: before[path] for path in weights},
+        within=0,
+    )
+    if moved:
+        raise Broken(
+            f"a call in training mode moves weights: {moved}",
+            "Only the optimizer moves what is trainable",
+        )
+
+
+def names_all_its_layers(subject: Subject) -> None:
+    """Two variables had one name, or names that counted per process."""
+    first, second = (
+        [variable.path for variable in built.variables] for built in _pair(subject)
+    )
+    twice = sorted({path for path in first if first.count(path) > 1})
+    if twice:
+        raise Broken(
+            f"two variables are called {twice[0]}",
+            "Give each layer a name of its own, and call a layer inside its owner",
+        )
+    odd = sorted(set(first) ^ set(second))
+    if odd:
+        raise Broken(
+            f"two builds in one process name variables differently: "
+            f"{', '.join(odd[:2])}",
+            "Name every layer: an automatic name counts per process",
+        )
+    outside = [path for path in first if not path.startswith("encoder/")]
+    if outside:
+        raise Broken(
+            f"{outside[0]} does not stand under the name that was given, 'encoder'",
+            "Take `name` and pass it on to the base class",
+        )
+
+
+def gradient_reaches_every_weight(subject: Subject) -> None:
+    """A layer that nothing used was saved, decayed and never trained."""
+    draw = np.random.default_rng(5)
+    with _restored(_pair(subject)[0]) as backbone:
+        for weight in backbone.trainable_variables:
+            # Residual branches may start silent, with a factor of zero.
+            noise = draw.normal(0, 0.1, weight.shape).astype(np.float32)
+            weight.assign(weight.numpy() + noise)
+        values = [weight.value for weight in backbone.trainable_variables]
+        with tf.GradientTape() as tape:
+            features = backbone(_images(), training=True)
+            factors = tf.constant(draw.normal(size=features.shape), tf.float32)
+            loss = tf.reduce_sum(features * factors)
+        gradients = tape.gradient(loss, values)
+    dead = [
+        weight.path
+        for weight, gradient in zip(
+            backbone.trainable_variables, gradients, strict=True
+        )
+        if gradient is None or not np.any(gradient)
+    ]
+    if dead:
+        raise Broken(
+            f"no gradient reaches {', '.join(dead[:3])}",
+            "Use these weights in call, or do not make them",
+        )
+
+
+def encodes_alike_on_two_replicas(subject: Subject) -> None:
+    """Each replica normalised by its own few images."""
+    features, tables = [], []
+    for replicas in (1, 2):
+        place = strategy(replicas)
+        share = BATCH // replicas
+        with precision("float64"), place.scope():
+            backbone = _built(subject)
+
+            def encode(backbone=backbone, share=share):
+                start = replica.index() * share
+                mine = _images("float64")[start : start + share]
+                return backbone(
+                    tf.ensure_shape(mine, [share, *mine.shape[1:]]), training=True
+                )
+
+            run = tf.function(lambda place=place, encode=encode: place.run(encode))
+            parts = place.experimental_local_results(run())
+        features.append(np.concatenate([part.numpy() for part in parts]))
+        tables.append(_values(backbone))
+    found = differences(
+        {"features": features[1], **tables[1]},
+        {"features": features[0], **tables[0]},
+        within=_FLOAT64,
+    )
+    if found:
+        raise Broken(
+            f"two replicas differ from one: {found}",
+            "Normalise with nn.BatchNorm, whose statistics are those of all replicas",
+        )

@@ -1,0 +1,45 @@
+"""Comparing two tables of variables, and saying where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+def differences(
+    ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], *, within: float
+) -> str | None:
+    """Says which arrays differ by more than float error.
+
+    Args:
+        ours: name -> values.
+        theirs: the same names and shapes.
+        within: largest difference, over the largest value of the array or over 1,
+            whichever is more; 0 wants equal bits.
+
+    Returns:
+        A line naming the worst, or None.
+    """
+    found = {}
+    for name, value in ours.items():
+        scale = max(1.0, float(np.max(np.abs(theirs[name]), initial=0.0)))
+        error = float(np.max(np.abs(value - theirs[name]), initial=0.0)) / scale
+        if not error <= within:
+            found[name] = error
+    if not found:
+        return None
+    worst = sorted(found, key=lambda name: -found[name])
+    shown = ", ".join(f"{name} by {found[name]:.2g}" for name in worst[:3])
+    more = f" and {len(worst) - 3} more" if len(worst) > 3 else ""
+    return f"{shown}{more}"
+
+
+def losses_differ(
+    ours: Sequence[float], theirs: Sequence[float], *, within: float
+) -> str | None:
+    """Says at which step two runs' losses part, or returns None."""
+    for step, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+        if not abs(one - other) <= within * max(1.0, abs(other)):
+            return f"the loss of step {step} is {one:.9g} and not {other:.9g}"
+    return None

@@ -1,0 +1,119 @@
+"""Which laws a plugin is under, and a decorator that makes each of them a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sslkit import api
+from sslkit.testing import (
+    augmentation_laws,
+    backbone_laws,
+    objective_laws,
+    optimizer_laws,
+    runner_laws,
+    training_laws,
+)
+from sslkit.testing.backbone import TinyBackbone
+from sslkit.testing.law import Law, Subject
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
+    api.Objective: (
+        objective_laws.builds_without_side_effects,
+        objective_laws.owns_every_variable,
+        objective_laws.has_the_same_paths_twice,
+        objective_laws.loss_is_a_finite_scalar,
+        objective_laws.gradient_reaches_all_that_is_learned_and_no_twin,
+        training_laws.gradient_equals_finite_differences,
+        training_laws.replicas_do_not_change_the_result,
+        training_laws.replicas_stay_equal,
+        training_laws.jit_does_not_change_the_result,
+        training_laws.does_not_retrace,
+        training_laws.resumes_bit_for_bit,
+        training_laws.batch_order_does_not_matter,
+        objective_laws.bfloat16_stays_close,
+        objective_laws.refuses_wrong_views_by_name,
+        objective_laws.constructor_spells_its_parameters,
+        objective_laws.docstring_cites_its_source,
+    ),
+    api.Augmentation: (
+        augmentation_laws.gives_the_same_views_for_a_seed,
+        augmentation_laws.makes_views_that_match_its_groups,
+        augmentation_laws.runs_in_tf_data,
+        augmentation_laws.stays_in_the_unit_interval,
+        augmentation_laws.finishes_batches_alike_on_any_number_of_replicas,
+        objective_laws.constructor_spells_its_parameters,
+    ),
+    api.Backbone: (
+        backbone_laws.gives_one_vector_an_image,
+        backbone_laws.is_deterministic,
+        backbone_laws.is_still_when_frozen,
+        backbone_laws.names_all_its_layers,
+        backbone_laws.gradient_reaches_every_weight,
+        backbone_laws.encodes_alike_on_two_replicas,
+        objective_laws.constructor_spells_its_parameters,
+    ),
+    api.Optimizer: (
+        optimizer_laws.keeps_all_state_in_its_slots,
+        optimizer_laws.returns_the_slots_it_declares,
+        optimizer_laws.updates_alike_in_a_graph_and_under_jit,
+        optimizer_laws.moves_against_the_gradient,
+        objective_laws.constructor_spells_its_parameters,
+    ),
+    api.Schedule: (
+        optimizer_laws.gives_a_finite_rate_at_every_step,
+        optimizer_laws.schedules_alike_in_a_graph,
+        objective_laws.constructor_spells_its_parameters,
+    ),
+    api.Runner: (
+        runner_laws.describes_itself_the_same_each_time,
+        runner_laws.trains_as_single_does,
+        objective_laws.constructor_spells_its_parameters,
+    ),
+}
+"""Kind -> the laws of its members."""
+
+
+def laws_of(plugin: type, **options: Any) -> list[Law]:
+    """Returns the laws that a plugin is under.
+
+    Args:
+        plugin: a subclass of a kind in `sslkit.api`.
+        **options: constructor keywords. An objective gets `backbone = TinyBackbone`
+            unless it is given another.
+
+    Raises:
+        TypeError: if it is of no kind.
+    """
+    for kind, rules in RULES.items():
+        if issubclass(plugin, kind):
+            if kind is api.Objective:
+                options = {"backbone": TinyBackbone, **options}
+            subject = Subject(plugin, options)
+            return [Law(rule, subject) for rule in rules]
+    raise TypeError(f"{plugin.__name__} is no subclass of a kind in sslkit.api")
+
+
+def laws(plugin: type, **options: Any) -> Callable[[Test], Test]:
+    """Makes a test of each law that a plugin is under.
+
+        @sslkit.testing.laws(FNC, support=2, topk=2, bank=6)
+        def test_law(law):
+            law()
+
+    Args:
+        plugin: a subclass of a kind in `sslkit.api`.
+        **options: constructor keywords; small ones, since every law trains a little.
+
+    Returns:
+        A decorator that parametrizes the argument `law` of a pytest function.
+
+    Raises:
+        TypeError: if it is of no kind.
+    """
+    import pytest
+
+    cases = laws_of(plugin, **options)
+    return pytest.mark.parametrize("law", [pytest.param(c, id=c.name) for c in cases])

@@ -1,0 +1,33 @@
+"""Several replicas on one CPU, enough to see what they do to a result."""
+
+from __future__ import annotations
+
+import functools
+
+import tensorflow as tf
+
+from sslkit.api import UserError
+from sslkit.runners.mirrored import split_cpu, strategy_of_cpus
+
+REPLICAS = (1, 2, 4)
+"""The numbers of replicas that laws compare."""
+
+
+@functools.cache
+def strategy(replicas: int) -> tf.distribute.Strategy:
+    """Returns a strategy of so many logical CPUs, always the same one.
+
+    Raises:
+        UserError: if TensorFlow started before the CPU could be split.
+    """
+    try:
+        split_cpu(max(REPLICAS))
+    except UserError as error:
+        raise UserError(
+            "the laws compare up to 4 replicas, and this process has fewer logical "
+            "CPUs. Call sslkit.testing.split_cpu(4) in conftest.py, before anything "
+            "runs in TensorFlow."
+        ) from error
+    if replicas == 1:
+        return tf.distribute.OneDeviceStrategy("CPU:0")
+    return strategy_of_cpus(replicas)

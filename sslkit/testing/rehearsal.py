@@ -1,0 +1,268 @@
+"""A few real training steps of one objective on made-up images."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from sslkit.api import (
+    Augmentation,
+    Batch,
+    Objective,
+    Optimizer,
+    Schedule,
+    ViewGroup,
+    Views,
+)
+from sslkit.data.batches import TrainingBatch
+from sslkit.optimize.momentum import Momentum
+from sslkit.testing import devices
+from sslkit.testing.precision import precision
+from sslkit.train.state import TrainState
+from sslkit.train.step import TrainStep
+
+BATCH = 8
+"""Images in the global batch."""
+SIZE = 8
+"""Side of the views, in pixels."""
+STEPS = 5
+"""Updates after which results are compared."""
+RATE = 0.1
+"""Learning rate: large enough that a wrong gradient shows in the weights."""
+CLASSES = 4
+"""Labels are below this number."""
+
+
+def images(counts: Mapping[str, int], *, step: int) -> dict[str, np.ndarray]:
+    """Makes the views of one global batch.
+
+    Views of an image resemble each other more than other images, as real ones do.
+
+    Args:
+        counts: group -> views an image.
+        step: of which step; another step has other images.
+
+    Returns:
+        Group -> uint8 [BATCH, count, SIZE, SIZE, 3].
+    """
+    draw = np.random.default_rng(step)
+    coarse = draw.integers(0, 200, [BATCH, 1, 4, 4, 3])
+    plain = coarse.repeat(SIZE // 4, axis=2).repeat(SIZE // 4, axis=3)
+    noise = {
+        group: draw.integers(0, 56, [BATCH, count, SIZE, SIZE, 3])
+        for group, count in counts.items()
+    }
+    return {group: (plain + noise[group]).astype(np.uint8) for group in counts}
+
+
+class Ready(Augmentation):
+    """Views that are made already; the device turns them into numbers in [0, 1]."""
+
+    def __init__(self, groups: Mapping[str, ViewGroup], dtype: str):
+        """Keeps the options."""
+        self._groups = groups
+        self._dtype = dtype
+
+    @property
+    def groups(self) -> Mapping[str, ViewGroup]:
+        """The groups."""
+        return self._groups
+
+    def example(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Is never called: no images are read."""
+        raise NotImplementedError
+
+    def batch(
+        self, views: Views, *, step_seed: tf.Tensor, example_seeds: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Converts to the dtype of the rehearsal."""
+        return {
+            group: tf.image.convert_image_dtype(stack, self._dtype)
+            for group, stack in views.items()
+        }
+
+
+class Even(Schedule):
+    """One rate, in the dtype of the rehearsal."""
+
+    def __init__(self, rate: float, dtype: str):
+        """Keeps the options."""
+        self._rate = rate
+        self._dtype = dtype
+
+    def rate(
+        self, step: tf.Tensor, *, steps: int, batch_size: int, examples: int
+    ) -> tf.Tensor:
+        """Implements `Schedule.rate`."""
+        return tf.constant(self._rate, self._dtype)
+
+
+class Record(NamedTuple):
+    """What came out of a number of steps."""
+
+    losses: list[float]
+    """One a step."""
+    table: dict[str, np.ndarray]
+    """Every variable afterwards, by name."""
+    unequal: dict[str, float]
+    """Variables whose replicas differ -> the largest difference."""
+    traces: int
+    """How often the step was traced."""
+
+
+class Rehearsal:
+    """An objective in the real train state and step.
+
+    Args:
+        make: makes the objective.
+        replicas: on how many logical CPUs; `BATCH` images are shared among them.
+        policy: the dtype policy, see `precision`.
+        seed: of the initial weights.
+        jit: whether XLA compiles the step; for one replica.
+        optimizer: moves the weights.
+        groups: the views; by default those that the objective requires.
+
+    Raises:
+        UserError: as `TrainState`.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Objective],
+        *,
+        replicas: int = 1,
+        policy: str = "float64",
+        seed: int = 1,
+        jit: bool = False,
+        optimizer: Optimizer | None = None,
+        groups: Mapping[str, ViewGroup] | None = None,
+    ):
+        """Builds the state."""
+        self._strategy = devices.strategy(replicas)
+        self._policy = policy
+        self._share = BATCH // replicas
+        optimizer = optimizer or Momentum(nesterov=False)
+        self.traces = 0
+        with precision(policy) as self._dtype:
+            self.counts = dict(make().requires)
+            self.groups = groups or {
+                name: ViewGroup(count, SIZE) for name, count in self.counts.items()
+            }
+            self.state = TrainState(
+                make,
+                optimizer,
+                strategy=self._strategy,
+                groups=self.groups,
+                batch_size=self._share,
+                seed=seed,
+            )
+        step = TrainStep(
+            self.state,
+            Ready(self.groups, self._dtype),
+            optimizer,
+            Even(RATE, self._dtype),
+            steps=100,
+            batch_size=BATCH,
+            examples=10 * BATCH,
+            seed=0,
+        )
+
+        replica_step = tf.function(step, jit_compile=True) if jit else step
+
+        @tf.function
+        def run(batch: TrainingBatch) -> tf.Tensor:
+            self.traces += 1
+            return self._strategy.run(replica_step, args=(batch,))["loss"]
+
+        self._run = run
+
+    def run(
+        self, first: int, stop: int, *, order: Sequence[int] = tuple(range(BATCH))
+    ) -> Record:
+        """Makes the steps from `first` to `stop`.
+
+        Args:
+            first: the first step's number.
+            stop: the number after the last.
+            order: the order of the examples in each batch.
+        """
+        losses = []
+        with precision(self._policy):
+            for number in range(first, stop):
+                loss = self._run(self._distributed(number, np.array(order)))
+                losses.append(float(self._local(loss)[0]))
+        table = self.values()
+        unequal = {}
+        for name, variable in self.state.table.items():
+            spread = max(
+                float(np.max(np.abs(copy.numpy() - table[name]), initial=0.0))
+                for copy in self._local(variable.value)
+            )
+            if spread:
+                unequal[name] = spread
+        return Record(losses, table, unequal, self.traces)
+
+    def values(self) -> dict[str, np.ndarray]:
+        """Reads every variable."""
+        return {name: v.numpy() for name, v in self.state.table.items()}
+
+    def set(self, values: Mapping[str, np.ndarray]) -> None:
+        """Sets every variable."""
+        for name, variable in self.state.table.items():
+            variable.assign(values[name])
+
+    def perturb(self) -> None:
+        """Moves all weights a little away from where they start, e.g. from zero."""
+        draw = np.random.default_rng(7)
+        for weight in self.state.trainable.values():
+            noise = draw.normal(0, 0.1, weight.shape)
+            weight.assign(weight.numpy() + noise.astype(weight.dtype))
+
+    def batch(self, number: int, *, blank: bool = False) -> Batch:
+        """Returns the global batch of a step as an objective gets it."""
+        shown = images(self.counts, step=number)
+        return Batch(
+            views={
+                group: tf.constant(0 * stack if blank else stack / 255, self._dtype)
+                for group, stack in shown.items()
+            },
+            label=tf.constant(_labels(number)),
+            weight=tf.ones([BATCH], self._dtype),
+        )
+
+    def _distributed(self, number: int, order: np.ndarray) -> TrainingBatch:
+        whole = TrainingBatch(
+            views={
+                group: stack[order]
+                for group, stack in images(self.counts, step=number).items()
+            },
+            label=_labels(number)[order],
+            weight=np.ones([BATCH], self._dtype),
+            example_seeds=np.stack([order, order], axis=1).astype(np.int32),
+            step=np.int64(number),
+        )
+
+        def share(context: tf.distribute.ValueContext, value: np.ndarray) -> tf.Tensor:
+            if value.ndim == 0:
+                return tf.constant(value)
+            start = context.replica_id_in_sync_group * self._share
+            return tf.constant(value[start : start + self._share])
+
+        return tf.nest.map_structure(
+            lambda value: self._strategy.experimental_distribute_values_from_function(
+                functools.partial(share, value=value)
+            ),
+            whole,
+        )
+
+    def _local(self, value: tf.Tensor) -> Sequence[tf.Tensor]:
+        return self._strategy.experimental_local_results(value)
+
+
+def _labels(number: int) -> np.ndarray:
+    draw = np.random.default_rng([number, 1])
+    return draw.integers(0, CLASSES, BATCH).astype(np.int32)

@@ -1,0 +1,199 @@
+"""A run that is over in a second: images in memory, noisy views, a small MoCo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from sslkit.api import (
+    Augmentation,
+    Backbone,
+    Batch,
+    Objective,
+    Outcome,
+    Runner,
+    ViewGroup,
+)
+from sslkit.data.batches import training_batches
+from sslkit.data.sources import Source
+from sslkit.nn import MemoryBank, MomentumTwin, ProjectionHead
+from sslkit.objectives import gather_view_major, join_views, multi_view_nt_xent
+from sslkit.optimize.momentum import Momentum
+from sslkit.testing.backbone import TinyBackbone
+from sslkit.testing.precision import precision
+from sslkit.testing.rehearsal import BATCH, RATE, SIZE, STEPS, Even, images
+from sslkit.train.state import TrainState
+from sslkit.train.step import TrainStep
+from sslkit.views.draws import uniform_vector, view_seed
+
+
+class Pictures(Source):
+    """Labelled images of 8 x 8 pixels, in memory."""
+
+    def __init__(self, size: int = 5 * BATCH):
+        """Draws the images."""
+        batches = [images({"": 1}, step=n)[""][:, 0] for n in range(-(-size // BATCH))]
+        self.name = "pictures"
+        self.size = size
+        self.classes = 4
+        self.label_names = ()
+        self._images = np.concatenate(batches)[:size]
+
+    def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Looks one up; see `Source.example`."""
+        return tf.constant(self._images)[index], tf.cast(index % 4, tf.int32)
+
+
+class NoisyViews(Augmentation):
+    """Every view is the image with noise of its own."""
+
+    def __init__(self, counts: Mapping[str, int]):
+        """Makes so many views of each group."""
+        self._groups = {name: ViewGroup(count, SIZE) for name, count in counts.items()}
+
+    @property
+    def groups(self) -> Mapping[str, ViewGroup]:
+        """The groups."""
+        return self._groups
+
+    def example(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Makes the views of one image; see `Augmentation.example`."""
+        made = {}
+        for number, (name, (count, size)) in enumerate(self._groups.items()):
+            shape = [count, size, size, 3]
+            noise = uniform_vector(view_seed(seed, number), count * size * size * 3)
+            shown = tf.cast(image, tf.float32) + 40 * tf.reshape(noise, shape)
+            made[name] = tf.cast(tf.clip_by_value(shown, 0, 255), tf.uint8)
+        return made
+
+
+class ToyMoCo(Objective):
+    """All that replicas must agree on: statistics, negatives, a bank and a twin.
+
+    He et al. 2020 (arXiv:1911.05722).
+
+    Args:
+        backbone: makes the encoder and its twin.
+        name: the layer's name.
+    """
+
+    def __init__(self, backbone: Callable[..., Backbone], *, name: str = "toy"):
+        """Makes the layers; see the class."""
+        super().__init__(name=name)
+
+        def head() -> ProjectionHead:
+            return ProjectionHead(layers=2, dim=8, name="projection")
+
+        self.encoder = backbone(name="encoder")
+        self.projection = head()
+        self.momentum = MomentumTwin([backbone(name="encoder"), head()], name="twin")
+        self.bank = MemoryBank(batches=4, views=2, name="bank")
+
+    @property
+    def requires(self) -> Mapping[str, int]:
+        """Two views."""
+        return {"instance": 2}
+
+    def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
+        """Implements `Objective.call`."""
+        shown = join_views(batch.views, self.requires)
+        online = self.projection(self.encoder(shown, training=True), training=True)
+        anchors = tf.reshape(tf.math.l2_normalize(online, 1), [2, -1, 8])
+        keys = tf.math.l2_normalize(self.momentum(shown, training=True), 1)
+        rows = self.bank(gather_view_major(tf.reshape(keys, [2, -1, 8])))
+        return Outcome(multi_view_nt_xent(anchors, rows, temperature=0.2), {})
+
+    def after_update(self, *, step: tf.Tensor) -> None:
+        """Implements `Objective.after_update`."""
+        self.momentum.follow([self.encoder, self.projection], decay=0.9)
+
+
+class ToyRun(NamedTuple):
+    """What a run left behind."""
+
+    losses: np.ndarray
+    """float32 [steps]."""
+    table: dict[str, np.ndarray]
+    """Every variable, by name; float64."""
+
+
+def train_on(
+    runner: Runner,
+    make: Callable[..., Objective] = ToyMoCo,
+    *,
+    steps: int = STEPS,
+) -> ToyRun:
+    """Trains a few steps in float64 with a runner's own iterator and loop.
+
+    Args:
+        runner: where.
+        make: takes a backbone factory.
+        steps: updates.
+    """
+    place = runner.strategy
+    replicas = place.num_replicas_in_sync
+    source, optimizer = Pictures(), Momentum(nesterov=False)
+    with precision("float64") as dtype:
+        views = _Exact(make(TinyBackbone).requires, dtype)
+        state = TrainState(
+            lambda: make(TinyBackbone),
+            optimizer,
+            strategy=place,
+            groups=views.groups,
+            batch_size=BATCH // replicas,
+            seed=1,
+        )
+        step = TrainStep(
+            state,
+            views,
+            optimizer,
+            Even(RATE, dtype),
+            steps=steps,
+            batch_size=BATCH,
+            examples=source.size,
+            seed=0,
+        )
+        iterator = runner.iterate(
+            lambda context: training_batches(
+                source,
+                views,
+                seed=0,
+                batch_size=BATCH,
+                start_step=0,
+                stop_step=steps,
+                context=context,
+            )
+        )
+        advance = runner.compile(
+            lambda batch: {"loss": tf.cast(step(batch)["loss"], tf.float32)}, ["loss"]
+        )
+        losses = [
+            float(advance(iterator, tf.constant(1))["loss"]) for _ in range(steps)
+        ]
+    return ToyRun(
+        np.array(losses, np.float32),
+        {name: variable.numpy() for name, variable in state.table.items()},
+    )
+
+
+class _Exact(NoisyViews):
+    """Noisy views as float64 on the device."""
+
+    def __init__(self, counts: Mapping[str, int], dtype: str):
+        super().__init__(counts)
+        self._dtype = dtype
+
+    def batch(
+        self,
+        views: Mapping[str, tf.Tensor],
+        *,
+        step_seed: tf.Tensor,
+        example_seeds: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        return {
+            name: tf.image.convert_image_dtype(stack, self._dtype)
+            for name, stack in views.items()
+        }

@@ -1,0 +1,190 @@
+"""Laws of objectives about a few steps of training."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import numpy as np
+
+from sslkit.testing.comparison import differences, losses_differ
+from sslkit.testing.devices import REPLICAS
+from sslkit.testing.gradients import slopes, taped
+from sslkit.testing.law import Broken, Subject
+from sslkit.testing.objective_laws import rehearsal_of
+from sslkit.testing.rehearsal import BATCH, STEPS, Record, Rehearsal
+from sslkit.train.checkpoints import restore, write
+from sslkit.train.state import OPTIMIZER
+
+FLOAT64 = 1e-9
+"""What rounding in float64 may amount to after five steps: each step multiplies an
+error by what it does to a difference of weights, which a bug in the mathematics
+exceeds by orders of magnitude."""
+SLOPE = 1e-5
+"""Largest difference between a slope and the gradient, of the gradient's length."""
+
+
+def trained(subject: Subject, replicas: int = 1) -> Record:
+    """Returns what five steps in float64 make of the subject; computed once."""
+    key = ("trained", replicas)
+    if key not in subject.runs:
+        rehearsal_of(subject)  # Says what is wrong with a subject that does not build.
+        try:
+            rehearsal = Rehearsal(subject.make, replicas=replicas)
+            subject.runs[key] = rehearsal.run(0, STEPS)
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [""]
+            raise Broken(
+                f"five steps on {replicas} replica(s) fail ({type(error).__name__}: "
+                f"{lines[-1].strip()})",
+                "Read the error above this one",
+            ) from error
+    return subject.runs[key]
+
+
+def gradient_equals_finite_differences(subject: Subject) -> None:
+    """A custom gradient, or one stopped in a wrong place, was not that of the loss."""
+    rehearsal = rehearsal_of(subject)
+    before = rehearsal.values()
+    # The bank is written, and weights that start at zero have moved.
+    rehearsal.run(0, 2)
+    rehearsal.perturb()
+    try:
+        batch = rehearsal.batch(2)
+        _, gradients = taped(rehearsal, batch)
+        draw = np.random.default_rng(3)
+        directions = []
+        for name, weight in rehearsal.state.trainable.items():
+            step = draw.normal(size=weight.shape)
+            directions.append({name: step / np.linalg.norm(step)})
+        # All weights at once, along the gradient, where the slope is its length.
+        known = {n: np.zeros(()) if g is None else g for n, g in gradients.items()}
+        length = float(np.sqrt(sum(np.sum(g**2) for g in known.values())))
+        directions.append({name: g / length for name, g in known.items()})
+        measured = slopes(rehearsal, batch, directions)
+        for direction, slope in zip(directions, measured, strict=True):
+            wanted = sum(
+                float(np.sum(known[name] * step)) for name, step in direction.items()
+            )
+            if not abs(slope - wanted) <= SLOPE * length:
+                name = next(iter(direction)) if len(direction) == 1 else "all weights"
+                raise Broken(
+                    f"along {name} the loss rises by {slope:.8g} and its gradient "
+                    f"says {wanted:.8g}",
+                    "Look at custom gradients and at casts to integers; what is meant "
+                    "to be constant goes through tf.stop_gradient",
+                )
+    finally:
+        rehearsal.set(before)
+
+
+def replicas_do_not_change_the_result(subject: Subject) -> None:
+    """The loss saw one replica's negatives, or a gradient was summed, not averaged."""
+    alone = trained(subject)
+    for replicas in REPLICAS[1:]:
+        together = trained(subject, replicas)
+        found = losses_differ(
+            together.losses, alone.losses, within=FLOAT64
+        ) or differences(together.table, alone.table, within=FLOAT64)
+        if found:
+            raise Broken(
+                f"{replicas} replicas differ from one: {found}",
+                "Look at the global batch through sslkit.replica (gather, mean), "
+                "normalise with nn.BatchNorm, and let the loss be a mean over the "
+                "replica's examples",
+            )
+
+
+def replicas_stay_equal(subject: Subject) -> None:
+    """State drifted apart on the replicas, and only the first one's was saved."""
+    for replicas in REPLICAS[1:]:
+        unequal = trained(subject, replicas).unequal
+        if unequal:
+            name = max(unequal, key=lambda path: unequal[path])
+            raise Broken(
+                f"after {STEPS} steps {replicas} replicas hold different values of "
+                f"{len(unequal)} variable(s), {name} by {unequal[name]:.2g}",
+                "Assign what replica.gather or replica.mean returns, through "
+                "replica.assign",
+            )
+
+
+def jit_does_not_change_the_result(subject: Subject) -> None:
+    """A step could not be compiled by XLA, or computed something else."""
+    plain = trained(subject)
+    try:
+        compiled = Rehearsal(subject.make, jit=True).run(0, STEPS)
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        raise Broken(
+            f"XLA does not compile it ({type(error).__name__}: {lines[-1]})",
+            "Shapes must be static and operations known to XLA: no boolean_mask, "
+            "where with one argument, unique or py_function",
+        ) from error
+    found = losses_differ(compiled.losses, plain.losses, within=FLOAT64) or differences(
+        compiled.table, plain.table, within=FLOAT64
+    )
+    if found:
+        raise Broken(
+            f"compiled by XLA it differs: {found}",
+            "Look for operations that XLA rounds or orders in another way, and for "
+            "stateful random numbers",
+        )
+
+
+def does_not_retrace(subject: Subject) -> None:
+    """Every step was traced anew, which took a hundred times as long."""
+    traces = trained(subject).traces
+    if traces != 1:
+        raise Broken(
+            f"{STEPS} steps were traced {traces} times",
+            "Make all variables when first called, symbolically; and keep Python "
+            "numbers that change out of the step",
+        )
+
+
+def resumes_bit_for_bit(subject: Subject) -> None:
+    """State outside the variable table was lost when a run was stopped."""
+    rehearsal_of(subject, "float32")
+    whole = Rehearsal(subject.make, policy="float32")
+    first = whole.run(0, 2)
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = os.path.join(folder, "state")
+        write(whole.state.table, prefix)
+        rest = whole.run(2, 4)
+        # Another seed: whatever is not restored shows.
+        resumed = Rehearsal(subject.make, policy="float32", seed=99)
+        restore(resumed.state.table, prefix)
+    again = resumed.run(2, 4)
+    found = losses_differ(again.losses, rest.losses, within=0) or differences(
+        again.table, rest.table, within=0
+    )
+    if found:
+        raise Broken(
+            f"resumed after {len(first.losses)} of 4 steps it differs: {found}",
+            "Keep all state in add_weight(..., trainable=False), none in Python or "
+            "in a tf.Variable",
+        )
+
+
+def batch_order_does_not_matter(subject: Subject) -> None:
+    """Rows of two tensors were paired wrongly, which a loss near log n hid."""
+    straight = trained(subject)
+    order = np.random.default_rng(11).permutation(BATCH)
+    shuffled = Rehearsal(subject.make).run(0, STEPS, order=tuple(order))
+    found = losses_differ(shuffled.losses, straight.losses, within=FLOAT64)
+    if not found:
+        # Banks and queues hold rows in the order of the batch; what is trained, and
+        # the gradients that its slots collect, have no order.
+        slots = [name for name in straight.table if name.startswith(OPTIMIZER)]
+        weights = [name.split("/", 2)[2] for name in slots] + slots
+        found = differences(
+            {name: shuffled.table[name] for name in weights},
+            {name: straight.table[name] for name in weights},
+            within=FLOAT64,
+        )
+    if found:
+        raise Broken(
+            f"the same examples in another order give another result: {found}",
+            "Pair views by their place in the batch, e.g. with objectives.own_columns",
+        )

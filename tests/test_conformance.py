@@ -1,0 +1,58 @@
+"""Every installed plugin of the core and of this repository, under all laws."""
+
+from __future__ import annotations
+
+import pytest
+
+import sslkit.plugins
+from sslkit.testing import laws_of
+
+# At this threshold, false negatives are found among embeddings that mean nothing yet.
+FNC = {"threshold": 0.2, "projection_layers": 2, "projection_dim": 8}
+
+# One row a case: kind, name, and constructor keywords. A new plugin is one row; more
+# rows where options take other paths through the code.
+CASES = [
+    ("augmentations", "crop_flip", {"size": 8}),
+    ("augmentations", "fnc", {"size": 24, "support": 1}),
+    ("augmentations", "simclr", {"size": 24}),
+    ("backbones", "resnet", {"depth": 18}),
+    ("objectives", "fnc", {**FNC, "support": 2, "topk": 2, "bank": 6}),
+    (
+        "objectives",
+        "fnc",
+        {**FNC, "support": 0, "bank": 0, "false_negatives": "eliminate"},
+    ),
+    ("objectives", "simclr", {"projection_layers": 2, "projection_dim": 8}),
+    ("objectives", "supervised", {"classes": 6}),
+    ("optimizers", "adam", {"weight_decay": 0.1}),
+    ("optimizers", "lars", {"weight_decay": 0.1}),
+    ("optimizers", "momentum", {"weight_decay": 0.1}),
+    ("runners", "mirrored", {"replicas": 2}),
+    ("runners", "single", {"device": "CPU:0", "jit": True}),
+    ("schedules", "constant", {"base": 0.1}),
+    ("schedules", "cosine", {"base": 0.1, "warmup_epochs": 1}),
+]
+
+
+def judged():
+    for kind, name, options in CASES:
+        extra = "".join(f"-{key}{options[key]}" for key in ("bank",) if key in options)
+        for law in laws_of(sslkit.plugins.load(kind, name), **options):
+            yield pytest.param(law, id=f"{kind}.{name}{extra}-{law.name}")
+
+
+@pytest.mark.parametrize("law", list(judged()))
+def test_law(law):
+    law()
+
+
+def test_no_plugin_is_without_law():
+    """An installed plugin that no row names fails here: add a row for it."""
+    visited = {(kind, name) for kind, name, _ in CASES}
+    missed = [
+        plugin.title
+        for plugin in sslkit.plugins.installed()
+        if (plugin.kind, plugin.name) not in visited
+    ]
+    assert not missed, f"add to CASES in {__file__}: {', '.join(missed)}"

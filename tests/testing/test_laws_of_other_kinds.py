@@ -1,0 +1,103 @@
+"""Each law finds the bug it is named after: all kinds but objectives."""
+
+from __future__ import annotations
+
+import pytest
+from testing import broken_parts as broken
+
+from sslkit.api import Augmentation, Backbone, Optimizer, Runner, Schedule
+from sslkit.testing import RULES, laws_of
+
+# Law, the plugin with the bug, and what the message says.
+CASES = [
+    ("gives_the_same_views_for_a_seed", "GlobalDraw", "two different views"),
+    ("gives_the_same_views_for_a_seed", "SeedIgnored", "another seed gives the same"),
+    ("makes_views_that_match_its_groups", "WrongSize", r"\(2, 5, 6, 3\)"),
+    ("makes_views_that_match_its_groups", "FloatViews", "makes float32"),
+    ("runs_in_tf_data", "NumpyViews", "fails inside tf.data"),
+    ("runs_in_tf_data", "UnknownShape", "instance has the shape"),
+    ("runs_in_tf_data", "DrawnWhileTracing", "are others than outside"),
+    ("stays_in_the_unit_interval", "TooBright", "to 1.1"),
+    ("stays_in_the_unit_interval", "TwiceDivided", "black"),
+    (
+        "finishes_batches_alike_on_any_number_of_replicas",
+        "DrawnByPlace",
+        "on 2 replicas instance differs",
+    ),
+    ("gives_one_vector_an_image", "OtherWidth", r"promises float32 \[8, 5\]"),
+    ("gives_one_vector_an_image", "HalfFeatures", "returns bfloat16"),
+    ("is_deterministic", "Noisy", "two calls differ"),
+    ("is_deterministic", "BatchStatisticsAlways", "depend on the rest of the batch"),
+    ("is_deterministic", "UnseededEncoder", "start differently: encoder/dense/bias"),
+    ("is_still_when_frozen", "TracksAlways", "inference mode moves encoder/norm"),
+    ("is_still_when_frozen", "MovesWeights", "training mode moves weights: .*bias"),
+    ("is_still_when_frozen", "NeverFrozen", "still trains encoder/dense/kernel"),
+    ("names_all_its_layers", "NamelessDense", "differently: encoder/dense"),
+    ("names_all_its_layers", "OtherName", "mine/dense/kernel does not stand under"),
+    ("gradient_reaches_every_weight", "UnusedDense", "reaches encoder/extra/kernel"),
+    ("encodes_alike_on_two_replicas", "LocalNorm", "two replicas differ from one"),
+    ("keeps_all_state_in_its_slots", "CountsInPython", "another update the second"),
+    ("keeps_all_state_in_its_slots", "CountsInstances", "two instances .* differ"),
+    ("returns_the_slots_it_declares", "OtherSlot", r"returns \['total'\]"),
+    ("returns_the_slots_it_declares", "Float32Only", "fails on float64 weights"),
+    ("updates_alike_in_a_graph_and_under_jit", "PythonBranch", "in a graph weight"),
+    ("updates_alike_in_a_graph_and_under_jit", "NumpyStep", "fails in a graph"),
+    ("moves_against_the_gradient", "Ascent", "does not go against the gradient"),
+    ("moves_against_the_gradient", "RateIgnored", "with a learning rate of 0"),
+    ("gives_a_finite_rate_at_every_step", "NanAtTheEnd", "nan at step 40 of 40"),
+    ("gives_a_finite_rate_at_every_step", "NegativeLater", "at step 41 of 40"),
+    ("gives_a_finite_rate_at_every_step", "DoubleRate", "the rate is float64"),
+    ("schedules_alike_in_a_graph", "FrozenRate", "at step 3 it gives"),
+    ("describes_itself_the_same_each_time", "NewStrategyEachTime", "a new one each"),
+    ("describes_itself_the_same_each_time", "UnsureChief", "`is_chief` is None"),
+    ("trains_as_single_does", "LosesABatch", "the losses of a toy run"),
+    ("trains_as_single_does", "StepsTwice", "the losses of a toy run"),
+    ("trains_as_single_does", "StepsOnceMore", "it differs from one device"),
+]
+HEALTHY = {
+    Augmentation: broken.Views,
+    Backbone: broken.Encoder,
+    Optimizer: broken.Descent,
+    Runner: broken.OneDevice,
+    Schedule: broken.Rate,
+}
+SHARED = "constructor_spells_its_parameters"
+
+
+def law(name, plugin):
+    return next(case for case in laws_of(plugin) if case.name == name)
+
+
+@pytest.mark.parametrize(("name", "plugin", "found"), CASES)
+def test_finds_the_bug(name, plugin, found):
+    words = name.replace("_", " ")
+    with pytest.raises(AssertionError, match=f"breaks the law '{words}': .*{found}"):
+        law(name, getattr(broken, plugin))()
+
+
+@pytest.mark.parametrize("kind", HEALTHY, ids=lambda kind: kind.__name__)
+def test_passes_what_is_healthy(kind):
+    for case in laws_of(HEALTHY[kind]):
+        case()
+
+
+def test_every_law_can_fail():
+    rules = {rule.__name__ for kind in HEALTHY for rule in RULES[kind]}
+    assert {case[0] for case in CASES} == rules - {SHARED}
+
+
+def test_a_runner_that_cannot_run_here_is_skipped():
+    from sslkit.runners.mirrored import Mirrored
+
+    with pytest.raises(pytest.skip.Exception, match="99 replicas were asked for"):
+        law("trains_as_single_does", Mirrored)
+        next(
+            case
+            for case in laws_of(Mirrored, replicas=99)
+            if case.name == "trains_as_single_does"
+        )()
+
+
+def test_what_is_of_no_kind_has_no_laws():
+    with pytest.raises(TypeError, match="int is no subclass of a kind"):
+        laws_of(int)

@@ -1,0 +1,80 @@
+"""Each law of objectives finds the bug it is named after, and says how to mend it."""
+
+from __future__ import annotations
+
+import pytest
+from testing import broken_objectives as broken
+
+from sslkit.testing import Law, laws_of
+
+# Law, the objective with the bug, and what the message says.
+CASES = [
+    ("builds_without_side_effects", "VariableInConstructor", "constructor makes var"),
+    ("builds_without_side_effects", "GlobalRandomState", "global random state"),
+    ("builds_without_side_effects", "MovesWhenBuilt", "symbolic call moves state"),
+    ("owns_every_variable", "RawVariable", "does not own.*raw"),
+    ("owns_every_variable", "MadeAfterBuild", "does not own.*late"),
+    ("owns_every_variable", "OtherEncoderName", "no layer called `encoder`"),
+    ("owns_every_variable", "LooksUpOtherViews", "call fails .*support"),
+    ("has_the_same_paths_twice", "NamelessLayer", "differently: dense"),
+    ("has_the_same_paths_twice", "UnseededWeights", "start differently: head/bias"),
+    ("loss_is_a_finite_scalar", "VectorLoss", r"loss is float32 \[8\]"),
+    ("loss_is_a_finite_scalar", "InfiniteWhenBlank", "loss is inf on blank images"),
+    ("loss_is_a_finite_scalar", "NoGradientWhenBlank", "not finite on blank images"),
+    (
+        "gradient_reaches_all_that_is_learned_and_no_twin",
+        "UnusedLayer",
+        "no gradient reaches head/kernel, head/bias",
+    ),
+    (
+        "gradient_reaches_all_that_is_learned_and_no_twin",
+        "TrainedTwin",
+        "twin/dense/kernel, and so does the optimizer",
+    ),
+    (
+        "gradient_reaches_all_that_is_learned_and_no_twin",
+        "LeakyTwin",
+        "flows into twin/dense/kernel, twin/dense/bias",
+    ),
+    (
+        "gradient_equals_finite_differences",
+        "WrongCustomGradient",
+        "along encoder/dense/kernel the loss rises by",
+    ),
+    ("replicas_do_not_change_the_result", "LocalNegatives", "2 replicas differ .*step"),
+    ("replicas_stay_equal", "DriftingState", r"different values of 1 .*centre by"),
+    ("jit_does_not_change_the_result", "NotForXLA", "XLA does not compile it"),
+    ("does_not_retrace", "LateVariable", "5 steps were traced 2 times"),
+    ("resumes_bit_for_bit", "StatefulNoise", "resumed after 2 of 4 steps it differs"),
+    ("batch_order_does_not_matter", "WrongPairs", "the loss of step 0 is"),
+    ("bfloat16_stays_close", "HalfLoss", "its loss is bfloat16"),
+    ("bfloat16_stays_close", "Imprecise", "in bfloat16 and"),
+    ("refuses_wrong_views_by_name", "RequiresNothing", "`requires` is {}"),
+    ("refuses_wrong_views_by_name", "RequiresMoreLater", "goes unnoticed"),
+    ("constructor_spells_its_parameters", "Catchall", r"takes \*\*options"),
+    ("constructor_spells_its_parameters", "Undocumented", "do not explain name"),
+    ("docstring_cites_its_source", "Sourceless", "names no source"),
+]
+
+
+def law(name: str, plugin: str) -> Law:
+    cases = laws_of(getattr(broken, plugin), backbone=broken.MeanColour)
+    return next(case for case in cases if case.name == name)
+
+
+@pytest.mark.parametrize(("name", "plugin", "found"), CASES)
+def test_finds_the_bug(name, plugin, found):
+    words = name.replace("_", " ")
+    with pytest.raises(AssertionError, match=f"breaks the law '{words}': .*{found}"):
+        law(name, plugin)()
+
+
+@pytest.mark.parametrize("name", sorted({case[0] for case in CASES}))
+def test_passes_what_is_healthy(name):
+    law(name, "Healthy")()
+
+
+def test_every_law_can_fail():
+    assert {case[0] for case in CASES} == {
+        law.name for law in laws_of(broken.Healthy, backbone=broken.MeanColour)
+    }
