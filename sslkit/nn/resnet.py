@@ -87,6 +87,7 @@ class ResNet(Backbone):
             )
         self.blocks = blocks[depth]
         self.width = width
+        self._frozen = 0
         self.stem_kind = stem
         self.design = BlockDesign(
             bottleneck=depth in _BOTTLENECK,
@@ -140,9 +141,31 @@ class ResNet(Backbone):
             group.build((shape[0], None, None, channels))
             channels = group.channels
         # Layers made here do not know whether this one was frozen before.
-        made: list[keras.layers.Layer] = [self.stem, *self.groups]
-        for layer in made:
-            layer.trainable = self.trainable
+        for number, layer in enumerate(self._blocks()):
+            layer.trainable = self.trainable and number >= self._frozen
+
+    def freeze(self, *, through: int) -> None:
+        """Takes the first layers out of training; their normalisation goes on as asked.
+
+        Args:
+            through: the last block that is frozen: 0, the stem; 1 to 4, the stem and
+                so many groups of residual blocks.
+
+        Raises:
+            UserError: if there is no such block.
+        """
+        if not 0 <= through <= len(_FILTERS):
+            raise UserError(
+                f"there is no block {through} to freeze through; a resnet has the "
+                f"stem, 0, and the groups 1 to {len(_FILTERS)}."
+            )
+        self._frozen = through + 1
+        if self.built:
+            for layer in self._blocks()[: self._frozen]:
+                layer.trainable = False
+
+    def _blocks(self) -> list[keras.layers.Layer]:
+        return [self.stem, *self.groups]
 
     def _small(self, shape: tuple[int | None, ...]) -> bool:
         if self.stem_kind != "auto":

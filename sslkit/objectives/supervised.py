@@ -3,29 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol, runtime_checkable
 
 import tensorflow as tf
 
 from sslkit import replica
 from sslkit.api import Backbone, Batch, Objective, Outcome, UserError
-from sslkit.nn.heads import LinearClassifier
+from sslkit.nn.heads import LinearClassifier, ProjectionHead
 from sslkit.objectives.contrastive import join_views
+
+_ALL, _NONE = -1, 4
+"""Values of `fine_tune_after_block` that any backbone can follow."""
+
+
+@runtime_checkable
+class Freezable(Protocol):
+    """A backbone that can be trained in part."""
+
+    def freeze(self, *, through: int) -> None:
+        """Takes the blocks from 0 (the stem) to `through` out of training."""
 
 
 class Supervised(Objective):
     """A linear classifier on an encoder, trained with softmax cross-entropy.
 
-    Linear evaluation and fine-tuning as in Chen et al. 2020 (arXiv:2002.05709,
-    appendix B.6 to B.8).
+    Linear evaluation as in Chen et al. 2020 (arXiv:2002.05709, app. B.6). Fine-tuning
+    follows SimCLR v2 (arXiv:2006.10029, sec. 2) as published: the classifier may sit on
+    an inner layer of the projection head, and what is frozen still normalises by its
+    batch and moves its moving statistics, except in linear evaluation, where the whole
+    encoder is in inference mode.
 
     Args:
         backbone: makes the encoder.
         classes: columns of the classifier; at least the classes of the data.
-        train_encoder: if false the encoder is frozen and normalises with its moving
-            statistics, as linear evaluation does.
+        fine_tune_after_block: what of the encoder is trained: -1 all of it; 0 all but
+            the stem; 1 to 3 the blocks after this group; 4 nothing, and the encoder
+            normalises with its moving statistics: linear evaluation. A backbone without
+            blocks knows -1 and 4.
+        projection_layer: which output of the projection head is classified: 0 the
+            encoder's features, without a head; 1 the first layer's output, and so on;
+            -1 the last layer's.
+        train_projection: whether the projection layers in use are trained too. As
+            published they are not; their normalisation uses batch statistics.
+        projection_layers: depth of the projection head that was pretrained.
+        projection_dim: width of its output.
         zero_init: starts the classifier's kernel from zero, as the published linear
             evaluation and fine-tuning do; otherwise from N(0, 0.01).
         name: the layer's name.
+
+    Raises:
+        UserError: if an option is none of the above.
     """
 
     def __init__(
@@ -33,18 +60,45 @@ class Supervised(Objective):
         backbone: Callable[..., Backbone],
         *,
         classes: int,
-        train_encoder: bool = True,
+        fine_tune_after_block: int = -1,
+        projection_layer: int = 0,
+        train_projection: bool = False,
+        projection_layers: int = 3,
+        projection_dim: int = 128,
         zero_init: bool = False,
         name: str = "supervised",
     ):
-        """Keeps the options; see the class."""
+        """Checks and keeps the options; see the class."""
         super().__init__(name=name)
         if classes < 1:
             raise UserError(f"supervised: classes is {classes}; it is 1 or more.")
+        if not _ALL <= fine_tune_after_block <= _NONE:
+            raise UserError(
+                f"supervised: fine_tune_after_block is {fine_tune_after_block}; it is "
+                f"{_ALL} (train everything) to {_NONE} (the classifier alone)."
+            )
+        if not -1 <= projection_layer <= projection_layers:
+            raise UserError(
+                f"supervised: projection_layer is {projection_layer}; the head has "
+                f"{projection_layers} layers, so it is 0 (the encoder's features) to "
+                f"{projection_layers}, or -1 for the last."
+            )
+        if train_projection and projection_layer == 0:
+            raise UserError(
+                "supervised: train_projection is set and projection_layer is 0: no "
+                "projection layer is in use. Choose one, from 1 on."
+            )
         self.classes = classes
-        self._train_encoder = train_encoder
+        self._encoder_training = fine_tune_after_block < _NONE
         self.encoder = backbone(name="encoder")
-        self.encoder.trainable = train_encoder
+        self._freeze(fine_tune_after_block)
+        self._in_use = projection_layer % (projection_layers + 1)
+        self.projection = None
+        if self._in_use:
+            self.projection = ProjectionHead(
+                layers=projection_layers, dim=projection_dim, name="projection"
+            )
+            self.projection.trainable = train_projection
         self.classifier = LinearClassifier(
             classes=classes, zero_init=zero_init, name="classifier"
         )
@@ -57,8 +111,8 @@ class Supervised(Objective):
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
         """Implements `Objective.call`; metrics are top-1 and top-5 on the batch."""
         images = join_views(batch.views, ["instance"])
-        features = self.encoder(images, training=self._train_encoder)
-        logits = self.classifier(features)
+        features = self.encoder(images, training=self._encoder_training)
+        logits = self.classifier(self._project(features, training=True))
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
             labels=tf.maximum(batch.label, 0), logits=logits
         )
@@ -79,4 +133,31 @@ class Supervised(Objective):
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
         """Implements `Objective.logits`."""
-        return self.classifier(self.encoder(images, training=False))
+        features = self.encoder(images, training=False)
+        return self.classifier(self._project(features, training=False))
+
+    def _project(self, features: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Runs the projection layers in use, and no others."""
+        if self.projection is None:
+            return features
+        if not self.projection.built:
+            self.projection.build(tuple(features.shape))
+        # Layers made just now start out trainable; those behind the one in use would
+        # never see a gradient.
+        for layer in self.projection.layers[self._in_use :]:
+            layer.trainable = False
+        for layer in self.projection.layers[: self._in_use]:
+            features = layer(features, training=training)
+        return features
+
+    def _freeze(self, block: int) -> None:
+        if block == _NONE:
+            self.encoder.trainable = False
+        elif block > _ALL:
+            if not isinstance(self.encoder, Freezable):
+                raise UserError(
+                    f"supervised: fine_tune_after_block is {block}, but "
+                    f"{type(self.encoder).__name__} has no blocks to freeze. Choose "
+                    f"{_ALL} (train everything) or {_NONE} (the classifier alone)."
+                )
+            self.encoder.freeze(through=block)
