@@ -7,7 +7,7 @@ A checkpoint is in TensorFlow's own format with the table's names as its keys, s
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -165,10 +165,22 @@ def assign(table: Table, reader: tf.train.CheckpointReader, prefix: str) -> None
                 f"{prefix}: {name} has shape {tuple(shapes[name])} there and "
                 f"{tuple(variable.shape)} here. Is it a checkpoint of another model?"
             )
-    try:
-        values = {name: reader.get_tensor(name) for name in table}
-    except tf.errors.OpError as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{prefix} is damaged: {reason}") from error
+    values = values_of(reader, table, prefix)
     for name, variable in table.items():
         variable.assign(values[name])
+
+
+def values_of(
+    reader: tf.train.CheckpointReader, names: Iterable[str], prefix: str
+) -> dict[str, np.ndarray]:
+    """Reads variables of an open checkpoint.
+
+    Raises:
+        UserError: if one cannot be read.
+    """
+    try:
+        return {name: reader.get_tensor(name) for name in names}
+    except (tf.errors.OpError, IndexError) as error:
+        # A file that ends too early is an IndexError.
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{prefix} is damaged: {reason}") from error
