@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -18,11 +19,13 @@ COMMANDS = {
     "train": "train as a recipe says: pretrain, fine-tune or linear evaluation",
     "evaluate": "measure a trained encoder: nearest neighbours, linear, top-k",
     "export": "write a trained encoder for others to load",
+    "embed": "write the features of a dataset to a file",
+    "import": "turn published TensorFlow 1 weights into a checkpoint to start from",
     "plugins": "list the installed plugins; --check imports and verifies each",
     "config": "show what a recipe and its overrides come to, without running it",
 }
 
-NEED_TENSORFLOW = ("train", "evaluate", "export")
+NEED_TENSORFLOW = ("train", "evaluate", "export", "embed", "import")
 """Commands that import TensorFlow; the others must start without it."""
 
 
@@ -96,7 +99,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
             "--debug", action="store_true", help="show the traceback of an error"
         )
         if name == chosen:
-            module = importlib.import_module(f"sslkit.cli.{name}")
+            # A module cannot be called `import`; the word is Python's own.
+            file = f"{name}_" if keyword.iskeyword(name) else name
+            module = importlib.import_module(f"sslkit.cli.{file}")
             module.add_arguments(command)
             command.set_defaults(run=module.run, command=name)
     return parser.parse_args(argv)

@@ -46,6 +46,7 @@ class Training:
         seed: int = 0,
         initialize: str | None = None,
         restore: Sequence[str] = ("encoder/",),
+        variable_schema: str | None = None,
         log_every: int = 10,
         checkpoint_every: int = 1000,
         keep: int = 3,
@@ -66,8 +67,12 @@ class Training:
                 floor(epochs x examples / batch_size) + 1 updates.
             steps: updates of the run; wins over `epochs`.
             seed: of the initial weights, the order of examples and all views.
-            initialize: a workdir or checkpoint to start weights from.
+            initialize: a workdir or checkpoint to start weights from; also one of the
+                published TensorFlow 1 code, such as `model.ckpt-1234`.
             restore: regular expressions of the names taken from it.
+            variable_schema: takes the place of `restore` where `initialize` is a
+                checkpoint of the published TensorFlow 1 code: the regular expression
+                of the same name there, over its names.
             log_every: updates between two lines of metrics.
             checkpoint_every: updates between two checkpoints.
             keep: checkpoints to keep.
@@ -100,6 +105,7 @@ class Training:
         self.seed = seed
         self._initialize = initialize
         self._restore = tuple(restore)
+        self._variable_schema = variable_schema
         self._log_every = log_every
         self._checkpoint_every = checkpoint_every
         self._keep = keep
@@ -252,7 +258,14 @@ class Training:
                 say(f"resuming at step {start} from {latest}")
             return start
         if self._initialize is not None:
-            say(initialize(self.state.table, self._initialize, self._restore))
+            say(
+                initialize(
+                    self.state.table,
+                    self._initialize,
+                    self._restore,
+                    self._variable_schema,
+                )
+            )
         return 0
 
     def _batches(
