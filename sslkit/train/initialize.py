@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from sslkit.api import UserError
 from sslkit.train.checkpoints import Checkpoints, Table, assign, read
+from sslkit.train.tf1.transfer import is_published, restore_published
 
 CHECKPOINTS = "checkpoints"
 
@@ -19,7 +20,8 @@ def find_checkpoint(path: str) -> str:
 
     Args:
         path: a run's workdir (its latest checkpoint is meant), or a prefix such as
-            `W/checkpoints/step_00001000`.
+            `W/checkpoints/step_00001000`; also the prefix of a published checkpoint,
+            such as `model.ckpt-1234`, or its folder.
 
     Raises:
         UserError: if there is none.
@@ -27,7 +29,8 @@ def find_checkpoint(path: str) -> str:
     if tf.io.gfile.exists(f"{path}.index"):
         return path
     folder = os.path.join(path, CHECKPOINTS)
-    prefix = Checkpoints(folder).latest()
+    # What TensorFlow itself writes has a file `checkpoint` that names the latest.
+    prefix = Checkpoints(folder).latest() or tf.train.latest_checkpoint(path)
     if prefix is None:
         raise UserError(
             f"there is no checkpoint at {path}: neither {path}.index nor a run's "
@@ -37,34 +40,44 @@ def find_checkpoint(path: str) -> str:
     return prefix
 
 
-def initialize(table: Table, path: str, patterns: Sequence[str]) -> str:
+def initialize(
+    table: Table, path: str, patterns: Sequence[str], schema: str | None = None
+) -> str:
     """Sets part of a table from the checkpoint of another run, by name.
 
     Args:
-        table: this run's variables.
+        table: this run's variables, in the order of construction.
         path: see `find_checkpoint`.
         patterns: regular expressions; a name that one of them matches at its start is
             restored, and must be in the checkpoint in the same shape.
+        schema: for a published checkpoint, what takes the place of the patterns; see
+            `restore_published`.
 
     Returns:
-        A line saying what was set and what kept its initial value.
+        Text saying what was set and what kept its initial value.
 
     Raises:
         UserError: if a pattern matches nothing, or a name is missing there.
     """
     prefix = find_checkpoint(path)
-    for pattern in patterns:
-        if not any(re.match(pattern, name) for name in table):
-            raise UserError(
-                f"train.restore: the pattern {pattern!r} matches no variable. They "
-                f"start with {', '.join(sorted({n.split('/')[0] for n in table}))}."
-            )
+    reader = read(prefix)
+    published = is_published(reader.get_variable_to_shape_map(), prefix)
+    if schema is not None and not published:
+        raise UserError(
+            f"train.variable_schema is for checkpoints of the published TensorFlow 1 "
+            f"code, and {prefix} is one of sslkit. Use train.restore."
+        )
+    if schema is None:
+        _check_patterns(table, patterns)
+    if published:
+        return restore_published(
+            table, reader, prefix, patterns=patterns, schema=schema
+        )
     wanted = {
         name: variable
         for name, variable in table.items()
         if any(re.match(pattern, name) for pattern in patterns)
     }
-    reader = read(prefix)
     missing = [name for name in wanted if not reader.has_tensor(name)]
     if missing:
         raise UserError(
@@ -78,3 +91,12 @@ def initialize(table: Table, path: str, patterns: Sequence[str]) -> str:
         f"initialised {len(wanted)} variables from {prefix}; "
         f"from scratch: {', '.join(others) or 'none'}"
     )
+
+
+def _check_patterns(table: Table, patterns: Sequence[str]) -> None:
+    for pattern in patterns:
+        if not any(re.match(pattern, name) for name in table):
+            raise UserError(
+                f"train.restore: the pattern {pattern!r} matches no variable. They "
+                f"start with {', '.join(sorted({n.split('/')[0] for n in table}))}."
+            )

@@ -8,31 +8,32 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-_OPERATION = {"kernel": "conv2d", "bias": "conv2d"}
+from sslkit.train.tf1.names import published_names
 
 
 def encoder_names(encoder: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
-    """Pairs variables with TF1 names, which number layers of a kind as they come."""
-    numbers: dict[str, dict[str, int]] = {}
-    for variable in encoder.weights:
-        layer, _, leaf = variable.path.rpartition("/")
-        kind = _OPERATION.get(leaf, "batch_normalization")
-        number = numbers.setdefault(kind, {}).setdefault(layer, len(numbers[kind]))
-        suffix = f"_{number}" if number else ""
-        yield f"base_model/{kind}{suffix}/{leaf}", variable
+    """Pairs variables with the names that their published twins have."""
+    return _names(encoder, "encoder")
 
 
 def projection_names(head: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
-    for variable in head.weights:
-        layer, kind, leaf = variable.path.split("/")[-3:]
-        number = layer.removeprefix("layer_")
-        kind = {"norm": "batch_normalization"}.get(kind, kind)
-        yield f"head_contrastive_instance/nl_{number}/{kind}/{leaf}", variable
+    return _names(head, "projection")
 
 
 def classifier_names(head: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
-    for variable in head.weights:
-        yield f"head_supervised/linear_layer/dense/{variable.name}", variable
+    return _names(head, "classifier")
+
+
+def _names(
+    layer: keras.layers.Layer, place: str
+) -> Iterator[tuple[str, keras.Variable]]:
+    table = {
+        f"{place}/{variable.path.removeprefix(layer.path + '/')}": variable
+        for variable in layer.weights
+    }
+    names = published_names(table)
+    for own, variable in table.items():
+        yield names[own], variable
 
 
 def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:

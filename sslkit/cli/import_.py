@@ -1,0 +1,41 @@
+"""`sslkit import`: published TensorFlow 1 weights as a checkpoint of this package."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="a prefix such as model.ckpt-1234, or the folder that it is in",
+    )
+    parser.add_argument(
+        "--to",
+        required=True,
+        metavar="FOLDER",
+        help="where the imported checkpoint goes; runs start from it with "
+        "train.initialize",
+    )
+    parser.add_argument(
+        "--schema",
+        metavar="REGEX",
+        help="the published variable_schema: names that it does not match at their "
+        "start are left out",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Imports a checkpoint; prints what went where and how to start from it."""
+    from sslkit.train.tf1.importing import import_published
+
+    found = import_published(args.checkpoint, args.to, schema=args.schema)
+    print(found.report)
+    print(f"\n{found.architecture}: written to {found.checkpoint}")
+    print(
+        f"next: sslkit train --gin RECIPE --gin {found.part} --workdir W "
+        f"--set \"train.initialize = '{args.to}'\""
+    )
+    return 0

@@ -1,0 +1,1 @@
+"""Checkpoints in the layout of the published TensorFlow 1 code, read and written."""
