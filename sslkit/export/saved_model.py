@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 import tensorflow as tf
@@ -19,19 +20,32 @@ _DESCRIPTION = "export.json"
 _WRITER = "sslkit saved_model"
 
 Outputs = dict[str, tf.Tensor]
+Compute = Callable[[tf.Tensor], Outputs]
+
+
+@runtime_checkable
+class HasEndpoints(Protocol):
+    """A backbone that can say what it computes on the way."""
+
+    def endpoints(self, images: tf.Tensor, *, training: bool) -> Outputs:
+        """Returns name -> tensor."""
 
 
 def export(
     objective: Objective, directory: str | os.PathLike[str], *, size: int
 ) -> str:
-    """Writes the encoder, and the classifier if there is one, in inference mode.
+    """Writes the encoder, and the classifier if there is one.
 
     The signature `serving_default` takes `images`, float32 [n, size, size, 3] in
     [0, 1] with any n, and returns `features`, float32 [n, feature_dim], and `logits`,
-    float32 [n, classes], where the objective has a classifier. The loaded object is
-    callable with the same meaning and lists `variables` and `trainable_variables` (what
-    the objective trains), so it can be trained further; batch normalisation stays in
-    inference mode.
+    float32 [n, classes], where the objective has a classifier. Each endpoint of the
+    encoder, where it has such, is a signature of its own name that returns it. All
+    of them are in inference mode.
+
+    The loaded object is callable with the same meaning, `loaded(images)`, and with
+    `training=True` returns the features in training mode: batch normalisation uses
+    its batch and moves its statistics. It lists `variables` and `trainable_variables`
+    (what the objective trains), so it can be trained further.
 
     The export holds plain copies of just the variables these outputs need, so it
     does not depend on this package, on a strategy or on devices. It appears under its
@@ -55,9 +69,7 @@ def export(
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        tf.saved_model.save(
-            module, str(partial), signatures={"serving_default": module.__call__}
-        )
+        tf.saved_model.save(module, str(partial), signatures=module.signatures())
         description = {
             "writer": _WRITER,
             "images": ["n", size, size, 3],
@@ -106,28 +118,80 @@ class _SavedEncoder(tf.Module):
         self.variables = copies
         self.trainable_variables = [copy for copy in copies if copy.trainable]
 
-        @tf.function(input_signature=[spec])
-        def call(images: tf.Tensor) -> Outputs:
+        def compute(function: Compute, images: tf.Tensor) -> Outputs:
             values = [tf.convert_to_tensor(copy) for copy in copies]
-            return _outputs(objective, images, sources, values)
+            outputs, moved = _stateless(function, images, sources, values)
+            for copy, value, after in zip(copies, values, moved, strict=True):
+                if after is not value:
+                    copy.assign(after)
+            return outputs
+
+        @tf.function
+        def call(images: tf.Tensor, training: bool = False) -> Outputs:
+            function = _training if training else _inference
+            return compute(functools.partial(function, objective), images)
 
         self.__call__ = call
-        _require_only(call.get_concrete_function(), copies)
+        modes = [call.get_concrete_function(spec, training=t) for t in (False, True)]
+        for mode in modes:
+            _require_only(mode, copies)
+        self._signatures = {"serving_default": modes[0]}
+        if isinstance(objective.encoder, HasEndpoints):
+
+            @tf.function(input_signature=[spec])
+            def endpoints(images: tf.Tensor) -> Outputs:
+                return compute(functools.partial(_endpoints, objective), images)
+
+            self.endpoints = endpoints
+            for name in endpoints.get_concrete_function().structured_outputs:
+                self._signatures[name] = _one(endpoints, name, spec)
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns name -> concrete function of the images."""
+        return self._signatures
 
 
-def _outputs(
-    objective: Objective,
+def _one(endpoints: Any, name: str, spec: tf.TensorSpec) -> Any:
+    # They all call one function, so the network is in the file once and not once for
+    # each; what an endpoint does not need is pruned when it runs.
+    one = tf.function(lambda images: {name: endpoints(images)[name]})
+    return one.get_concrete_function(spec)
+
+
+def _inference(objective: Objective, images: tf.Tensor) -> Outputs:
+    outputs = {"features": objective.encoder(images, training=False)}
+    if objective.classes is not None:
+        outputs["logits"] = objective.logits(images)
+    return outputs
+
+
+def _training(objective: Objective, images: tf.Tensor) -> Outputs:
+    return {"features": objective.encoder(images, training=True)}
+
+
+def _endpoints(objective: Objective, images: tf.Tensor) -> Outputs:
+    assert isinstance(objective.encoder, HasEndpoints)
+    return objective.encoder.endpoints(images, training=False)
+
+
+def _stateless(
+    function: Compute,
     images: tf.Tensor,
     variables: Sequence[keras.Variable],
     values: Sequence[tf.Tensor],
-) -> Outputs:
-    """Computes the outputs with `values` in the place of `variables`."""
-    with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
-        features = objective.encoder(images, training=False)
-        outputs = {"features": tf.cast(features, tf.float32)}
-        if objective.classes is not None:
-            outputs["logits"] = tf.cast(objective.logits(images), tf.float32)
-    return outputs
+) -> tuple[Outputs, list[tf.Tensor]]:
+    """Computes with `values` in the place of `variables`.
+
+    Returns:
+        The outputs in float32, and the variables' values afterwards.
+    """
+    pairs = list(zip(variables, values, strict=True))
+    with keras.StatelessScope(state_mapping=pairs) as scope:
+        outputs = {
+            name: tf.cast(value, tf.float32) for name, value in function(images).items()
+        }
+    after = [scope.get_current_value(variable) for variable in variables]
+    return outputs, after
 
 
 def _read_by(objective: Objective, spec: tf.TensorSpec) -> list[keras.Variable]:
@@ -142,7 +206,9 @@ def _read_by(objective: Objective, spec: tf.TensorSpec) -> list[keras.Variable]:
     @tf.function(input_signature=[spec])
     def trace(images: tf.Tensor) -> Outputs:
         values = [tf.zeros(v.shape, v.dtype) for v in variables]
-        outputs = _outputs(objective, images, variables, values)
+        outputs, _ = _stateless(
+            functools.partial(_inference, objective), images, variables, values
+        )
         used.extend(
             v for v, value in zip(variables, values, strict=True) if value.consumers()
         )
