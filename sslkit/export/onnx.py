@@ -1,0 +1,62 @@
+"""A trained encoder as an ONNX file, with the optional package tf2onnx."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pathlib
+
+import tensorflow as tf
+
+from sslkit.api import Backbone, UserError
+
+OPSET = 17
+
+
+def save_onnx(encoder: Backbone, path: str | os.PathLike[str], *, size: int) -> str:
+    """Writes an encoder in inference mode as an ONNX file.
+
+    Args:
+        encoder: built.
+        path: of the file.
+        size: side of the images, in pixels.
+
+    Returns:
+        Lines of Python that load and call it with onnxruntime.
+
+    Raises:
+        UserError: if tf2onnx is not installed, or the file cannot be written.
+    """
+    try:
+        convert = importlib.import_module("tf2onnx.convert")
+    except ImportError as error:
+        raise UserError(
+            "writing ONNX needs the package tf2onnx. Install it with: "
+            "pip install 'sslkit[onnx]'"
+        ) from error
+    target = pathlib.Path(path).absolute()
+    spec = tf.TensorSpec([None, size, size, 3], tf.float32, name="images")
+
+    @tf.function(input_signature=[spec])
+    def encode(images: tf.Tensor) -> tf.Tensor:
+        features = encoder(images, training=False)
+        return tf.identity(tf.cast(features, tf.float32), name="features")
+
+    partial = target.with_name(f".{os.getpid()}.{target.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        convert.from_function(
+            encode, input_signature=[spec], opset=OPSET, output_path=str(partial)
+        )
+        partial.replace(target)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return (
+        "import numpy, onnxruntime\n"
+        f"encoder = onnxruntime.InferenceSession({str(target)!r})\n"
+        f'images = numpy.zeros([1, {size}, {size}, 3], "float32")  # in [0, 1]\n'
+        '(features,) = encoder.run(None, {"images": images})'
+        f"  # float32 [1, {encoder.feature_dim}]"
+    )
