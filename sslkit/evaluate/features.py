@@ -118,11 +118,10 @@ def extract(
     features: deque[np.ndarray] = deque()
     labels: deque[np.ndarray] = deque()
     indices: deque[np.ndarray] = deque()
-    for batch in _read(batches, source):
-        real = batch["weight"].numpy() > 0
-        features.append(encode(batch["images"]).numpy()[real])
-        labels.append(batch["label"].numpy()[real])
-        indices.append(batch["index"].numpy()[real])
+    for part in stream(encode, batches, source=source):
+        features.append(part.features)
+        labels.append(part.label)
+        indices.append(part.index)
     if not sum(map(len, labels)):
         raise UserError(
             "there are no examples to evaluate on; choose a split that has some"
@@ -130,6 +129,26 @@ def extract(
     result = Features(_join(features), _join(labels), _join(indices))
     _require_finite(result.features)
     return result
+
+
+def stream(
+    encode: FrozenEncoder, batches: tf.data.Dataset, *, source: Source | None = None
+) -> Iterator[Features]:
+    """Encodes batch after batch; the arguments and the order are those of `extract`.
+
+    Yields:
+        The features of one batch, without the padding.
+
+    Raises:
+        UserError: if an example cannot be read.
+    """
+    for batch in _read(batches, source):
+        real = batch["weight"].numpy() > 0
+        yield Features(
+            encode(batch["images"]).numpy()[real],
+            batch["label"].numpy()[real],
+            batch["index"].numpy()[real],
+        )
 
 
 def _read(
