@@ -1,0 +1,59 @@
+"""`sslkit embed`: the features of a dataset."""
+
+from __future__ import annotations
+
+import argparse
+
+from sslkit.cli.options import add_run_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    add_run_options(parser)
+    parser.add_argument(
+        "--to",
+        required=True,
+        metavar="FILE",
+        help="a file that ends in .npz or .tfrecord",
+    )
+    parser.add_argument(
+        "--part",
+        choices=("train", "test"),
+        default="train",
+        help="which split of the recipe's data; another dataset comes with "
+        "--set \"data.name = '…'\" (default: train)",
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=256, help="images encoded at once"
+    )
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="at most so many examples, a fixed mix"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Encodes a split with a run's latest checkpoint; prints how to read the file."""
+    from sslkit.cli.runs import reopen
+    from sslkit.errors import UserError
+    from sslkit.evaluate.features import frozen
+    from sslkit.export.embeddings import embed
+
+    for option, value in (("--batch-size", args.batch_size), ("--limit", args.limit)):
+        if value is not None and value < 1:
+            raise UserError(f"{option} is {value}; it is 1 or more.")
+    _, training, workdir = reopen(args)
+    step = training.load(workdir)
+    encoder = training.objective.encoder
+    rows = embed(
+        frozen(lambda images: encoder(images, training=False)),
+        training.data.source(args.part),
+        args.to,
+        size=training.size,
+        batch_size=args.batch_size,
+        limit=args.limit,
+    )
+    print(
+        f"step {step} of {workdir.path}: features, label and index of {rows:,} "
+        f"examples are in {args.to}"
+    )
+    return 0

@@ -1,0 +1,89 @@
+"""The model card beside an export: what it is, and what was measured how."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+
+def model_card(
+    *,
+    objective: str,
+    encoder: str,
+    feature_dim: int,
+    size: int,
+    step: int,
+    steps: int,
+    config: str,
+    result: Mapping[str, Any] | None,
+    load: str,
+) -> str:
+    """Writes a model card.
+
+    Args:
+        objective: its name.
+        encoder: what the encoder is, in a few words.
+        feature_dim: width of the features.
+        size: side of the images, in pixels.
+        step: updates done.
+        steps: updates of the whole run.
+        config: the resolved configuration, gin text.
+        result: what the run's last evaluation found (`result.json`), if there was one.
+        load: lines of Python that load the export.
+
+    Returns:
+        Markdown.
+    """
+    done = "finished" if step >= steps else "stopped early"
+    lines = [
+        f"# An encoder pretrained with {objective}",
+        "",
+        f"- encoder: {encoder}; images [n, {size}, {size}, 3] in [0, 1] to "
+        f"{feature_dim} features",
+        f"- step: {step:,} of {steps:,} ({done})",
+        f"- configuration: SHA-256 `{config_hash(config)}`, in full below",
+        "",
+        "## Use",
+        "",
+        "```python",
+        load,
+        "```",
+        "",
+        "## Measured",
+        "",
+        *_measured(step, result),
+        "",
+        "## Recipe",
+        "",
+        "```text",
+        config.strip(),
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def config_hash(config: str) -> str:
+    """Returns the SHA-256 of a configuration's text, 64 hexadecimal digits."""
+    return hashlib.sha256(config.encode()).hexdigest()
+
+
+def _measured(step: int, result: Mapping[str, Any] | None) -> list[str]:
+    if result is None or not result["rows"]:
+        return ["No accuracy was measured; `sslkit evaluate` does."]
+    lines = []
+    if result["step"] != step:
+        lines += [f"These are of step {result['step']:,}, not of this export's.", ""]
+    lines += [
+        "| protocol | representation | top-1 | top-5 | train | test |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        detail = f" ({row['detail']})" if row["detail"] else ""
+        lines.append(
+            f"| {row['protocol']}{detail} | {row['representation']} "
+            f"| {row['top1']:.2%} | {row['top5']:.2%} "
+            f"| {row['n_train']:,} | {row['n_test']:,} |"
+        )
+    lines += [f"\n{note}" for note in result["notes"]]
+    return lines
