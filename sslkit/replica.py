@@ -51,7 +51,16 @@ def mean(value: Nest) -> Nest:
     context = _context()
     if context is None:
         return value
-    return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
+    found = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(value)]
+    # Tensors that are reduced together are packed into one, so they share a dtype.
+    for dtype in {tensor.dtype: None for tensor in found}:
+        places = [n for n, tensor in enumerate(found) if tensor.dtype == dtype]
+        means = context.all_reduce(
+            tf.distribute.ReduceOp.MEAN, [found[n] for n in places]
+        )
+        for n, mean_of in zip(places, means, strict=True):
+            found[n] = mean_of
+    return tf.nest.pack_sequence_as(value, found)
 
 
 def gather(value: tf.Tensor) -> tf.Tensor:
