@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     workdir = Workdir(args.workdir)
     training = loaded.train()
     training.check()
-    workdir.claim(loaded.resolution.render())
+    workdir.claim(loaded.resolution.render(), write=training.runner.is_chief)
     trained = training.run(workdir)
     result = workdir.result()
     if not trained and result is not None:

@@ -15,6 +15,8 @@ import tensorflow as tf
 
 from sslkit.api import UserError
 
+_DATA = ".data-00000-of-00001"
+
 
 class Assignable(Protocol):
     """What a table holds: keras variables, or anything with these three."""
@@ -48,9 +50,15 @@ class Checkpoints:
 
     def prefixes(self) -> list[str]:
         """Returns the complete checkpoints, oldest first."""
-        found = tf.io.gfile.glob(os.path.join(self._folder, "step_*.index"))
-        # The zeros in front make the order of names that of steps.
-        return sorted(path.removesuffix(".index") for path in found)
+        found = {}
+        for path in tf.io.gfile.glob(os.path.join(self._folder, "step_*.index")):
+            prefix = path.removesuffix(".index")
+            step = os.path.basename(prefix).removeprefix("step_")
+            # A write or a removal that was cut off leaves other names, or an index
+            # without its data.
+            if step.isdigit() and tf.io.gfile.exists(f"{prefix}{_DATA}"):
+                found[int(step)] = prefix
+        return [found[step] for step in sorted(found)]
 
     def latest(self) -> str | None:
         """Returns the newest complete checkpoint's prefix, or None."""
@@ -79,6 +87,8 @@ class Checkpoints:
             ) from error
         for path in earlier[: max(0, len(earlier) + 1 - self._keep)]:
             _remove(path)
+        for file in tf.io.gfile.glob(os.path.join(self._folder, "*.partial*")):
+            tf.io.gfile.remove(file)  # Of a process that was killed while it wrote.
         return prefix
 
 
@@ -97,7 +107,9 @@ def write(table: Table, prefix: str) -> None:
                 shape_and_slices=[""] * len(names),
                 tensors=[tf.constant(table[name].numpy()) for name in names],
             )
-        for part in (".data-00000-of-00001", ".index"):
+        if tf.io.gfile.exists(f"{prefix}.index"):
+            tf.io.gfile.remove(f"{prefix}.index")
+        for part in (_DATA, ".index"):
             tf.io.gfile.rename(f"{partial}{part}", f"{prefix}{part}", overwrite=True)
     except (tf.errors.OpError, OSError):
         _remove(partial)
@@ -183,4 +195,7 @@ def values_of(
     except (tf.errors.OpError, IndexError) as error:
         # A file that ends too early is an IndexError.
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{prefix} is damaged: {reason}") from error
+        raise UserError(
+            f"{prefix} is damaged: {reason}. Remove its files, and a run goes on from "
+            "the checkpoint before it."
+        ) from error

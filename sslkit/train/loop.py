@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -58,10 +59,11 @@ class Loop:
         self._state = state
         self._source = source
         self._checkpoints = checkpoints
-        self._probe = probe
         self._views = views
         self._every = {"log": log_every, "checkpoint": checkpoint_every}
-        if probe is not None:
+        # It involves no other process, and only the chief reports it.
+        self._probe = probe if is_chief else None
+        if self._probe is not None:
             self._every["knn"] = knn_every
         self._inner_steps = inner_steps
         self._is_chief = is_chief
@@ -77,7 +79,7 @@ class Loop:
         step, metrics = start, _Means()
         with (
             Interrupt() as interrupt,
-            MetricsLog(workdir, start) as log,
+            self._log(workdir, start) as log,
             Progress(stop, start) as progress,
         ):
             while step < stop:
@@ -92,13 +94,20 @@ class Loop:
                 if self._probe is not None and self._due("knn", step, stop):
                     due["knn_top1"] = self._probe()
                     progress.update(step, due, 0)
-                if due and self._is_chief:
+                if due and log is not None:
                     log.write(step, due)
                 if self._due("checkpoint", step, stop) or interrupt.requested:
                     saved = self._save(step)
                     if interrupt.requested and step < stop:
                         progress.note(f"{interrupt.requested.name}: saved {saved}")
                         raise KeyboardInterrupt
+
+    def _log(
+        self, workdir: str, start: int
+    ) -> contextlib.AbstractContextManager[MetricsLog | None]:
+        if not self._is_chief:
+            return contextlib.nullcontext()
+        return MetricsLog(workdir, start)
 
     def _steps(self, step: int, inner: int) -> dict[str, float]:
         try:
@@ -112,15 +121,26 @@ class Loop:
                 f"{'; '.join(broken)}. Repair or remove it and run the same command "
                 "again."
             ) from error
-        values = {name: float(value) for name, value in out.items()}
-        if not math.isfinite(values["loss"]):
-            latest = self._checkpoints.latest()
+        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
             raise UserError(
-                f"the loss is {values['loss']} at step {step + inner}. Lower the "
-                "learning rate or raise the temperature. "
-                + (f"The last checkpoint is {latest}." if latest else "")
-            )
+                "another process of this run is gone. Start the same command again on "
+                f"all of them; {self._last_checkpoint()}."
+            ) from error
+        values = {name: float(value) for name, value in out.items()}
+        # A gradient that is not finite spoils the weights one step before the loss
+        # shows it, and a checkpoint of them would be no use.
+        for what in ("loss", "gradient_norm"):
+            if not math.isfinite(values[what]):
+                raise UserError(
+                    f"the {what.replace('_', ' ')} is {values[what]} at step "
+                    f"{step + inner}. Lower the learning rate or raise the "
+                    f"temperature; {self._last_checkpoint()}."
+                )
         return values
+
+    def _last_checkpoint(self) -> str:
+        latest = self._checkpoints.latest()
+        return f"the last checkpoint is {latest}" if latest else "no checkpoint exists"
 
     def _next_stop(self, step: int, stop: int) -> int:
         return min(stop, *(step - step % n + n for n in self._every.values()))

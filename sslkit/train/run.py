@@ -20,6 +20,7 @@ from sslkit.data.batches import check_batch_size, training_batches
 from sslkit.data.dataset import Data
 from sslkit.data.sources import Source
 from sslkit.evaluate.probe import KnnProbe
+from sslkit.train.agreement import check_agreement
 from sslkit.train.checkpoints import Checkpoints, restore
 from sslkit.train.initialize import find_checkpoint, initialize
 from sslkit.train.loop import Loop
@@ -151,6 +152,8 @@ class Training:
             UserError: for whatever of the devices, the data, the objective or the
                 checkpoint to start from is missing or does not fit.
         """
+        # First: some devices must be set up before anything runs in TensorFlow.
+        self.runner.strategy  # noqa: B018
         if self._initialize is not None:
             find_checkpoint(self._initialize)
         if self._knn_every and self.source.classes is not None:
@@ -187,6 +190,7 @@ class Training:
         for line in self.describe():
             say(line)
         start = self._start(checkpoints, say)
+        check_agreement(self.runner.strategy, start)
         if start >= self.steps:
             return False
         step = TrainStep(

@@ -59,11 +59,12 @@ class Workdir:
             )
         return self._config
 
-    def claim(self, resolved: str) -> None:
+    def claim(self, resolved: str, *, write: bool = True) -> None:
         """Makes this the folder of a configuration.
 
         Args:
             resolved: the configuration as gin text.
+            write: whether this process writes it; of several, one does.
 
         Raises:
             UserError: if it belongs to a run that computes something else, or cannot
@@ -79,6 +80,8 @@ class Workdir:
                     "--workdir, or start from its weights with "
                     f"--set 'train.initialize = \"{self.path}\"'."
                 )
+        if not write:
+            return
         try:
             tf.io.gfile.makedirs(self.path)
             self._write(self._config, resolved)
