@@ -35,6 +35,7 @@ CORE_ENTRY_POINTS = {
     },
     "sslkit.runners": {
         "mirrored": "sslkit.runners.mirrored:Mirrored",
+        "multiworker": "sslkit.runners.multiworker:MultiWorker",
         "single": "sslkit.runners.single:Single",
         "tpu": "sslkit.runners.tpu:TPU",
     },

@@ -16,6 +16,7 @@ CASES = [
     ("augmentations", "crop_flip", {"size": 8}),
     ("augmentations", "fnc", {"size": 24, "support": 1}),
     ("augmentations", "simclr", {"size": 24}),
+    ("backbones", "convnet", {}),
     ("backbones", "resnet", {"depth": 18}),
     ("objectives", "fnc", {**FNC, "support": 2, "topk": 2, "bank": 6}),
     (
@@ -29,7 +30,10 @@ CASES = [
     ("optimizers", "lars", {"weight_decay": 0.1}),
     ("optimizers", "momentum", {"weight_decay": 0.1}),
     ("runners", "mirrored", {"replicas": 2}),
+    # Run for real in tests/runners; here they say why they cannot, and are skipped.
+    ("runners", "multiworker", {"workers": ["127.0.0.1:1"], "index": 0}),
     ("runners", "single", {"device": "CPU:0", "jit": True}),
+    ("runners", "tpu", {"name": "grpc://127.0.0.1:1", "connect_seconds": 1}),
     ("schedules", "constant", {"base": 0.1}),
     ("schedules", "cosine", {"base": 0.1, "warmup_epochs": 1}),
 ]

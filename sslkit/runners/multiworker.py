@@ -1,0 +1,196 @@
+"""Several machines, one process on each."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from tensorflow.python.distribute import collective_all_reduce_strategy as collective
+
+from sslkit.api import Runner, UserError
+
+_COMMUNICATION = {
+    "auto": tf.distribute.experimental.CommunicationImplementation.AUTO,
+    "ring": tf.distribute.experimental.CommunicationImplementation.RING,
+    "nccl": tf.distribute.experimental.CommunicationImplementation.NCCL,
+}
+_KNOCK_SECONDS = 0.2
+
+
+class _Cluster(NamedTuple):
+    """Who takes part, and who this process is."""
+
+    workers: tuple[str, ...]
+    place: int
+
+
+class MultiWorker(Runner):
+    """Runs one replica on each GPU of several processes, or one on each one's CPU.
+
+    Every process runs the same command with the same recipe; only `index` differs. The
+    workdir is on a disk that all of them see: the first process, the chief, writes it,
+    and all of them resume from it.
+
+    Args:
+        workers: `host:port` of every process, in one order for all; None reads them,
+            and the index, from the environment variable TF_CONFIG.
+        index: this process's place among `workers`.
+        communication: `ring` (gRPC), `nccl` (GPUs), or `auto`, which chooses.
+        wait_seconds: how long the others may take to come up.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: Sequence[str] | None = None,
+        index: int | None = None,
+        communication: str = "auto",
+        wait_seconds: float = 300.0,
+    ):
+        """Keeps the options; see the class."""
+        if communication not in _COMMUNICATION:
+            raise UserError(
+                f"runner multiworker: communication is {communication!r}; it can be "
+                f"{', '.join(repr(name) for name in _COMMUNICATION)}."
+            )
+        if not wait_seconds > 0:
+            raise UserError(
+                f"runner multiworker: wait_seconds is {wait_seconds}; it is positive."
+            )
+        self._workers = workers
+        self._index = index
+        self._communication = communication
+        self._wait_seconds = wait_seconds
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this is the first process."""
+        return self._cluster.place == 0
+
+    @functools.cached_property
+    def strategy(self) -> tf.distribute.Strategy:
+        """Waits for the others and connects to them."""
+        cluster = self._cluster
+        _meet(cluster, self._wait_seconds)
+        # TensorFlow's own wait for the first collective has no public limit. A process
+        # that was there a moment ago may be gone by now.
+        collective.CollectiveAllReduceExtended._check_health_initial_timeout = (
+            self._wait_seconds
+        )
+        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+            tf.train.ClusterSpec({"worker": list(cluster.workers)}),
+            task_type="worker",
+            task_id=cluster.place,
+            rpc_layer="grpc",
+        )
+        options = tf.distribute.experimental.CommunicationOptions(
+            implementation=_COMMUNICATION[self._communication]
+        )
+        try:
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+        except (RuntimeError, ValueError, tf.errors.OpError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"runner multiworker: {len(cluster.workers)} processes cannot be "
+                f"joined ({reason}). Start all of them again."
+            ) from error
+        # All batches are whole. Looking for partial ones would cost a collective a step
+        # and leave the number of rows unknown.
+        strategy.extended.experimental_enable_get_next_as_optional = False
+        return strategy
+
+    @functools.cached_property
+    def _cluster(self) -> _Cluster:
+        if self._workers is None:
+            cluster = _from_environment(os.environ.get("TF_CONFIG"))
+        elif self._index is None:
+            raise UserError(
+                "runner multiworker: workers is bound and index is not. Give each "
+                "process its place in the list: --set 'runners.multiworker.index = 0'."
+            )
+        else:
+            cluster = _Cluster(tuple(self._workers), self._index)
+        for number, address in enumerate(cluster.workers):
+            host, _, port = str(address).rpartition(":")
+            if not host or not port.isdigit() or not 0 < int(port) < 65536:
+                raise UserError(
+                    f"runner multiworker: worker {number} is {address!r}; an address "
+                    "is host:port, such as '10.0.0.1:2222'."
+                )
+        if not 0 <= cluster.place < len(cluster.workers):
+            raise UserError(
+                f"runner multiworker: this is process {cluster.place} of "
+                f"{len(cluster.workers)}; they count from 0."
+            )
+        return cluster
+
+
+def _from_environment(text: str | None) -> _Cluster:
+    """Reads the variable TF_CONFIG; a chief, where there is one, comes first."""
+    if not text:
+        raise UserError(
+            "runner multiworker: nobody says which processes take part. Set TF_CONFIG, "
+            "or bind runners.multiworker.workers = ['host:port', ...] and "
+            "runners.multiworker.index."
+        )
+    try:
+        config: Any = json.loads(text)
+        chiefs = list(config["cluster"].get("chief", []))
+        workers = list(config["cluster"].get("worker", []))
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+        start = {"chief": 0, "worker": len(chiefs)}[kind]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(
+            f"runner multiworker: TF_CONFIG is {text[:80]!r}; it looks like "
+            '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", '
+            '"index": 0}}, with "chief" as a second type.'
+        ) from error
+    return _Cluster((*chiefs, *workers), start + index)
+
+
+def _meet(cluster: _Cluster, seconds: float) -> None:
+    """Waits until every process answers at its address.
+
+    TensorFlow opens this process's port only when it connects, and then waits for the
+    others without a limit. So the port is held open here until all were seen; whoever
+    knocks later reaches TensorFlow's own.
+
+    Raises:
+        UserError: naming who did not answer in time.
+    """
+    own = cluster.workers[cluster.place]
+    try:
+        door = socket.create_server(("", int(own.rpartition(":")[2])))
+    except OSError as error:
+        raise UserError(
+            f"runner multiworker: this is process {cluster.place}, and its port cannot "
+            f"be opened: {own} ({error.strerror}). Is another run using it?"
+        ) from error
+    with door:
+        missing = set(cluster.workers) - {own}
+        deadline = time.monotonic() + seconds
+        while missing:
+            missing = {address for address in missing if not _answers(address)}
+            if missing and time.monotonic() > deadline:
+                raise UserError(
+                    f"runner multiworker: {', '.join(sorted(missing))} did not answer "
+                    f"within {seconds:g} s. Start the same command on every machine, "
+                    "and let their ports through."
+                )
+            if missing:
+                time.sleep(_KNOCK_SECONDS)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
+    except OSError:
+        return False
+    return True
