@@ -1,0 +1,203 @@
+"""What is done when, and what stops a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import types
+
+import pytest
+import tensorflow as tf
+
+from sslkit.api import UserError
+from sslkit.testing.toy import Pictures
+from sslkit.train.checkpoints import Checkpoints
+from sslkit.train.loop import Loop
+
+
+class Rehearsed:
+    """A loop whose device is a function in Python."""
+
+    def __init__(self, workdir, table, *, losses=None, at=None, is_chief=True, **every):
+        self.workdir = str(workdir)
+        self.checkpoints = Checkpoints(os.path.join(workdir, "checkpoints"), keep=100)
+        self.calls, self.probed = [], []
+        self.table = table
+        self.losses = losses or {}
+        self.at = at or {}
+        self.made = 0
+        every = {"log_every": 100, "checkpoint_every": 100, "knn_every": 100, **every}
+        self.loop = Loop(
+            advance=self.advance,
+            batches=iter(()),
+            state=types.SimpleNamespace(table=table),
+            source=Pictures(4),
+            checkpoints=self.checkpoints,
+            probe=self.probe,
+            views=8,
+            **{"inner_steps": 1, **every},
+            is_chief=is_chief,
+        )
+
+    def advance(self, batches, inner):
+        inner = int(inner)
+        self.calls.append(inner)
+        values = []
+        for _ in range(inner):
+            if self.made in self.at:
+                self.at[self.made]()
+            values.append(self.losses.get(self.made, float(self.made)))
+            self.made += 1
+        self.table["step"].assign(self.made)
+        mean = tf.reduce_mean(values)
+        return {"loss": mean, "gradient_norm": tf.constant(1.0)}
+
+    def probe(self):
+        self.probed.append(self.made)
+        return 0.5
+
+    def run(self, stop, start=0):
+        self.made = start
+        self.loop.run(self.workdir, start=start, stop=stop)
+
+    @property
+    def lines(self):
+        path = os.path.join(self.workdir, "metrics.jsonl")
+        with open(path) as file:
+            return [json.loads(line) for line in file]
+
+    @property
+    def saved(self):
+        return [int(p.rpartition("_")[2]) for p in self.checkpoints.prefixes()]
+
+
+@pytest.fixture
+def rehearse(tmp_path, table):
+    return lambda **options: Rehearsed(tmp_path, table(step=0), **options)
+
+
+def test_does_what_is_due_and_all_of_it_at_the_end(rehearse):
+    run = rehearse(log_every=2, checkpoint_every=3, knn_every=4)
+    run.run(7)
+    assert [line["step"] for line in run.lines] == [2, 4, 6, 7]
+    assert run.saved == [3, 6, 7]
+    assert run.probed == [4, 7]
+    assert [line["step"] for line in run.lines if "knn_top1" in line] == [4, 7]
+
+
+def test_reports_means_over_the_steps_between_lines(rehearse):
+    run = rehearse(log_every=4, inner_steps=3)
+    run.run(6)
+    # Losses are 0, 1, 2, ...; calls of three steps and of one weigh as many.
+    assert [line["loss"] for line in run.lines] == [1.5, 4.5]
+    assert run.calls == [3, 1, 2]
+
+
+def test_inner_steps_stop_where_something_is_due(rehearse):
+    run = rehearse(checkpoint_every=3, inner_steps=100)
+    run.run(8)
+    assert run.calls == [3, 3, 2]
+    assert run.saved == [3, 6, 8]
+
+
+def test_goes_on_in_the_rhythm_of_the_whole_run(rehearse):
+    run = rehearse(log_every=3, checkpoint_every=3)
+    run.run(8, start=4)
+    assert [line["step"] for line in run.lines] == [6, 8]
+    assert run.saved == [6, 8]
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_with_the_last_checkpoint(rehearse, loss):
+    run = rehearse(checkpoint_every=2, losses={2: loss})
+    with pytest.raises(UserError) as caught:
+        run.run(9)
+    assert str(caught.value).startswith(f"the loss is {loss} at step 3. Lower the")
+    last = run.checkpoints.latest()
+    assert str(caught.value).endswith(f"the last checkpoint is {last}.")
+    assert run.saved == [2]
+
+
+def test_a_gradient_that_is_no_number_stops_before_it_is_saved(rehearse):
+    run = rehearse(checkpoint_every=1)
+    advance = run.loop._advance
+    run.loop._advance = lambda batches, inner: {
+        **advance(batches, inner),
+        "gradient_norm": tf.constant(float("inf")),
+    }
+    with pytest.raises(
+        UserError, match=r"gradient norm is inf at step 1.*no checkpoint"
+    ):
+        run.run(9)
+    assert run.saved == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_between_steps_and_the_run_goes_on(rehearse, capsys, number):
+    before = signal.getsignal(number)
+    run = rehearse(log_every=2, at={4: lambda: os.kill(os.getpid(), number)})
+    with pytest.raises(KeyboardInterrupt):
+        run.run(9)
+    # The step in which the signal came is made and saved.
+    assert run.saved == [5]
+    assert run.table["step"].numpy() == 5
+    assert f"{number.name}: saved" in capsys.readouterr().out
+    assert signal.getsignal(number) is before
+    run.at = {}
+    run.run(9, start=5)
+    assert run.saved == [5, 9]
+    assert [line["step"] for line in run.lines] == [2, 4, 6, 8, 9]
+
+
+def test_a_second_signal_stops_at_once(rehearse):
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    run = rehearse(at={1: twice})
+    with pytest.raises(KeyboardInterrupt):
+        run.run(9)
+    assert run.saved == []
+
+
+def test_a_signal_in_the_last_step_is_no_interruption(rehearse):
+    run = rehearse(at={2: lambda: os.kill(os.getpid(), signal.SIGINT)})
+    run.run(3)
+    assert run.saved == [3]
+
+
+def test_who_is_not_chief_writes_nothing_and_probes_nothing(rehearse, tmp_path):
+    run = rehearse(log_every=1, checkpoint_every=1, knn_every=1, is_chief=False)
+    run.run(3)
+    assert run.calls == [1, 1, 1]
+    assert run.probed == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def failing(error):
+    def fail():
+        raise error(None, None, "it broke")
+
+    return fail
+
+
+def test_an_unreadable_example_is_named(rehearse, monkeypatch):
+    run = rehearse(at={1: failing(tf.errors.InvalidArgumentError)})
+    monkeypatch.setattr(Pictures, "diagnose", lambda self: ["b.png: not an image"])
+    with pytest.raises(
+        UserError, match=r"example of pictures cannot be read: b.png: not an image"
+    ):
+        run.run(3)
+
+
+def test_an_error_that_is_not_the_data_is_not_hidden(rehearse):
+    run = rehearse(at={1: failing(tf.errors.InvalidArgumentError)})
+    with pytest.raises(tf.errors.InvalidArgumentError, match="it broke"):
+        run.run(3)
+
+
+def test_a_lost_process_is_named_with_the_last_checkpoint(rehearse):
+    run = rehearse(checkpoint_every=1, at={2: failing(tf.errors.UnavailableError)})
+    with pytest.raises(UserError, match=r"another process .* gone.*step_00000002\."):
+        run.run(3)

@@ -1,0 +1,234 @@
+"""Whole runs on the embedded digits, in small."""
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sslkit.api import UserError
+from sslkit.data import data
+from sslkit.objectives.supervised import Supervised
+from sslkit.optimize.lars import LARS
+from sslkit.optimize.schedules import WarmupCosine
+from sslkit.runners.mirrored import Mirrored
+from sslkit.runners.single import Single
+from sslkit.testing import TinyBackbone, ToyMoCo
+from sslkit.train.run import Training
+from sslkit.train.workdir import Workdir
+from sslkit.views import CropFlip
+
+MOCO = functools.partial(ToyMoCo, TinyBackbone)
+CLASSIFIER = functools.partial(Supervised, TinyBackbone, classes=10)
+STEPS = 6
+
+
+def training(objective=MOCO, *, replicas=1, **options):
+    """Makes a run with a bank, a twin, batch statistics and slots."""
+    return Training(
+        **{
+            "objective": objective,
+            "augmentation": CropFlip(size=8, count=2 if objective is MOCO else 1),
+            "data": data(name="digits"),
+            "optimizer": LARS(weight_decay=1e-4),
+            "schedule": WarmupCosine(base=0.3, warmup_epochs=0.02),
+            "runner": (
+                Mirrored(replicas=replicas) if replicas > 1 else Single(device="CPU:0")
+            ),
+            "batch_size": 16,
+            "steps": STEPS,
+            "checkpoint_every": 3,
+            "log_every": 2,
+            **options,
+        }
+    )
+
+
+def run(made, folder):
+    """Runs to the end; returns every variable and what was said."""
+    said = []
+    more = made.run(Workdir(str(folder)), say=said.append)
+    table = {name: v.numpy() for name, v in made.state.table.items()}
+    return table, said, more
+
+
+def half_done(folder, copy):
+    """Copies a run as it was at the checkpoint before the last."""
+    shutil.copytree(folder, copy)
+    for file in (copy / "checkpoints").glob(f"step_{STEPS:08d}.*"):
+        file.unlink()
+    return copy
+
+
+def steps_logged(folder):
+    lines = (pathlib.Path(folder) / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["step"] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run without a break."""
+    folder = tmp_path_factory.mktemp("whole")
+    table, said, more = run(training(), folder)
+    assert more
+    return folder, table, said
+
+
+def test_leaves_checkpoints_and_metrics(whole):
+    folder, table, _ = whole
+    names = sorted(p.name for p in (folder / "checkpoints").glob("*.index"))
+    assert names == ["step_00000003.index", "step_00000006.index"]
+    assert steps_logged(folder) == [2, 4, 6]
+    line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {"loss", "learning_rate", "gradient_norm"} < line.keys()
+    reader = tf.train.load_checkpoint(str(folder / "checkpoints" / "step_00000006"))
+    assert set(reader.get_variable_to_shape_map()) == set(table)
+    for name, value in table.items():
+        np.testing.assert_array_equal(reader.get_tensor(name), value)
+
+
+def test_says_what_runs(whole):
+    _, _, said = whole
+    assert said[0].startswith("objective toy: ")
+    assert "views instance 2 x 8 px" in said[0]
+    assert said[1].startswith("data digits/train: 1,437 examples; 6 steps of 16")
+    assert said[2] == "runner: 1 replica(s) of 16; seed 0"
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(whole, tmp_path):
+    """Bit for bit: weights, slots, statistics, bank, twin."""
+    folder, wanted, _ = whole
+    half = half_done(folder, tmp_path / "half")
+    table, said, _ = run(training(), half)
+    assert any(line.startswith("resuming at step 3 from") for line in said)
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(table[name], value, err_msg=name)
+    assert steps_logged(half) == [2, 4, 6]
+
+
+def test_a_run_may_go_on_on_other_devices(whole, tmp_path):
+    folder, wanted, _ = whole
+    half = half_done(folder, tmp_path / "half")
+    table, _, _ = run(training(replicas=2), half)
+    for name, value in wanted.items():
+        # Three float32 steps in another order: 2.5e-6 of the largest value where this
+        # was written; other processors round otherwise.
+        scale = max(1.0, float(np.max(np.abs(value))))
+        np.testing.assert_allclose(
+            table[name] / scale, value / scale, rtol=0, atol=2e-5, err_msg=name
+        )
+
+
+def test_many_steps_a_call_are_the_same_run(whole, tmp_path):
+    _, wanted, _ = whole
+    table, _, _ = run(training(inner_steps=100), tmp_path)
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(table[name], value, err_msg=name)
+
+
+def test_a_finished_run_does_nothing(whole):
+    folder, wanted, _ = whole
+    before = (folder / "metrics.jsonl").read_text()
+    table, said, more = run(training(), folder)
+    assert not more
+    assert not any("resuming" in line for line in said)
+    assert (folder / "metrics.jsonl").read_text() == before
+    np.testing.assert_array_equal(table["bank/rows"], wanted["bank/rows"])
+
+
+def test_starts_from_the_weights_of_another_run(whole, tmp_path):
+    folder, wanted, _ = whole
+    made = training(
+        functools.partial(CLASSIFIER, train_encoder=False, zero_init=True),
+        initialize=str(folder),
+        augmentation=CropFlip(size=8),
+    )
+    table, said, _ = run(made, tmp_path)
+    assert any("from scratch: classifier, optimizer, step" in line for line in said)
+    for name in (name for name in wanted if name.startswith("encoder/")):
+        np.testing.assert_array_equal(table[name], wanted[name])
+    assert np.any(table["classifier/kernel"])
+
+
+def test_another_model_in_the_folder_is_refused(whole):
+    folder, _, _ = whole
+    with pytest.raises(UserError, match=r"is a checkpoint of another model: .*lacks"):
+        run(training(CLASSIFIER), folder)
+
+
+def test_an_untrained_encoder_is_that_of_the_start(whole):
+    made = training()
+    start = made.state.table["encoder/layer/conv/kernel"].numpy()
+    made.state.table["encoder/layer/conv/kernel"].assign(0 * start)
+    fresh = made.untrained_encoder()
+    kernel = next(v for v in fresh.variables if v.path.endswith("conv/kernel"))
+    np.testing.assert_array_equal(kernel, start)
+
+
+def test_sets_up_devices_before_it_opens_data():
+    """Data may start TensorFlow, after which a CPU cannot be split any more."""
+    order = []
+
+    class Watched(Single):
+        @property
+        def strategy(self):
+            order.append("devices")
+            return super().strategy
+
+    class WatchedData:
+        def source(self, part):
+            order.append("data")
+            return data(name="digits").source(part)
+
+    training(runner=Watched(), data=WatchedData(), knn_every=2).check()
+    assert order[0] == "devices"
+
+
+def test_counts_epochs_in_examples():
+    # floor(2 x 1437 / 16) + 1
+    assert training(steps=None, epochs=2).steps == 180
+    assert training(steps=4, epochs=2).steps == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": None}, r"bind train\.epochs or train\.steps"),
+        ({"steps": 0}, r"train\.steps is 0; it is 1 or more"),
+        ({"batch_size": 0}, r"train\.batch_size is 0"),
+        ({"log_every": 0}, r"train\.log_every is 0"),
+        ({"checkpoint_every": -1}, r"train\.checkpoint_every is -1"),
+        ({"inner_steps": 0}, r"train\.inner_steps is 0"),
+    ],
+)
+def test_refuses_numbers_that_make_no_sense(options, message):
+    with pytest.raises(UserError, match=message):
+        training(**options)
+
+
+def test_refuses_a_batch_that_does_not_divide():
+    with pytest.raises(UserError, match=r"batch_size 15 does not divide .* 14 or 16"):
+        training(batch_size=15, replicas=2).check()
+
+
+def test_refuses_views_of_another_method():
+    with pytest.raises(
+        UserError, match=r"toy wants instance x 2; .* makes instance x 1"
+    ):
+        training(augmentation=CropFlip(size=8)).check()
+
+
+def test_refuses_a_classifier_with_too_few_columns():
+    few = functools.partial(Supervised, TinyBackbone, classes=3)
+    with pytest.raises(UserError, match=r"10 classes and objective supervised 3\. Set"):
+        training(few).check()
+
+
+def test_refuses_to_start_from_nowhere(tmp_path):
+    with pytest.raises(UserError, match="no checkpoint at"):
+        training(initialize=str(tmp_path)).check()

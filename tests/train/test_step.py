@@ -1,0 +1,178 @@
+"""One update: what is averaged, what moves, and in which order."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sslkit.api import Augmentation, Outcome, Schedule, UserError, ViewGroup
+from sslkit.data.batches import TrainingBatch
+from sslkit.optimize.momentum import Momentum
+from sslkit.testing.devices import REPLICAS, strategy
+from sslkit.train.step import TrainStep
+
+BATCH = 8
+PIXELS = np.random.default_rng(0).integers(0, 256, [BATCH, 1, 4, 4, 3])
+# The gradient of the mean feature: the mean colour of the global batch, over three.
+GRADIENT = PIXELS.mean((0, 1, 2, 3)) / 255 / 3
+
+
+class Rising(Schedule):
+    """0.1 at the first step, 0.2 at the second, ..., and it keeps what it is told."""
+
+    def rate(self, step, **run):
+        self.told = run
+        return 0.1 * (1 + tf.cast(step, tf.float32))
+
+
+class Plain(Augmentation):
+    """Converts to [0, 1]."""
+
+    groups = {"instance": ViewGroup(1, 4)}  # noqa: RUF012
+
+    def example(self, image, seed):
+        raise NotImplementedError
+
+
+class Stepper:
+    """Makes updates of a state on so many replicas."""
+
+    def __init__(self, built, *options, replicas=1, **named):
+        self.place = strategy(replicas)
+        self.share = BATCH // replicas
+        self.state = built(*options, place=self.place, **named)
+        self.schedule, self.augmentation = Rising(), Plain()
+        step = TrainStep(
+            self.state,
+            self.augmentation,
+            Momentum(nesterov=False),
+            self.schedule,
+            steps=10,
+            batch_size=BATCH,
+            examples=100,
+            seed=3,
+        )
+        self.run = tf.function(lambda batch: self.place.run(step, args=(batch,)))
+
+    def __call__(self):
+        batch = TrainingBatch(
+            views={"instance": PIXELS.astype(np.uint8)},
+            label=np.arange(BATCH, dtype=np.int32),
+            weight=np.ones(BATCH, np.float32),
+            example_seeds=np.zeros([BATCH, 2], np.int32),
+            step=np.zeros(BATCH, np.int64),
+        )
+
+        def mine(context, value):
+            start = context.replica_id_in_sync_group * self.share
+            return tf.constant(value[start : start + self.share])
+
+        out = self.run(
+            tf.nest.map_structure(
+                lambda value: self.place.experimental_distribute_values_from_function(
+                    functools.partial(mine, value=value)
+                ),
+                batch,
+            )
+        )
+        return {
+            name: [float(v) for v in self.place.experimental_local_results(value)]
+            for name, value in out.items()
+        }
+
+    def value(self, name):
+        return self.state.table[name].numpy()
+
+
+@pytest.mark.parametrize("replicas", REPLICAS)
+def test_moves_along_the_mean_gradient_of_the_global_batch(built, replicas):
+    stepper = Stepper(built, replicas=replicas)
+    out = stepper()
+    # Float32 sums of 128 numbers, in an order that depends on the replicas.
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5)
+    close(stepper.value("encoder/scale"), 1 - 0.1 * GRADIENT)
+    close(stepper.value("optimizer/momentum/encoder/scale"), GRADIENT)
+    close(out["loss"], [GRADIENT.sum()] * replicas)
+    close(out["gradient_norm"], [np.linalg.norm(GRADIENT)] * replicas)
+    # The objective's own: the mean label, of all rows on every replica.
+    assert out["row"] == [3.5] * replicas
+
+
+def test_takes_the_rate_of_its_step(built):
+    stepper = Stepper(built)
+    rates = [stepper()["learning_rate"][0] for _ in range(3)]
+    np.testing.assert_allclose(rates, [0.1, 0.2, 0.3], rtol=1e-6)
+    assert int(stepper.value("step")) == 3
+    assert stepper.schedule.told == {"steps": 10, "batch_size": BATCH, "examples": 100}
+    # The loss does not bend, so gradients stay; the velocity collects them.
+    moved = GRADIENT * (0.1 * 1 + 0.2 * 1.9 + 0.3 * (1 + 0.9 * 1.9))
+    np.testing.assert_allclose(stepper.value("encoder/scale"), 1 - moved, rtol=1e-5)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_after_update_sees_new_weights_and_the_step_that_was_made(built, replicas):
+    stepper = Stepper(built, replicas=replicas)
+    for made in range(2):
+        stepper()
+        np.testing.assert_array_equal(
+            stepper.value("seen"), stepper.value("encoder/scale")
+        )
+        assert stepper.value("seen_step") == made
+
+
+def test_a_rate_of_zero_still_lets_state_move(built):
+    """As published: statistics, bank and twin move at a step with rate 0."""
+    stepper = Stepper(built)
+    stepper.schedule.rate = lambda step, **run: tf.zeros([])
+    stepper()
+    assert stepper.value("encoder/scale").tolist() == [1, 1, 1]
+    assert stepper.value("seen").tolist() == [1, 1, 1]
+    assert stepper.value("step") == 1
+
+
+def test_the_step_seed_is_the_same_on_all_replicas_and_new_each_step(built, objective):
+    """Seen through the views: their first pixel becomes the seed."""
+
+    class Seeded(objective):
+        def call(self, batch, *, step):
+            outcome = super().call(batch, step=step)
+            low = tf.reduce_min(batch.views["instance"][:, 0, 0, 0, 0])
+            high = tf.reduce_max(batch.views["instance"][:, 0, 0, 0, 0])
+            return Outcome(outcome.loss, {"low": low, "high": high})
+
+    stepper = Stepper(built, Seeded, replicas=4)
+
+    def seed_as_pixels(views, *, step_seed, example_seeds):
+        number = tf.cast(tf.reduce_sum(step_seed % 1000), tf.float32)
+        return {"instance": number * tf.ones(views["instance"].shape)}
+
+    stepper.augmentation.batch = seed_as_pixels
+    first, second = stepper(), stepper()
+    # Means over replicas of the least and the greatest agree if all are the same.
+    assert first["low"] == first["high"] != second["low"] == second["high"]
+
+
+def test_names_a_weight_that_no_gradient_reaches(built, objective):
+    class Unused(objective):
+        def build(self, *shapes, **named):
+            super().build()
+            self.extra = self.add_weight(name="extra", shape=(2,))
+
+    with pytest.raises(
+        UserError, match=r"no gradient reaches extra\. Use these weights"
+    ):
+        Stepper(built, Unused)()
+
+
+def test_metrics_must_not_depend_on_the_replica(built, objective):
+    class Maximum(objective):
+        def call(self, batch, *, step):
+            outcome = super().call(batch, step=step)
+            top = tf.cast(tf.reduce_max(batch.label), tf.float32)
+            return Outcome(outcome.loss, {"top": top})
+
+    # Averaged over replicas: the means of 1, 3, 5 and 7.
+    assert Stepper(built, Maximum, replicas=4)()["top"] == [4.0] * 4

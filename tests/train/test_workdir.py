@@ -1,0 +1,80 @@
+"""Whose folder a workdir is."""
+
+from __future__ import annotations
+
+import pytest
+
+from sslkit.api import UserError
+from sslkit.train.workdir import Workdir
+
+CONFIG = "train.seed = 1\ntrain.steps = 5\nrunners.mirrored.replicas = 2\n"
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    return Workdir(str(tmp_path / "run"))
+
+
+def read(workdir):
+    with open(workdir.config()) as file:
+        return file.read()
+
+
+def test_a_claim_writes_the_configuration(workdir):
+    workdir.claim(CONFIG)
+    assert read(workdir) == CONFIG
+
+
+def test_the_same_run_may_claim_it_again(workdir):
+    workdir.claim(CONFIG)
+    workdir.claim(CONFIG)
+    assert read(workdir) == CONFIG
+
+
+def test_what_does_not_change_the_result_may_change(workdir):
+    workdir.claim(CONFIG)
+    moved = CONFIG.replace("mirrored.replicas = 2", "mirrored.replicas = 4")
+    workdir.claim(moved + "train.log_every = 3\n")
+    assert "replicas = 4" in read(workdir)
+
+
+def test_another_run_is_refused_with_the_difference(workdir):
+    workdir.claim(CONFIG)
+    with pytest.raises(
+        UserError,
+        match=r"to another run \(train.seed: 1 there, 2 here\)\. Choose another",
+    ):
+        workdir.claim(CONFIG.replace("seed = 1", "seed = 2"))
+    assert read(workdir) == CONFIG
+
+
+def test_of_many_differences_five_are_shown(workdir):
+    workdir.claim("".join(f"a.x{n} = 1\n" for n in range(8)))
+    with pytest.raises(UserError, match=r"a.x4: 1 there, 2 here; …\)"):
+        workdir.claim("".join(f"a.x{n} = 2\n" for n in range(8)))
+
+
+def test_one_process_of_several_writes(workdir, tmp_path):
+    workdir.claim(CONFIG, write=False)
+    assert list(tmp_path.iterdir()) == []
+    workdir.claim(CONFIG)
+    with pytest.raises(UserError, match="belongs to another run"):
+        workdir.claim(CONFIG.replace("seed = 1", "seed = 2"), write=False)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file/run cannot be written"):
+        Workdir(str(tmp_path / "file" / "run")).claim(CONFIG)
+
+
+def test_what_is_no_workdir_is_named(workdir):
+    with pytest.raises(UserError, match=r"no workdir .* has no config.gin. Make one"):
+        workdir.config()
+
+
+def test_keeps_a_result(workdir):
+    assert workdir.result() is None
+    workdir.claim(CONFIG)
+    workdir.write_result({"knn": 0.5})
+    assert workdir.result() == {"knn": 0.5}
