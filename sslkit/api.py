@@ -151,6 +151,11 @@ class Objective(keras.layers.Layer, abc.ABC):
     encoder: Backbone
     classes: int | None = None
     """Columns of `logits`, or None where the objective has no classifier."""
+    needs_labels: bool = False
+    """Whether it reads `Batch.label` without having a classifier."""
+    steps: int | None = None
+    """Updates of the whole run, for what is scheduled over it; the core sets it before
+    the first update."""
 
     def __init__(self, *, name: str):
         """Makes an empty objective.

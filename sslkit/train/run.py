@@ -298,18 +298,18 @@ class Training:
 
 
 def check_labels(objective: Objective, source: Source) -> None:
-    """Refuses a classifier that the data's labels do not fit.
+    """Refuses an objective that the data's labels do not fit.
 
     Raises:
         UserError: if there are no labels, or more classes than the classifier has.
     """
-    if objective.classes is None:
+    if objective.classes is None and not objective.needs_labels:
         return
     if source.classes is None:
         raise UserError(
-            f"objective {objective.name} learns from labels and {source.name} has none."
+            f"objective {objective.name} reads labels and {source.name} has none."
         )
-    if source.classes > objective.classes:
+    if objective.classes is not None and source.classes > objective.classes:
         raise UserError(
             f"{source.name} has {source.classes} classes and objective "
             f"{objective.name} {objective.classes}. Set "

@@ -46,6 +46,7 @@ class TrainStep:
         self._batch_size = batch_size
         self._examples = examples
         self._seed = seed
+        state.objective.steps = steps
 
     @property
     def metrics(self) -> tuple[str, ...]:
