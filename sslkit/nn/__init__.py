@@ -3,8 +3,8 @@
 from sslkit.nn.batch_norm import BatchNorm
 from sslkit.nn.convnet import ConvNet
 from sslkit.nn.heads import LinearClassifier, ProjectionHead
-from sslkit.nn.memory_bank import MemoryBank
-from sslkit.nn.momentum import MomentumTwin
+from sslkit.nn.memory_bank import MemoryBank, Remembered
+from sslkit.nn.momentum import MomentumTwin, cosine_decay
 from sslkit.nn.resnet import ResNet
 
 __all__ = [
@@ -14,5 +14,7 @@ __all__ = [
     "MemoryBank",
     "MomentumTwin",
     "ProjectionHead",
+    "Remembered",
     "ResNet",
+    "cosine_decay",
 ]

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-import keras
+from typing import NamedTuple
+
 import tensorflow as tf
+from keras import layers
 
 from sslkit import replica
 
 
-class MemoryBank(keras.layers.Layer):
+class Remembered(NamedTuple):
+    """What a bank holds."""
+
+    rows: tf.Tensor
+    """float32 [batches * global batch, dim]; the newest first."""
+    labels: tf.Tensor | None
+    """int32 [batches * global batch], -1 where unknown or not written; None from a bank
+    without labels."""
+    written: tf.Tensor | None
+    """int32 [], rows in use; None where all of them are."""
+
+
+class MemoryBank(layers.Layer):
     """Keeps the embeddings of the last batches as candidates (He et al. 2020).
 
     The bank starts as zeros. Each call writes its rows in front and drops as many at
@@ -17,10 +31,21 @@ class MemoryBank(keras.layers.Layer):
     Args:
         batches: its length, in global batches of images.
         views: views of each image that a call writes; at most `batches`.
+        lazy: whether rows that were not written yet are told apart. If not, they are
+            zeros like any other row, as published.
+        labels: whether the images' labels are kept beside the rows.
         name: the layer's name.
     """
 
-    def __init__(self, *, batches: int, views: int, name: str):
+    def __init__(
+        self,
+        *,
+        batches: int,
+        views: int,
+        lazy: bool = False,
+        labels: bool = False,
+        name: str,
+    ):
         """Keeps the options; see the class."""
         # Rows are kept, and compared, in float32 whatever the policy.
         super().__init__(name=name, autocast=False)
@@ -28,28 +53,53 @@ class MemoryBank(keras.layers.Layer):
             raise ValueError(f"{views} views of a batch overrun {batches} batches")
         self._batches = batches
         self._views = views
+        self._lazy = lazy
+        self._labelled = labels
 
-    def build(self, input_shape: tuple[int, int]) -> None:
+    def build(
+        self,
+        embeddings_shape: tuple[int, int],
+        labels_shape: tuple[int] | None = None,
+    ) -> None:
         """Makes the rows, once the global batch is known."""
-        written, dim = input_shape
-        self.rows = self.add_weight(
-            name="rows",
-            shape=(self._batches * written // self._views, dim),
-            initializer="zeros",
+        written, dim = embeddings_shape
+        length = self._batches * written // self._views
+        self.rows = self._state("rows", (length, dim), self.variable_dtype, 0)
+        if self._labelled:
+            self.labels = self._state("labels", (length,), "int32", -1)
+        if self._lazy:
+            self.written = self._state("written", (), "int32", 0)
+
+    def _state(self, name: str, shape: tuple[int, ...], dtype: str, start: int):
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            dtype=dtype,
+            initializer=lambda shape, dtype: tf.fill(shape, tf.constant(start, dtype)),
             trainable=False,
             autocast=False,
+            aggregation="only_first_replica",
         )
 
-    def call(self, embeddings: tf.Tensor) -> tf.Tensor:
+    def call(
+        self, embeddings: tf.Tensor, labels: tf.Tensor | None = None
+    ) -> Remembered:
         """Writes embeddings and returns the bank that holds them.
 
         Args:
             embeddings: float32 [views * global batch, dim], equal on all replicas.
-
-        Returns:
-            float32 [batches * global batch, dim]; `embeddings` stand first.
+            labels: int32 [views * global batch], of the images, equal on all replicas;
+                for a bank with labels.
         """
-        kept = self.rows.shape[0] - embeddings.shape[0]
-        rows = tf.concat([embeddings, self.rows[:kept]], axis=0)
-        replica.assign([self.rows], [rows])
-        return rows
+        length, new = self.rows.shape[0], embeddings.shape[0]
+        variables = [self.rows]
+        values = [tf.concat([embeddings, self.rows[: length - new]], axis=0)]
+        if self._labelled:
+            variables.append(self.labels)
+            values.append(tf.concat([labels, self.labels[: length - new]], axis=0))
+        if self._lazy:
+            variables.append(self.written)
+            values.append(tf.minimum(self.written + new, length))
+        replica.assign(variables, values)
+        kept = dict(zip((v.name for v in variables), values, strict=True))
+        return Remembered(kept["rows"], kept.get("labels"), kept.get("written"))

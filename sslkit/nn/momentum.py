@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
 from sslkit import replica
+
+
+def cosine_decay(decay: float, *, step: tf.Tensor, steps: int) -> tf.Tensor:
+    """Returns a decay that rises to 1 over a run (Grill et al. 2020, section 3.3).
+
+        d(t) = 1 - (1 - d) (cos(pi t / T) + 1) / 2
+
+    Args:
+        decay: d, the one at the start.
+        step: int64 [], t, updates done so far.
+        steps: T, updates of the whole run.
+
+    Returns:
+        float64 [], because 1 - d(t) is taken of it.
+    """
+    share = tf.cast(step, tf.float64) / steps
+    return 1 - (1 - decay) * (tf.cos(math.pi * share) + 1) / 2
 
 
 class MomentumTwin(keras.layers.Layer):
@@ -56,8 +74,8 @@ class MomentumTwin(keras.layers.Layer):
 
         Args:
             online: built layers, in the order and of the structure of `layers`.
-            decay: share of the twin that is kept, in [0, 1]; a number, or float32 []
-                where it is scheduled.
+            decay: share of the twin that is kept, in [0, 1]; a number, or float []
+                where it is scheduled, e.g. by `cosine_decay`.
 
         Raises:
             ValueError: if the twin lacks one of the weights, or has it in another

@@ -1,13 +1,30 @@
 """Contrastive mathematics that objectives share, and the supervised objective.
 
-from sslkit.objectives import join_views, multi_view_nt_xent, own_columns
+from sslkit.objectives import gather_view_major, multi_view_nt_xent
 """
 
-from sslkit.objectives.contrastive import (
+from sslkit.objectives.blocks import block_size
+from sslkit.objectives.contrastive import multi_view_nt_xent
+from sslkit.objectives.layout import (
+    check_batch,
     gather_view_major,
     join_views,
-    multi_view_nt_xent,
     own_columns,
+    unit_views,
 )
+from sslkit.objectives.scoring import Scores
+from sslkit.objectives.selection import Computed, Listed, Selection
 
-__all__ = ["gather_view_major", "join_views", "multi_view_nt_xent", "own_columns"]
+__all__ = [
+    "Computed",
+    "Listed",
+    "Scores",
+    "Selection",
+    "block_size",
+    "check_batch",
+    "gather_view_major",
+    "join_views",
+    "multi_view_nt_xent",
+    "own_columns",
+    "unit_views",
+]

@@ -1,65 +1,17 @@
-"""The contrastive loss over any number of views, and the layouts it works on.
-
-Notation: V views of each of b images on this replica, B = b x replicas images in the
-global batch, D dimensions. Embeddings of the global batch are laid out view-major:
-view 0 of all images, then view 1 of all images, and so on; the images of a view are in
-replica order. Row v * B + g is view v of global image g.
-"""
+"""The contrastive loss over any number of views, whole or in blocks of columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 
 import tensorflow as tf
 
-from sslkit import replica
-from sslkit.api import Views
+from sslkit.objectives.blocks import fold, fold_and_stack, take
+from sslkit.objectives.layout import own_columns
+from sslkit.objectives.selection import Selection
 
-
-def join_views(views: Views, groups: Iterable[str]) -> tf.Tensor:
-    """Joins groups of views into one view-major stack of images.
-
-    Args:
-        views: group -> [b, count, size, size, 3], all of one size.
-        groups: the groups to take, in order.
-
-    Returns:
-        [V * b, size, size, 3]; V is the sum of the counts.
-    """
-    stack = tf.concat([views[group] for group in groups], axis=1)
-    stack = tf.transpose(stack, [1, 0, 2, 3, 4])
-    return tf.reshape(stack, [-1, *stack.shape[2:]])
-
-
-def gather_view_major(embeddings: tf.Tensor) -> tf.Tensor:
-    """Collects the embeddings of the global batch, with gradients.
-
-    Args:
-        embeddings: [V, b, D], this replica's.
-
-    Returns:
-        [V * B, D], view-major, equal on all replicas.
-    """
-    everyone = replica.gather(tf.transpose(embeddings, [1, 0, 2]))
-    return tf.reshape(tf.transpose(everyone, [1, 0, 2]), [-1, embeddings.shape[2]])
-
-
-def own_columns(*, views: int, batch: int, columns: int) -> tf.Tensor:
-    """Says where each view of this replica's images stands among the candidates.
-
-    Args:
-        views: V.
-        batch: b, images of this replica.
-        columns: number of candidates; the first V * B are the global batch,
-            view-major, and the others are no views of these images.
-
-    Returns:
-        bool [V, b, columns]; entry (v, i, k) is whether column k is view v of image i.
-    """
-    total = batch * replica.count()
-    place = replica.index() * batch + tf.range(batch)
-    columns_of = tf.range(views)[:, None] * total + place[None, :]
-    return tf.range(columns)[None, None, :] == columns_of[:, :, None]
+# Large enough that its exponential is 0, small enough to have no infinity near it.
+_MASKED = -1e9
 
 
 def multi_view_nt_xent(
@@ -67,8 +19,11 @@ def multi_view_nt_xent(
     candidates: tf.Tensor,
     *,
     temperature: float,
-    attracted: tf.Tensor | None = None,
-    eliminated: tf.Tensor | None = None,
+    attracted: Selection | None = None,
+    eliminated: Selection | None = None,
+    written: tf.Tensor | None = None,
+    through_candidates: bool = True,
+    block: int | None = None,
 ) -> tf.Tensor:
     """Returns the contrastive loss of V views of every image.
 
@@ -83,28 +38,167 @@ def multi_view_nt_xent(
     directions added; with `attracted` it is false negative attraction and with
     `eliminated` false negative elimination (Huynh et al. 2022, eq. 4 and 3).
 
+    In blocks, neither this nor its gradient holds more than V * b x `block`
+    similarities: the logarithm of the denominator is a running one, and the backward
+    pass computes the similarities again. The result is the same up to rounding.
+
     Args:
         anchors: float [V, b, D], this replica's views, rows of unit length.
         candidates: float [columns, D], rows of unit length or zero; the first V * B
             are the global batch, view-major.
         temperature: divides the similarities; positive.
-        attracted: bool [b, columns], further positives of each image; they stay in the
-            denominator.
-        eliminated: bool [b, columns], candidates that leave an image's denominator.
+        attracted: further positives of each image; they stay in the denominator.
+        eliminated: candidates that leave an image's denominator.
+        written: int32 [], how many candidates there are so far, V * B at least; the
+            columns after them are no candidates yet. None for all.
+        through_candidates: whether a gradient flows through the candidates.
+        block: columns handled at once; None for all of them. See `block_size`.
 
     Returns:
         float [], the mean over this replica's images.
     """
-    views, batch = anchors.shape[0], anchors.shape[1]
-    logits = tf.einsum("vbd,kd->vbk", anchors, candidates) / temperature
-    own = own_columns(views=views, batch=batch, columns=candidates.shape[0])
-    positive = tf.reduce_any(own, axis=0)[None] & ~own
+    own = own_columns(views=anchors.shape[0], batch=anchors.shape[1])
+    if not through_candidates:
+        candidates = tf.stop_gradient(candidates)
+    outside = _Outside(own, candidates.shape[0], eliminated, written)
+    scaled = anchors / temperature
+    if block is None:
+        loss = _whole(scaled, candidates, own, outside, attracted)
+    else:
+        loss = _streamed_logsumexp(
+            scaled, candidates, outside, through_candidates, block
+        ) - _mean_positive(scaled, candidates, own, attracted)
+    return 2.0 * tf.reduce_mean(loss)
+
+
+class _Outside:
+    """What an anchor's denominator leaves out."""
+
+    def __init__(
+        self,
+        own: tf.Tensor,
+        columns: int,
+        eliminated: Selection | None,
+        written: tf.Tensor | None,
+    ):
+        self._own = own
+        self._columns = columns
+        self._eliminated = eliminated
+        self._written = written
+
+    def mask(self, columns: tf.Tensor) -> tf.Tensor:
+        """Returns bool [V, b, n] for columns, int32 [n]."""
+        out = columns == self._own[:, :, None]
+        if self._eliminated is not None:
+            out |= self._eliminated.mask(columns)[None]
+        if self._written is not None:
+            out |= columns >= self._written
+        if self._columns % columns.shape[0]:
+            out |= columns >= self._columns
+        return out
+
+
+def _whole(
+    anchors: tf.Tensor,
+    candidates: tf.Tensor,
+    own: tf.Tensor,
+    outside: _Outside,
+    attracted: Selection | None,
+) -> tf.Tensor:
+    """Returns each anchor's loss from the matrix of all similarities, float [V, b]."""
+    logits = tf.einsum("vbd,kd->vbk", anchors, candidates)
+    columns = tf.range(candidates.shape[0])
+    left_out = outside.mask(columns)
+    self_column = columns == own[:, :, None]
+    positive = tf.reduce_any(self_column, axis=0)[None] & ~self_column
     if attracted is not None:
-        positive |= attracted[None]
-    left_out = own if eliminated is None else own | eliminated[None]
-    # Large enough that its exponential is 0, small enough to have no infinity near it.
-    masked = tf.where(left_out, tf.constant(-1e9, logits.dtype), logits)
+        positive |= attracted.mask(columns)[None]
+    masked = tf.where(left_out, tf.constant(_MASKED, logits.dtype), logits)
     positive = tf.cast(positive, logits.dtype)
     mean_positive = tf.reduce_sum(positive * logits, 2) / tf.reduce_sum(positive, 2)
-    loss = tf.reduce_logsumexp(masked, axis=2) - mean_positive
-    return 2.0 * tf.reduce_mean(loss)
+    return tf.reduce_logsumexp(masked, axis=2) - mean_positive
+
+
+def _mean_positive(
+    anchors: tf.Tensor,
+    candidates: tf.Tensor,
+    own: tf.Tensor,
+    attracted: Selection | None,
+) -> tf.Tensor:
+    """Returns the mean logit of each anchor's positives, float [V, b].
+
+    It is the similarity to the positives' mean, which takes no matrix.
+    """
+    views = tf.gather(candidates, own)
+    total, count = tf.reduce_sum(views, axis=0)[None] - views, views.shape[0] - 1.0
+    if attracted is not None:
+        total += attracted.sum(candidates)[None]
+        count += tf.cast(attracted.sizes()[0], total.dtype)
+    return tf.reduce_sum(anchors * total, axis=2) / count
+
+
+def _streamed_logsumexp(
+    anchors: tf.Tensor,
+    candidates: tf.Tensor,
+    outside: _Outside,
+    through_candidates: bool,
+    block: int,
+) -> tf.Tensor:
+    """Returns the logarithms of the denominators, float [V, b], in blocks."""
+    shape, columns = anchors.shape, candidates.shape[0]
+    flat = [shape[0] * shape[1], shape[2]]
+
+    @tf.custom_gradient
+    def logsumexp(
+        anchors: tf.Tensor, candidates: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable]:
+        # Nothing in here is differentiated but by the gradient given below.
+        z = tf.reshape(tf.stop_gradient(anchors), flat)
+        c = tf.stop_gradient(candidates)
+        masked = tf.constant(_MASKED, z.dtype)
+
+        def logits(columns: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+            mask = tf.reshape(outside.mask(columns), [flat[0], -1])
+            return tf.where(mask, masked, tf.matmul(z, rows, transpose_b=True))
+
+        def forward(
+            columns: tf.Tensor, top: tf.Tensor, total: tf.Tensor
+        ) -> list[tf.Tensor]:
+            x = logits(columns, take(c, columns))
+            new_top = tf.maximum(top, tf.reduce_max(x, axis=1))
+            term = tf.reduce_sum(tf.exp(x - new_top[:, None]), axis=1)
+            return [new_top, total * tf.exp(top - new_top) + term]
+
+        start = [tf.fill([flat[0]], masked), tf.zeros([flat[0]], z.dtype)]
+        top, total = fold(forward, start, columns=columns, block=block)
+        result = top + tf.math.log(total)
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            weight = tf.reshape(upstream, [flat[0], 1])
+
+            def share(columns: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+                return tf.exp(logits(columns, rows) - result[:, None])
+
+            def one(columns: tf.Tensor, dz: tf.Tensor) -> list[tf.Tensor]:
+                rows = take(c, columns)
+                return [dz + share(columns, rows) @ rows]
+
+            def both(
+                columns: tf.Tensor, dz: tf.Tensor
+            ) -> tuple[list[tf.Tensor], tf.Tensor]:
+                rows = take(c, columns)
+                p = share(columns, rows)
+                return [dz + p @ rows], tf.matmul(p, weight * z, transpose_a=True)
+
+            dz, dc = tf.zeros_like(z), None
+            if through_candidates:
+                (dz,), dc = fold_and_stack(
+                    both, [dz], like=c, columns=columns, block=block
+                )
+            else:
+                (dz,) = fold(one, [dz], columns=columns, block=block)
+            return tf.reshape(weight * dz, shape), dc
+
+        return tf.reshape(result, shape[:2]), gradient
+
+    return logsumexp(anchors, candidates)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from sslkit import replica
 from sslkit.api import Backbone, Batch, Objective, Outcome, UserError
 from sslkit.nn.heads import LinearClassifier, ProjectionHead
-from sslkit.objectives.contrastive import join_views
+from sslkit.objectives.layout import join_views
 
 _ALL, _NONE = -1, 4
 """Values of `fine_tune_after_block` that any backbone can follow."""

@@ -1,59 +1,152 @@
-"""Which candidates are taken for false negatives."""
+"""Which candidates are taken for false negatives: one policy a class."""
 
 from __future__ import annotations
 
+import abc
+
 import tensorflow as tf
 
+from sslkit.errors import UserError
+from sslkit.objectives import Listed, Scores, Selection
 
-def similarity_scores(
-    references: tf.Tensor, candidates: tf.Tensor, *, aggregate: str
-) -> tf.Tensor:
-    """Scores candidates by their likeness to the views of each image.
 
-    Huynh et al. 2022, section 3.3: the score of a candidate is the greatest (or the
-    mean) cosine similarity over the views of the image.
+class Detection(abc.ABC):
+    """A policy that picks the false negatives of each image by its scores."""
+
+    needs_labels: bool = False
+    """Whether it looks at labels."""
+
+    @abc.abstractmethod
+    def select(self, scores: Scores) -> Selection:
+        """Returns the false negatives of this replica's images.
+
+        Args:
+            scores: of all candidates, against these images.
+        """
+
+    def check(self, *, candidates: int) -> None:
+        """Refuses what no image can have.
+
+        Args:
+            candidates: how many an image has that show other images, at most.
+
+        Raises:
+            UserError: saying what there is.
+        """
+        del candidates
+
+
+class TopKThreshold(Detection):
+    """The candidates among the highest scores that also exceed a threshold.
+
+    Huynh et al. 2022, section 3.3. Equal scores are taken in the order of their
+    columns.
 
     Args:
-        references: float [V, b, D], the views of this replica's images.
-        candidates: float [columns, D].
-        aggregate: `max` or `mean`, over the views.
-
-    Returns:
-        float [b, columns].
-    """
-    if aggregate == "mean":
-        return tf.einsum("bd,kd->bk", tf.reduce_mean(references, 0), candidates)
-    return tf.reduce_max(tf.einsum("vbd,kd->vbk", references, candidates), axis=0)
-
-
-def detect(
-    scores: tf.Tensor, own: tf.Tensor, *, topk: int | None, threshold: float | None
-) -> tf.Tensor:
-    """Picks the false negatives of each image.
-
-    Huynh et al. 2022, section 3.3: the candidates among the `topk` highest scores that
-    also score above `threshold`. The image's own columns never count. Equal scores are
-    taken in the order of their columns.
-
-    Args:
-        scores: float [b, columns].
-        own: bool [b, columns], the columns that show the image itself.
         topk: how many candidates at most; None for no limit.
         threshold: the score to exceed; None for no threshold.
-
-    Returns:
-        bool [b, columns].
     """
-    scores = tf.where(own, scores.dtype.min, scores)
-    chosen = ~own
-    if threshold is not None:
-        chosen &= scores > threshold
-    if topk is not None:
-        rows, columns = scores.shape
-        _, best = tf.math.top_k(scores, min(topk, columns))
-        row = tf.repeat(tf.range(rows)[:, None], best.shape[1], axis=1)
-        among = tf.scatter_nd(
-            tf.stack([row, best], axis=-1), tf.ones_like(best), [rows, columns]
-        )
-        chosen &= among > 0
-    return chosen
+
+    def __init__(self, *, topk: int | None, threshold: float | None):
+        """Keeps the options; see the class."""
+        if topk is None and threshold is None:
+            raise UserError(
+                "fnc: topk and threshold are both None, which makes every candidate a "
+                "false negative. Set one of them, or false_negatives = 'ignore'."
+            )
+        self._topk = topk
+        self._threshold = threshold
+
+    def select(self, scores: Scores) -> Selection:
+        """Implements `Detection.select`."""
+        if self._topk is None:
+            return scores.computed(lambda columns: scores.of(columns) > self._threshold)
+        found, places = scores.best(self._topk)
+        if self._threshold is not None:
+            places = tf.where(found > self._threshold, places, -1)
+        return Listed(places, columns=scores.columns, block=scores.block)
+
+    def check(self, *, candidates: int) -> None:
+        """Implements `Detection.check`."""
+        if self._topk is not None and self._topk > candidates:
+            raise UserError(
+                f"fnc: topk is {self._topk}, and an image has only {candidates} "
+                "candidates. Lower topk, or raise the batch or the bank."
+            )
+
+
+class Quantile(Detection):
+    """The candidates in the upper tail of an image's own scores.
+
+    Unlike a threshold it keeps its rate as the scores drift during training.
+
+    Args:
+        quantile: share of an image's candidates that are true negatives, in [0, 1);
+            floor((1 - quantile) x candidates) are false ones.
+    """
+
+    def __init__(self, *, quantile: float):
+        """Keeps the option; see the class."""
+        if not 0 <= quantile < 1:
+            raise UserError(f"fnc: quantile is {quantile}; it is in [0, 1).")
+        self._quantile = quantile
+
+    def _count(self, candidates: int) -> int:
+        # 0.9 of 100 leaves 10, whatever 1 - 0.9 is in binary.
+        return int((1 - self._quantile) * candidates + 1e-6)
+
+    def select(self, scores: Scores) -> Selection:
+        """Implements `Detection.select`."""
+        found, places = scores.best(self._count(scores.others))
+        if not isinstance(scores.others_written, int):
+            # A bank that is still filling has fewer.
+            count = (1 - self._quantile) * tf.cast(scores.others_written, tf.float32)
+            rank = tf.range(found.shape[1])
+            places = tf.where(rank < tf.cast(count + 1e-3, tf.int32), places, -1)
+        return Listed(places, columns=scores.columns, block=scores.block)
+
+    def check(self, *, candidates: int) -> None:
+        """Implements `Detection.check`."""
+        if not self._count(candidates):
+            raise UserError(
+                f"fnc: quantile is {self._quantile}, which leaves none of the "
+                f"{candidates} candidates of an image. Lower it."
+            )
+
+
+class Oracle(Detection):
+    """The candidates that have the image's label: what a perfect detector finds.
+
+    For measuring, not for learning without labels. Images without a label have none.
+    """
+
+    needs_labels = True
+
+    def select(self, scores: Scores) -> Selection:
+        """Implements `Detection.select`."""
+        return scores.computed(scores.alike)
+
+
+def detection_policy(
+    name: str, *, topk: int | None, threshold: float | None, quantile: float
+) -> Detection:
+    """Makes the policy that a recipe names.
+
+    Args:
+        name: `topk`, `quantile` or `oracle`.
+        topk: see `TopKThreshold`.
+        threshold: see `TopKThreshold`.
+        quantile: see `Quantile`.
+
+    Raises:
+        UserError: if there is no such policy, or an option of it is out of range.
+    """
+    if name == "topk":
+        return TopKThreshold(topk=topk, threshold=threshold)
+    if name == "quantile":
+        return Quantile(quantile=quantile)
+    if name == "oracle":
+        return Oracle()
+    raise UserError(
+        f"fnc: detection is {name!r}; it can be 'topk', 'quantile' or 'oracle'."
+    )

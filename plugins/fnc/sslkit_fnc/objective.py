@@ -6,46 +6,71 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from sslkit.api import Backbone, Batch, Objective, Outcome, UserError
-from sslkit.nn import MemoryBank, MomentumTwin, ProjectionHead
-from sslkit.objectives import gather_view_major, join_views
-from sslkit_fnc.loss import cancelled_nt_xent
-
-CHOICES = {
-    "false_negatives": ("attract", "eliminate", "ignore"),
-    "aggregate": ("max", "mean"),
-    "momentum_init": ("random", "copy"),
-}
+from sslkit import replica
+from sslkit.api import Backbone, Batch, Objective, Outcome, UserError, Views
+from sslkit.nn import (
+    MemoryBank,
+    MomentumTwin,
+    ProjectionHead,
+    Remembered,
+    cosine_decay,
+)
+from sslkit.objectives import (
+    Scores,
+    block_size,
+    check_batch,
+    gather_view_major,
+    join_views,
+    multi_view_nt_xent,
+    unit_views,
+)
+from sslkit_fnc.detection import detection_policy
+from sslkit_fnc.measures import detection_metrics
+from sslkit_fnc.options import check_options
 
 
 class FNC(Objective):
     """Contrasts views while likely false negatives are attracted or left out.
 
-    Huynh et al. 2022 (arXiv:2011.11765). All views of an image, its two instance views
-    and its support views, are anchors, positives of one another, and what detection
-    looks at. With `bank` > 0 the candidates are embeddings of a momentum encoder (He et
-    al. 2020) kept over several batches; otherwise those of the global batch, through
-    which gradients flow.
+    Huynh et al. 2022 (arXiv:2011.11765). As released, all views of an image, its two
+    instance views and its support views, are anchors, positives of one another, and
+    what detection looks at; and with `bank` > 0 the candidates are embeddings of a
+    momentum encoder (He et al. 2020) kept over several batches. Without a bank they are
+    those of the global batch, through which gradients flow.
 
     Args:
         backbone: makes the encoder, and its momentum twin.
         support: support views of each image, beside the two instance views; >= 0.
+        support_role: `anchors`, as released: support views are contrasted like instance
+            views. `support`: they are what the candidates are scored against, and
+            nothing else; no backward pass sees them.
+        support_encoder: whose embeddings the candidates are scored against: `momentum`
+            or `online`. None, as released: the momentum encoder's if there is a bank.
         temperature: divides cosine similarities; positive.
         false_negatives: `attract` makes them positives that stay in the denominator
             (eq. 4, as released), `eliminate` takes them out of it (eq. 3), `ignore`
             does neither.
+        detection: the policy that finds them: `topk` (with `topk` and `threshold`),
+            `quantile`, or `oracle`, which looks at labels.
         topk: at most so many candidates are false negatives of an image; None: any.
         threshold: the cosine a false negative exceeds, in [-1, 1]; None: any.
+        quantile: share of an image's candidates that are no false negatives, in [0, 1).
         aggregate: how the similarities to an image's views become one score: `max` as
             released, or `mean`.
-        bank: length of the memory bank in global batches of images, at least the
-            number of views; 0 for no bank and no momentum encoder. A row that was not
-            written yet is zero, and counts as a negative with logit 0.
+        bank: length of the memory bank in global batches of images, at least the views
+            that are contrasted; 0 for no bank.
+        bank_fill: `zeros`, as released: a row that was not written yet is a negative
+            with logit 0. `lazy`: it does not count.
         decay: share of the momentum encoder that each step keeps, in [0, 1].
+        decay_schedule: `constant`, or `cosine`, by which it rises to 1 at the end of
+            the run: 1 - (1 - decay) (cos(pi step / steps) + 1) / 2, as in BYOL.
         momentum_init: `random` starts the momentum encoder from weights of its own, as
             released; `copy` from the encoder's.
         projection_layers: depth of the projection head.
         projection_dim: width of the embedding that is contrasted.
+        measure_detection: whether metrics compare what was detected with the labels.
+        block: candidates handled at once, so that no full similarity matrix is held; 0
+            holds it, None decides by its size (see `sslkit.objectives.block_size`).
         name: the layer's name.
     """
 
@@ -54,57 +79,65 @@ class FNC(Objective):
         backbone: Callable[..., Backbone],
         *,
         support: int = 8,
+        support_role: str = "anchors",
+        support_encoder: str | None = None,
         temperature: float = 0.1,
         false_negatives: str = "attract",
+        detection: str = "topk",
         topk: int | None = 10,
         threshold: float | None = 0.7,
+        quantile: float = 0.99,
         aggregate: str = "max",
         bank: int = 16,
+        bank_fill: str = "zeros",
         decay: float = 0.999,
+        decay_schedule: str = "constant",
         momentum_init: str = "random",
         projection_layers: int = 3,
         projection_dim: int = 128,
+        measure_detection: bool = False,
+        block: int | None = None,
         name: str = "fnc",
     ):
         """Keeps the options; see the class."""
         super().__init__(name=name)
-        given = {
-            "false_negatives": false_negatives,
-            "aggregate": aggregate,
-            "momentum_init": momentum_init,
-        }
-        for option, value in given.items():
-            if value not in CHOICES[option]:
-                choices = ", ".join(repr(choice) for choice in CHOICES[option])
-                raise UserError(f"fnc: {option} is {value!r}; it can be {choices}.")
-        views = 2 + support
-        checks = [
-            (support >= 0, f"support is {support}; it is 0 or more"),
-            (temperature > 0, f"temperature is {temperature}; it is positive"),
-            (topk is None or topk >= 1, f"topk is {topk}; it is 1 or more, or None"),
-            (
-                threshold is None or -1 <= threshold <= 1,
-                f"threshold is {threshold}; a cosine is in [-1, 1]",
-            ),
-            (0 <= decay <= 1, f"decay is {decay}; it is in [0, 1]"),
-            (
-                bank == 0 or bank >= views,
-                f"bank is {bank}; each step writes {views} views of every image, so it "
-                f"is 0 or at least {views}",
-            ),
-        ]
-        for fine, complaint in checks:
-            if not fine:
-                raise UserError(f"fnc: {complaint}.")
+        check_options(
+            support=support,
+            support_role=support_role,
+            support_encoder=support_encoder,
+            temperature=temperature,
+            false_negatives=false_negatives,
+            aggregate=aggregate,
+            bank=bank,
+            bank_fill=bank_fill,
+            decay=decay,
+            decay_schedule=decay_schedule,
+            topk=topk,
+            threshold=threshold,
+            momentum_init=momentum_init,
+            block=block,
+        )
         self._support = support
-        self._views = views
         self._temperature = temperature
         self._false_negatives = false_negatives
-        self._topk = topk
-        self._threshold = threshold
         self._aggregate = aggregate
         self._decay = decay
+        self._decay_schedule = decay_schedule
         self._momentum_init = momentum_init
+        self._measure = measure_detection
+        self._block = block
+        self._detection = detection_policy(
+            detection, topk=topk, threshold=threshold, quantile=quantile
+        )
+        self.needs_labels = self._detection.needs_labels or measure_detection
+        # The groups of views that are contrasted, and those that detection looks at.
+        everything = list(self.requires)
+        self._anchors = everything if support_role == "anchors" else ["instance"]
+        self._references = everything if support_role == "anchors" else everything[-1:]
+        self._views = sum(self.requires[group] for group in self._anchors)
+        if support_encoder is None:
+            support_encoder = "momentum" if bank else "online"
+        self._momentum_references = support_encoder == "momentum"
 
         def head(name: str) -> ProjectionHead:
             return ProjectionHead(
@@ -113,12 +146,19 @@ class FNC(Objective):
 
         self.encoder = backbone(name="encoder")
         self.projection = head("projection")
-        self.momentum = None
-        if bank:
+        self.momentum = self.bank = None
+        if bank or self._momentum_references:
             self.momentum = MomentumTwin(
                 [backbone(name="encoder"), head("projection")], name="momentum"
             )
-            self.bank = MemoryBank(batches=bank, views=views, name="bank")
+        if bank:
+            self.bank = MemoryBank(
+                batches=bank,
+                views=self._views,
+                lazy=bank_fill == "lazy",
+                labels=self.needs_labels,
+                name="bank",
+            )
 
     @property
     def requires(self) -> Mapping[str, int]:
@@ -130,29 +170,49 @@ class FNC(Objective):
         """Implements `Objective.call`.
 
         Metrics: `positive_cosine`, the mean over pairs of the first two views;
-        `false_negatives`, how many candidates an image has cancelled on average.
+        `false_negatives`, how many candidates an image has cancelled on average; and
+        with `measure_detection` those of `detection_metrics`.
         """
-        images = join_views(batch.views, self.requires)
-        features = self.encoder(images, training=True)
-        anchors = self._unit(self.projection(features, training=True))
-        if self.momentum is None:
-            references, candidates = anchors, gather_view_major(anchors)
-        else:
-            references = self._unit(self.momentum(images, training=True))
-            candidates = self.bank(tf.stop_gradient(gather_view_major(references)))
-        loss, detected = cancelled_nt_xent(
-            anchors,
-            references,
-            candidates,
-            temperature=self._temperature,
-            false_negatives=self._false_negatives,
-            topk=self._topk,
-            threshold=self._threshold,
-            aggregate=self._aggregate,
+        images = batch.label.shape[0]
+        check_batch(self.name, images)
+        anchors = self._online(batch.views, self._anchors)
+        keys, references = self._embed(batch.views, anchors)
+        labels = self._everyones(batch.label) if self.needs_labels else None
+        candidates = self._candidates(keys, labels)
+        columns = candidates.rows.shape[0]
+        block = block_size(
+            rows=self._views * images, columns=columns, block=self._block
         )
-        found = tf.reduce_mean(tf.reduce_sum(tf.cast(detected, tf.float32), axis=1))
-        cosine = tf.reduce_mean(tf.reduce_sum(anchors[0] * anchors[1], axis=1))
-        return Outcome(loss, {"positive_cosine": cosine, "false_negatives": found})
+        metrics = {
+            "positive_cosine": tf.reduce_mean(
+                tf.reduce_sum(anchors[0] * anchors[1], axis=1)
+            )
+        }
+        detected = None
+        if self._false_negatives != "ignore" or self._measure:
+            scores = Scores(
+                references,
+                candidates.rows,
+                views=self._views,
+                aggregate=self._aggregate,
+                labels=(batch.label, candidates.labels) if self.needs_labels else None,
+                written=candidates.written,
+                block=block,
+            )
+            self._detection.check(candidates=scores.others)
+            detected = self._detection.select(scores)
+            metrics |= detection_metrics(detected, scores, measure=self._measure)
+        loss = multi_view_nt_xent(
+            anchors,
+            candidates.rows,
+            temperature=self._temperature,
+            attracted=detected if self._false_negatives == "attract" else None,
+            eliminated=detected if self._false_negatives == "eliminate" else None,
+            written=candidates.written,
+            through_candidates=self.bank is None,
+            block=block,
+        )
+        return Outcome(loss, metrics)
 
     def after_build(self) -> None:
         """Starts the momentum encoder as a copy where that is asked for."""
@@ -161,10 +221,60 @@ class FNC(Objective):
 
     def after_update(self, *, step: tf.Tensor) -> None:
         """Moves the momentum encoder towards the weights just updated."""
-        if self.momentum is not None:
-            self.momentum.follow([self.encoder, self.projection], decay=self._decay)
+        if self.momentum is None:
+            return
+        decay: float | tf.Tensor = self._decay
+        if self._decay_schedule == "cosine":
+            if self.steps is None:
+                raise UserError(
+                    f"{self.name}: decay_schedule is 'cosine' and the length of the "
+                    "run is not known. Set `steps` of the objective."
+                )
+            decay = cosine_decay(self._decay, step=step, steps=self.steps)
+        self.momentum.follow([self.encoder, self.projection], decay=decay)
 
-    def _unit(self, projected: tf.Tensor) -> tf.Tensor:
-        """Normalises view-major [V * b, D] to unit vectors, [V, b, D]."""
-        unit = tf.math.l2_normalize(projected, axis=1)
-        return tf.reshape(unit, [self._views, -1, unit.shape[1]])
+    def _online(self, views: Views, groups: list[str]) -> tf.Tensor:
+        """Embeds groups of views with the weights that learn, [V, b, D]."""
+        features = self.encoder(join_views(views, groups), training=True)
+        return self._unit(self.projection(features, training=True), groups)
+
+    def _unit(self, projected: tf.Tensor, groups: list[str]) -> tf.Tensor:
+        return unit_views(projected, views=sum(self.requires[g] for g in groups))
+
+    def _embed(self, views: Views, anchors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what becomes candidates and what detection looks at, [V, b, D]."""
+        found = {}
+        if self.momentum is not None:
+            # One pass over all that the momentum encoder has to see.
+            wanted = [
+                group
+                for group in self.requires
+                if (self.bank is not None and group in self._anchors)
+                or (self._momentum_references and group in self._references)
+            ]
+            projected = self.momentum(join_views(views, wanted), training=True)
+            counts = [self.requires[group] for group in wanted]
+            parts = tf.split(self._unit(projected, wanted), counts)
+            found = dict(zip(wanted, parts, strict=True))
+        keys = anchors
+        if self.bank is not None:
+            keys = tf.concat([found[group] for group in self._anchors], axis=0)
+        if self._momentum_references:
+            return keys, tf.concat([found[group] for group in self._references], axis=0)
+        if self._references == self._anchors:
+            return keys, anchors
+        return keys, tf.stop_gradient(self._online(views, self._references))
+
+    def _candidates(self, keys: tf.Tensor, labels: tf.Tensor | None) -> Remembered:
+        """Returns the rows that anchors are contrasted with, and their labels."""
+        everyone = gather_view_major(keys)
+        if self.bank is None:
+            return Remembered(everyone, labels, None)
+        return self.bank(tf.stop_gradient(everyone), labels)
+
+    def _everyones(self, labels: tf.Tensor) -> tf.Tensor:
+        """Returns the labels of the global batch, view-major, int32 [V * B]."""
+        # Labels are small whole numbers, which float32 holds; not every device
+        # multiplies integers, and gathering multiplies.
+        gathered = replica.gather(tf.cast(labels, tf.float32))
+        return tf.tile(tf.cast(gathered, tf.int32), [self._views])

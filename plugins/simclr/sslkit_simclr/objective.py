@@ -8,7 +8,14 @@ import tensorflow as tf
 
 from sslkit.api import Backbone, Batch, Objective, Outcome, UserError
 from sslkit.nn import ProjectionHead
-from sslkit.objectives import gather_view_major, join_views, multi_view_nt_xent
+from sslkit.objectives import (
+    block_size,
+    check_batch,
+    gather_view_major,
+    join_views,
+    multi_view_nt_xent,
+    unit_views,
+)
 
 
 class SimCLR(Objective):
@@ -24,6 +31,8 @@ class SimCLR(Objective):
         temperature: divides cosine similarities; positive.
         projection_layers: depth of the projection head: 2 in SimCLR, 3 in v2.
         projection_dim: width of the embedding that is contrasted.
+        block: candidates handled at once, so that no full similarity matrix is held; 0
+            holds it, None decides by its size (see `sslkit.objectives.block_size`).
         name: the layer's name.
     """
 
@@ -35,6 +44,7 @@ class SimCLR(Objective):
         temperature: float = 0.1,
         projection_layers: int = 3,
         projection_dim: int = 128,
+        block: int | None = None,
         name: str = "simclr",
     ):
         """Keeps the options; see the class."""
@@ -43,7 +53,13 @@ class SimCLR(Objective):
             raise UserError(f"simclr: views is {views}; a positive pair takes 2.")
         if temperature <= 0:
             raise UserError(f"simclr: temperature is {temperature}; it is positive.")
+        if block is not None and block < 0:
+            raise UserError(
+                f"simclr: block is {block}; it is a number of candidates, 0 for all, "
+                "or None."
+            )
         self._views = views
+        self._block = block
         self._temperature = temperature
         self.encoder = backbone(name="encoder")
         self.projection = ProjectionHead(
@@ -57,12 +73,18 @@ class SimCLR(Objective):
 
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
         """Implements `Objective.call`; `positive_cosine` is the mean over pairs."""
-        images = join_views(batch.views, ["instance"])
-        features = self.encoder(images, training=True)
-        embeddings = tf.math.l2_normalize(self.projection(features, training=True), 1)
-        anchors = tf.reshape(embeddings, [self._views, -1, embeddings.shape[1]])
+        images = batch.label.shape[0]
+        check_batch(self.name, images)
+        views = join_views(batch.views, ["instance"])
+        features = self.encoder(views, training=True)
+        projected = self.projection(features, training=True)
+        anchors = unit_views(projected, views=self._views)
+        candidates = gather_view_major(anchors)
+        block = block_size(
+            rows=self._views * images, columns=candidates.shape[0], block=self._block
+        )
         loss = multi_view_nt_xent(
-            anchors, gather_view_major(anchors), temperature=self._temperature
+            anchors, candidates, temperature=self._temperature, block=block
         )
         cosine = tf.reduce_mean(tf.reduce_sum(anchors[0] * anchors[1], axis=1))
         return Outcome(loss, {"positive_cosine": cosine})

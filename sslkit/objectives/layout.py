@@ -1,0 +1,90 @@
+"""Where embeddings of the global batch stand.
+
+Notation: V views of each of b images on this replica, B = b x replicas images in the
+global batch, D dimensions. Embeddings of the global batch are laid out view-major:
+view 0 of all images, then view 1 of all images, and so on; the images of a view are in
+replica order. Row v * B + g is view v of global image g.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from sslkit import replica
+from sslkit.api import UserError, Views
+
+
+def join_views(views: Views, groups: Iterable[str]) -> tf.Tensor:
+    """Joins groups of views into one view-major stack of images.
+
+    Args:
+        views: group -> [b, count, size, size, 3], all of one size.
+        groups: the groups to take, in order.
+
+    Returns:
+        [V * b, size, size, 3]; V is the sum of the counts.
+    """
+    stack = tf.concat([views[group] for group in groups], axis=1)
+    stack = tf.transpose(stack, [1, 0, 2, 3, 4])
+    return tf.reshape(stack, [-1, *stack.shape[2:]])
+
+
+def unit_views(projected: tf.Tensor, *, views: int) -> tf.Tensor:
+    """Normalises view-major projections to unit length.
+
+    Args:
+        projected: float [V * b, D].
+        views: V.
+
+    Returns:
+        float [V, b, D].
+    """
+    unit = tf.math.l2_normalize(projected, axis=1)
+    return tf.reshape(unit, [views, -1, unit.shape[1]])
+
+
+def gather_view_major(embeddings: tf.Tensor) -> tf.Tensor:
+    """Collects the embeddings of the global batch, with gradients.
+
+    Args:
+        embeddings: [V, b, D], this replica's.
+
+    Returns:
+        [V * B, D], view-major, equal on all replicas.
+    """
+    everyone = replica.gather(tf.transpose(embeddings, [1, 0, 2]))
+    return tf.reshape(tf.transpose(everyone, [1, 0, 2]), [-1, embeddings.shape[2]])
+
+
+def own_columns(*, views: int, batch: int) -> tf.Tensor:
+    """Says where each view of this replica's images stands among the candidates.
+
+    Args:
+        views: V.
+        batch: b, images of this replica.
+
+    Returns:
+        int32 [V, b]: view v of this replica's image i is row (v, i) of the global
+        batch, view-major.
+    """
+    place = replica.index() * batch + tf.range(batch)
+    return tf.range(views)[:, None] * (batch * replica.count()) + place[None, :]
+
+
+def check_batch(name: str, batch: int) -> None:
+    """Refuses a global batch in which an image has nothing to be told from.
+
+    Args:
+        name: the objective's.
+        batch: b, images of this replica.
+
+    Raises:
+        UserError: if the global batch is a single image.
+    """
+    if batch * replica.count() < 2:
+        raise UserError(
+            f"{name}: the global batch is 1 image, and contrasting takes at least 2. "
+            "Raise train.batch_size."
+        )
