@@ -2,38 +2,39 @@
 
 from sslkit.views.augmentations import CropFlip
 from sslkit.views.blur import gaussian_blur, random_blur
-from sslkit.views.color import draw_jitter, grayscale, random_jitter
-from sslkit.views.contrastive import ContrastiveViews
+from sslkit.views.color import apply_jitter, draw_jitter, grayscale
+from sslkit.views.contrastive import ContrastiveViews, Placement
 from sslkit.views.crop import (
     Kernel,
     crop_and_resize,
     evaluation_view,
+    mirror,
     random_box,
-    random_flip,
-    random_resized_crop,
+    random_crops,
     to_uint8,
 )
 from sslkit.views.draws import uniform, view_seed
-from sslkit.views.groups import check_groups, make_views
+from sslkit.views.groups import check_groups, split_views
 from sslkit.views.randaugment import RandAugment
 
 __all__ = [
     "ContrastiveViews",
     "CropFlip",
     "Kernel",
+    "Placement",
     "RandAugment",
+    "apply_jitter",
     "check_groups",
     "crop_and_resize",
     "draw_jitter",
     "evaluation_view",
     "gaussian_blur",
     "grayscale",
-    "make_views",
+    "mirror",
     "random_blur",
     "random_box",
-    "random_flip",
-    "random_jitter",
-    "random_resized_crop",
+    "random_crops",
+    "split_views",
     "to_uint8",
     "uniform",
     "view_seed",

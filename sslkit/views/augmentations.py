@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from sslkit.api import Augmentation, ViewGroup
 from sslkit.views import crop, draws
-from sslkit.views.groups import check_groups, make_views
+from sslkit.views.groups import check_groups
 
 
 class CropFlip(Augmentation):
@@ -50,13 +50,16 @@ class CropFlip(Augmentation):
 
     def example(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Makes the views of one image; see `Augmentation.example`."""
-        return make_views(self._view, image, seed, groups=self._groups)
-
-    def _view(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        crop_seed, flip_seed = draws.split(seed, 2)
-        view = crop.random_resized_crop(
-            image, crop_seed, size=self._size, area=self._area, kernel=self._kernel
+        count = self._groups["instance"].count
+        views = crop.random_crops(
+            image,
+            seed,
+            count=count,
+            size=self._size,
+            area=self._area,
+            kernel=self._kernel,
         )
         if self._flip:
-            view = crop.random_flip(view, flip_seed)
-        return crop.to_uint8(view)
+            numbers = draws.uniform(seed[tf.newaxis], count)[0]
+            views = crop.mirror(views, numbers < 0.5)
+        return {"instance": views}

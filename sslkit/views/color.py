@@ -6,102 +6,186 @@ Chen et al. 2020, appendix A, with the multiplicative brightness of the released
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from sslkit.views import draws
+from sslkit.views.grouping import by_kind
+
+NUMBERS = 9
+"""Uniform numbers that the jitter of one image takes."""
 
 _PROBABILITY = 0.8
+_LUMA = (0.2989, 0.587, 0.114)
+
+
+def brightness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Multiplies all values."""
+    return images * _per_image(factor)
+
+
+def contrast(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Multiplies the distance of values to their channel's mean."""
+    n, height, width, channels = images.shape
+    # Rows first: XLA adds long contiguous lines many times faster than single pixels.
+    mean = tf.reduce_mean(tf.reshape(images, [n, height, width * channels]), axis=1)
+    mean = tf.reduce_mean(tf.reshape(mean, [n, 1, width, channels]), 2, keepdims=True)
+    return (images - mean) * _per_image(factor) + mean
+
+
+def saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Multiplies the saturation of hue-saturation-value, up to 1."""
+    channels = _planes(images)
+    value = tf.reduce_max(channels, axis=1, keepdims=True)
+    chroma = value - tf.reduce_min(channels, axis=1, keepdims=True)
+    # The largest factor that leaves no channel below zero.
+    limit = tf.math.divide_no_nan(value, chroma)
+    changed = value - (value - channels) * tf.minimum(_per_image(factor), limit)
+    return tf.transpose(changed, [0, 2, 3, 1])
+
+
+def hue(images: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
+    """Turns the hue of hue-saturation-value; a shift of 1 is the whole circle."""
+    red, green, blue = tf.unstack(_planes(images), axis=1)
+    value = tf.maximum(tf.maximum(red, green), blue)
+    least = tf.minimum(tf.minimum(red, green), blue)
+    chroma = value - least
+    scale = tf.math.divide_no_nan(1.0, chroma)
+    sixths = tf.where(
+        value == red,
+        (green - blue) * scale,
+        tf.where(value == green, 2 + (blue - red) * scale, 4 + (red - green) * scale),
+    )
+    sixths += 6 * shift[:, tf.newaxis, tf.newaxis]
+    channels = []
+    for centre in (0.0, 2.0, 4.0):
+        # How far round the circle of six from the channel's own hue: 0 to 3.
+        away = sixths - centre
+        away = tf.abs(away - 6 * tf.round(away / 6))
+        channels.append(least + chroma * tf.clip_by_value(2 - away, 0.0, 1.0))
+    return tf.transpose(tf.stack(channels, axis=1), [0, 2, 3, 1])
+
 
 CHANGES: Mapping[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
-    "brightness": tf.multiply,
-    "contrast": tf.image.adjust_contrast,
-    "saturation": tf.image.adjust_saturation,
-    "hue": tf.image.adjust_hue,
+    "brightness": brightness,
+    "contrast": contrast,
+    "saturation": saturation,
+    "hue": hue,
 }
-"""What a jitter does: name -> (image float32 [h, w, 3], amount float32 []) -> image."""
+"""What a jitter does: name -> (images float32 [n, h, w, 3] in [0, 1], amount float32
+[n]) -> images."""
+
+_ORDERS = [
+    *itertools.permutations(range(len(CHANGES))),
+    (len(CHANGES),) * len(CHANGES),
+]
+# The last of them: an image that is left alone.
+_NONE = len(_ORDERS) - 1
 
 
 class Jitter(NamedTuple):
-    """The random numbers of one colour jitter."""
+    """The random numbers of the colour jitters of n images."""
 
+    applied: tf.Tensor
+    """bool [n]; four in five."""
     order: tf.Tensor
-    """int32 [4], a permutation of places in `CHANGES`."""
+    """int32 [n, 4], permutations of places in `CHANGES`."""
     brightness: tf.Tensor
-    """float32 [], a factor."""
+    """float32 [n], a factor."""
     contrast: tf.Tensor
-    """float32 [], a factor of the distance to the channel's mean."""
+    """float32 [n], a factor of the distance to the channel's mean."""
     saturation: tf.Tensor
-    """float32 [], a factor."""
+    """float32 [n], a factor."""
     hue: tf.Tensor
-    """float32 [], a shift, in turns of the colour circle."""
+    """float32 [n], a shift, in turns of the colour circle."""
 
 
-def draw_jitter(seed: tf.Tensor, *, strength: float) -> Jitter:
-    """Draws the numbers of one jitter.
+def draw_jitter(numbers: tf.Tensor, *, strength: float) -> Jitter:
+    """Turns uniform numbers into jitters.
 
     Args:
-        seed: int32 [2].
+        numbers: float32 [n, NUMBERS] in [0, 1).
         strength: 1 lets the factors range over 1 +- 0.8 and the hue over +- 0.2.
 
     Returns:
         Independent uniform draws; a random order.
     """
-    numbers = draws.uniform_vector(seed, 8)
     low, high = max(0.0, 1 - 0.8 * strength), 1 + 0.8 * strength
-    factors = low + (high - low) * numbers[:3]
+    factors = low + (high - low) * numbers[:, 1:4]
     return Jitter(
-        order=tf.argsort(numbers[4:]),
-        brightness=factors[0],
-        contrast=factors[1],
-        saturation=factors[2],
-        hue=(2 * numbers[3] - 1) * 0.2 * strength,
+        applied=numbers[:, 0] < _PROBABILITY,
+        order=tf.argsort(numbers[:, 5:9], axis=1),
+        brightness=factors[:, 0],
+        contrast=factors[:, 1],
+        saturation=factors[:, 2],
+        hue=(2 * numbers[:, 4] - 1) * 0.2 * strength,
     )
 
 
-def apply_jitter(image: tf.Tensor, jitter: Jitter) -> tf.Tensor:
-    """Changes the colours of an image, one property after the other.
+def apply_jitter(images: tf.Tensor, jitter: Jitter, *, tile: int = 1) -> tf.Tensor:
+    """Changes the colours of images, one property after the other.
 
     Args:
-        image: float32 [h, w, 3].
-        jitter: what to change, and in which order.
+        images: float32 [n, h, w, 3] in [0, 1], static shape.
+        jitter: what to change in each, and in which order.
+        tile: see `sslkit.views.grouping.by_kind`.
 
     Returns:
-        float32 [h, w, 3], clipped to [0, 1] after each change.
+        float32 [n, h, w, 3], clipped to [0, 1] after each change.
     """
-    branches = list(zip(CHANGES.values(), jitter[1:], strict=True))
-    for place in range(len(branches)):
-        image = tf.switch_case(
-            jitter.order[place],
-            [functools.partial(change, image, amount) for change, amount in branches],
-        )
-        image = tf.clip_by_value(image, 0.0, 1.0)
-    return image
+    same = tf.reduce_all(
+        jitter.order[:, tf.newaxis] == tf.constant(_ORDERS[:_NONE]), axis=2
+    )
+    kinds = tf.argmax(same, axis=1, output_type=tf.int32)
+    kinds = tf.where(jitter.applied, kinds, _NONE)
 
+    def treat(kind: tf.Tensor, rows: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        images, amounts = rows
+        order = tf.gather(tf.constant(_ORDERS), kind)
 
-def random_jitter(image: tf.Tensor, seed: tf.Tensor, *, strength: float) -> tf.Tensor:
-    """Jitters the colours of four images in five and leaves the fifth as it is.
+        def change(place: tf.Tensor, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            branches: list[Callable[[], tf.Tensor]] = [
+                functools.partial(_clipped, apply, images, amounts[:, number])
+                for number, apply in enumerate(CHANGES.values())
+            ]
+            return place + 1, tf.switch_case(
+                tf.gather(order, place), [*branches, lambda: images]
+            )
 
-    Args:
-        image: float32 [h, w, 3].
-        seed: int32 [2].
-        strength: see `draw_jitter`; 0 changes nothing.
+        return tf.while_loop(
+            lambda place, _: place < len(CHANGES), change, (tf.constant(0), images)
+        )[1]
 
-    Returns:
-        float32 [h, w, 3]; in [0, 1] where the image was.
-    """
-    if strength == 0:
-        return image
-    coin_seed, jitter_seed = draws.split(seed, 2)
-    return tf.cond(
-        draws.uniform_vector(coin_seed, 1)[0] < _PROBABILITY,
-        lambda: apply_jitter(image, draw_jitter(jitter_seed, strength=strength)),
-        lambda: image,
+    return by_kind(
+        kinds,
+        len(_ORDERS),
+        treat,
+        (images, tf.stack(jitter[2:], axis=1)),
+        tile=tile,
+        dtype=tf.float32,
     )
 
 
-def grayscale(image: tf.Tensor) -> tf.Tensor:
-    """Returns float32 [h, w, 3] with the luma of the image in all three channels."""
-    return tf.image.grayscale_to_rgb(tf.image.rgb_to_grayscale(image))
+def grayscale(images: tf.Tensor) -> tf.Tensor:
+    """Returns float32 [..., 3] with the luma of the images in all three channels."""
+    luma = tf.reduce_sum(images * tf.constant(_LUMA), axis=-1, keepdims=True)
+    return tf.repeat(luma, 3, axis=-1)
+
+
+def _planes(images: tf.Tensor) -> tf.Tensor:
+    # [n, 3, h, w]: XLA works on long lines of one channel, not on triples.
+    return tf.transpose(images, [0, 3, 1, 2])
+
+
+def _clipped(
+    change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    images: tf.Tensor,
+    amount: tf.Tensor,
+) -> tf.Tensor:
+    return tf.clip_by_value(change(images, amount), 0.0, 1.0)
+
+
+def _per_image(amount: tf.Tensor) -> tf.Tensor:
+    return amount[:, tf.newaxis, tf.newaxis, tf.newaxis]

@@ -117,49 +117,79 @@ def crop_and_resize(
     Returns:
         float32 [height, width, 3], in [0, 1] but for the kernel's overshoot.
     """
+    return _resized(image, box, height, width, kernel) * (1 / 255)
+
+
+def _resized(
+    image: tf.Tensor, box: tf.Tensor, height: int, width: int, kernel: Kernel
+) -> tf.Tensor:
     patch = tf.slice(
         image, tf.concat([box[:2], [0]], 0), tf.concat([box[2:], [-1]], 0)
     )[tf.newaxis]
+    # The operation is a third faster on floats than on the same values in bytes.
     resized = tf.raw_ops.ResizeBicubic(
-        images=patch, size=[height, width], half_pixel_centers=kernel == "modern"
+        images=tf.cast(patch, tf.float32),
+        size=[height, width],
+        half_pixel_centers=kernel == "modern",
     )
-    return tf.ensure_shape(resized[0], [height, width, 3]) * (1 / 255)
+    return tf.ensure_shape(resized[0], [height, width, 3])
 
 
-def random_resized_crop(
+def _to_pixels(values: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.clip_by_value(values + 0.5, 0.0, 255.0), tf.uint8)
+
+
+def random_crops(
     image: tf.Tensor,
     seed: tf.Tensor,
     *,
+    count: int,
     size: int,
     area: tuple[float, float],
     kernel: Kernel,
 ) -> tf.Tensor:
-    """Cuts a random box (see `random_box`) out and resizes it to a square.
+    """Cuts random boxes (see `random_box`) out and resizes each to a square.
 
     Args:
         image: uint8 [h, w, 3], any size.
-        seed: int32 [2].
-        size: side of the result, in pixels.
+        seed: int32 [2], the example's.
+        count: how many boxes.
+        size: side of the results, in pixels.
         area: smallest and largest share of the image.
         kernel: see `Kernel`.
 
     Returns:
-        float32 [size, size, 3], in [0, 1] but for the kernel's overshoot.
+        uint8 [count, size, size, 3]; the kernel's overshoot is cut off.
     """
     shape = tf.shape(image)
-    box = random_box(shape[0], shape[1], seed, area=area)
-    return crop_and_resize(image, box, height=size, width=size, kernel=kernel)
+
+    def cut(box_seed: tf.Tensor) -> tf.Tensor:
+        box = random_box(shape[0], shape[1], box_seed, area=area)
+        return _to_pixels(_resized(image, box, size, size, kernel))
+
+    # One traced body for all views: a graph of ten copies takes seconds to build.
+    return tf.ensure_shape(
+        tf.map_fn(
+            cut,
+            draws.seeds_of_views(seed, count),
+            fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
+        ),
+        [count, size, size, 3],
+    )
 
 
-def random_flip(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Mirrors an image [h, w, 3] left to right, or not; even chances."""
-    mirror = draws.uniform_vector(seed, 1)[0] < 0.5
-    return tf.cond(mirror, lambda: tf.reverse(image, axis=[1]), lambda: image)
+def mirror(images: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+    """Mirrors images [n, h, w, 3] left to right where `chosen`, bool [n], says so."""
+    return tf.where(
+        chosen[:, tf.newaxis, tf.newaxis, tf.newaxis],
+        tf.reverse(images, axis=[2]),
+        images,
+    )
 
 
-def to_uint8(image: tf.Tensor) -> tf.Tensor:
+def to_uint8(images: tf.Tensor) -> tf.Tensor:
     """Clips float32 to [0, 1] and rounds it to the nearest of 256 steps."""
-    return tf.cast(tf.clip_by_value(image, 0.0, 1.0) * 255.0 + 0.5, tf.uint8)
+    return _to_pixels(images * 255.0)
 
 
 def evaluation_view(
@@ -192,4 +222,4 @@ def evaluation_view(
         proportion = 1.0
     shape = tf.shape(image)
     box = central_box(shape[0], shape[1], aspect=1.0, proportion=proportion)
-    return to_uint8(crop_and_resize(image, box, height=size, width=size, kernel=kernel))
+    return _to_pixels(_resized(image, box, size, size, kernel))

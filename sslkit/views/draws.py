@@ -1,9 +1,9 @@
 """Seeded draws: every random number of a view is a pure function of its seed.
 
-On the host a view folds its number into its example's seed and draws with Philox,
-which TensorFlow has as one operation. On the device a batch of seeds draws at once,
-with Threefry-2x32 written in integer arithmetic: row i of the result depends on row i
-of the seeds alone, wherever the row stands and however many replicas there are.
+A batch of seeds draws at once, with Threefry-2x32 written in integer arithmetic: row i
+of the result depends on row i of the seeds alone, wherever the row stands, on whatever
+device, and however many replicas there are. Only the boxes of crops, which are never
+drawn on a device, come from Philox, which the host has as one operation.
 """
 
 from __future__ import annotations
@@ -17,36 +17,40 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 _ROUND_GROUPS = 5
 
+# The second word of the counter sets derived seeds apart from numbers drawn.
+_NUMBERS, _SEEDS = 0, 1
+
 
 def view_seed(seed: tf.Tensor, view: tf.Tensor | int) -> tf.Tensor:
-    """Returns the seed of one view of an example.
+    """Returns the seed of one view of an example, or of many views at once.
+
+    Args:
+        seed: int32 [..., 2], the example's seed.
+        view: int32 [...], the view's number among all views of the example; broadcasts
+            against the leading dimensions of `seed`.
+
+    Returns:
+        int32 [..., 2].
+    """
+    view = tf.convert_to_tensor(view, tf.int32)
+    counter = tf.stack([view, tf.fill(tf.shape(view), _SEEDS)], axis=-1)
+    words = threefry2x32(tf.bitcast(seed, tf.uint32), tf.bitcast(counter, tf.uint32))
+    return tf.bitcast(words, tf.int32)
+
+
+def seeds_of_views(seed: tf.Tensor, count: int) -> tf.Tensor:
+    """Returns the seeds of what is drawn for an example's views on the host alone.
 
     Args:
         seed: int32 [2], the example's seed.
-        view: int32 [], the view's number among all views of the example.
+        count: how many views.
 
     Returns:
-        int32 [2].
+        int32 [count, 2].
     """
-    return tf.random.fold_in(seed, view, alg=_HOST_ALGORITHM)
-
-
-def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """Returns `count` independent seeds, int32 [2] each, made of one."""
-    return tf.unstack(tf.random.split(seed, count, alg=_HOST_ALGORITHM))
-
-
-def uniform_vector(seed: tf.Tensor, count: int) -> tf.Tensor:
-    """Draws on the host.
-
-    Args:
-        seed: int32 [2].
-        count: how many numbers.
-
-    Returns:
-        float32 [count] in [0, 1).
-    """
-    return tf.random.stateless_uniform([count], seed, alg=_HOST_ALGORITHM)
+    return tf.random.stateless_uniform(
+        [count, 2], seed, None, None, tf.int32, alg=_HOST_ALGORITHM
+    )
 
 
 def uniform(seeds: tf.Tensor, count: int) -> tf.Tensor:
@@ -62,7 +66,8 @@ def uniform(seeds: tf.Tensor, count: int) -> tf.Tensor:
     """
     key = tf.bitcast(seeds, tf.uint32)[:, tf.newaxis, :]
     blocks = tf.range((count + 1) // 2, dtype=tf.int32)
-    counter = tf.bitcast(tf.stack([blocks, tf.zeros_like(blocks)], axis=-1), tf.uint32)
+    counter = tf.stack([blocks, tf.fill(tf.shape(blocks), _NUMBERS)], axis=-1)
+    counter = tf.bitcast(counter, tf.uint32)
     words = threefry2x32(key, counter[tf.newaxis])
     words = tf.reshape(words, [-1, 2 * ((count + 1) // 2)])[:, :count]
     # A float32 holds 24 bits; more would round up to 1.

@@ -1,17 +1,13 @@
-"""View groups: checking them, and filling them from one view function."""
+"""View groups: checking them, and dealing views out to them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import tensorflow as tf
 
 from sslkit.api import ViewGroup
 from sslkit.errors import UserError
-from sslkit.views import draws
-
-View = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""(image uint8 [h, w, 3], seed int32 [2]) -> uint8 [size, size, 3]."""
 
 
 def check_groups(groups: Mapping[str, ViewGroup]) -> dict[str, ViewGroup]:
@@ -38,34 +34,18 @@ def check_groups(groups: Mapping[str, ViewGroup]) -> dict[str, ViewGroup]:
     return kept
 
 
-def make_views(
-    view: View,
-    image: tf.Tensor,
-    seed: tf.Tensor,
-    *,
-    groups: Mapping[str, ViewGroup],
+def split_views(
+    stack: tf.Tensor, groups: Mapping[str, ViewGroup], *, axis: int
 ) -> dict[str, tf.Tensor]:
-    """Makes all views of one image with one function.
-
-    Views are numbered across groups, in the order of `groups`; a view's seed depends
-    on the example's seed and that number.
+    """Deals views out to their groups, in the order in which they are numbered.
 
     Args:
-        view: makes one view.
-        image: uint8 [h, w, 3], any size.
-        seed: int32 [2], the example's.
-        groups: what to make; all of one size.
+        stack: all views along `axis`.
+        groups: what they belong to.
+        axis: 0 for one image, 1 for a batch.
 
     Returns:
-        Group -> uint8 [count, size, size, 3].
+        Group -> its views.
     """
     counts = [group.count for group in groups.values()]
-    size = next(iter(groups.values())).size
-    # One traced body for all views: a graph of ten copies takes seconds to build.
-    stack = tf.map_fn(
-        lambda number: view(image, draws.view_seed(seed, number)),
-        tf.range(sum(counts)),
-        fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
-    )
-    stack = tf.ensure_shape(stack, [sum(counts), size, size, 3])
-    return dict(zip(groups, tf.split(stack, counts), strict=True))
+    return dict(zip(groups, tf.split(stack, counts, axis=axis), strict=True))

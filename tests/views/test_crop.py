@@ -8,7 +8,7 @@ import scipy.stats
 import tensorflow as tf
 
 from sslkit.errors import UserError
-from sslkit.views import crop
+from sslkit.views import crop, draws
 
 # Two float32 evaluations of the same sum of 16 products differ in the last bits.
 FLOAT32 = 2e-6
@@ -143,14 +143,23 @@ def test_random_boxes_lie_inside_and_repeat():
     np.testing.assert_array_equal(drawn, boxes(50, 70, 500, area=(0.2, 1.0)))
 
 
-def test_half_of_the_images_are_mirrored(photo):
-    @tf.function
-    def flipped(i):
-        return crop.random_flip(photo, tf.stack([i, 0]))
+def test_chosen_images_are_mirrored(photo):
+    out = crop.mirror(tf.stack([photo] * 3), tf.constant([True, False, True]))
+    np.testing.assert_array_equal(out, [photo[:, ::-1], photo, photo[:, ::-1]])
 
-    mirrored = [bool(np.all(flipped(i) == photo[:, ::-1])) for i in tf.range(400)]
-    # Standard error 0.025.
-    assert abs(np.mean(mirrored) - 0.5) < 0.1
+
+@pytest.mark.parametrize("kernel", ["legacy", "modern"])
+def test_crops_are_the_resized_boxes(photo, kernel):
+    seed = tf.constant([4, 2])
+    arguments = {"size": 24, "area": (0.1, 0.6), "kernel": kernel}
+    crops = crop.random_crops(photo, seed, count=3, **arguments)
+    for view, box_seed in enumerate(draws.seeds_of_views(seed, 3)):
+        box = crop.random_box(40, 60, box_seed, area=(0.1, 0.6))
+        out = crop.crop_and_resize(photo, box, height=24, width=24, kernel=kernel)
+        # Rounded to 8 bits.
+        np.testing.assert_allclose(
+            crops[view] / 255, np.clip(out, 0, 1), atol=0.5 / 255 + FLOAT32
+        )
 
 
 def test_to_uint8_rounds_to_the_nearest():

@@ -8,65 +8,70 @@ import scipy.stats
 import tensorflow as tf
 
 from sslkit.errors import UserError
-from sslkit.views.randaugment import Draw, RandAugment
-
-OPERATIONS = list(RandAugment().operations)
+from sslkit.views import draws
+from sslkit.views.randaugment import NAMES, NUMBERS, Draw, RandAugment
 
 
 def run(operation, case: dict, image: np.ndarray) -> np.ndarray:
     return operation(
-        tf.constant(image),
-        tf.constant(float(case["sign"] or 1)),
-        tf.constant(case["cutout_center"] or [0, 0]),
-    ).numpy()
+        tf.constant(image)[tf.newaxis],
+        tf.constant([float(case["sign"] or 1)]),
+        tf.constant([case["cutout_center"] or [0, 0]]),
+    )[0].numpy()
 
 
-@pytest.mark.parametrize("graph", [False, True])
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_operation_equals_the_published_one(uint8_ops, name, graph):
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_operation_equals_the_published_one(uint8_ops, name, jit):
     cases = [case for case in uint8_ops.about["cases"] if case["op"] == name]
     assert len(cases) >= 16
-    for level in {case["level"] for case in cases}:
-        operation = RandAugment(magnitude=level).operations[name]
-        if graph:
-            operation = tf.function(operation, reduce_retracing=True)
-        for case in cases:
-            if case["level"] == level:
-                np.testing.assert_array_equal(
-                    run(operation, case, uint8_ops.images[case["image"]]),
-                    uint8_ops.arrays[case["name"]],
-                    err_msg=str(case),
-                )
+    compiled = {}
+    for case in cases:
+        image = uint8_ops.images[case["image"]]
+        kind = case["level"], *image.shape[:2]
+        if kind not in compiled:
+            operation = RandAugment(magnitude=kind[0]).operations(*kind[1:])[name]
+            compiled[kind] = tf.function(operation, jit_compile=jit)
+        np.testing.assert_array_equal(
+            run(compiled[kind], case, image),
+            uint8_ops.arrays[case["name"]],
+            err_msg=str(case),
+        )
 
 
 def test_operations_come_in_the_published_order(uint8_ops):
-    assert uint8_ops.about["ops"] == OPERATIONS
+    assert uint8_ops.about["ops"] == list(NAMES)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_operations_accept_an_image_of_one_value(name, value):
     image = np.full((5, 7, 3), value, np.uint8)
     case = {"sign": -1, "cutout_center": [4, 0]}
-    out = run(RandAugment().operations[name], case, image)
+    out = run(RandAugment().operations(5, 7)[name], case, image)
     assert out.shape == image.shape
     assert out.dtype == np.uint8
 
 
-def draws(policy: RandAugment, count: int) -> Draw:
-    @tf.function
-    def draw():
-        return tf.map_fn(
-            lambda i: policy.draw(tf.stack([i, 11])),
-            tf.range(count),
-            fn_output_signature=Draw(tf.int32, tf.float32, tf.float32),
-        )
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(1, 1), (2, 5)])
+def test_operations_accept_the_smallest_images(name, shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    case = {"sign": 1, "cutout_center": [0, 0]}
+    out = run(RandAugment().operations(*shape)[name], case, image)
+    assert out.shape == image.shape
+    if name == "Sharpness":
+        np.testing.assert_array_equal(out, image)
 
-    return Draw(*(part.numpy() for part in draw()))
+
+def drawn_by(policy: RandAugment, count: int) -> Draw:
+    seeds = tf.stack([tf.range(count), tf.fill([count], 11)], axis=1)
+    found = policy.draw(draws.uniform(seeds, NUMBERS * policy.layers))
+    return Draw(*(part.numpy() for part in found))
 
 
 def test_operations_are_drawn_as_published(random_draws):
-    drawn = draws(RandAugment(), 8000)
+    drawn = drawn_by(RandAugment(), 8000)
     # The golden columns are (second layer, first layer), counted from 1.
     theirs = random_draws.arrays["randaug_second_first_op_index_plus1"]
     for layer in range(2):
@@ -81,7 +86,7 @@ def test_operations_are_drawn_as_published(random_draws):
 
 
 def test_signs_and_centres_are_even():
-    drawn = draws(RandAugment(layers=1), 4000)
+    drawn = drawn_by(RandAugment(layers=1), 4000)
     # Standard error 0.016.
     assert abs(drawn.sign.mean()) < 0.065
     assert set(np.unique(drawn.sign)) == {-1.0, 1.0}
@@ -89,30 +94,34 @@ def test_signs_and_centres_are_even():
         assert scipy.stats.kstest(column, "uniform").pvalue > 1e-4
 
 
-def test_policy_applies_what_it_draws():
+@pytest.mark.parametrize("tile", [1, 4])
+def test_policy_applies_what_it_draws(tile):
     policy = RandAugment(layers=3, magnitude=5)
-    operations = list(policy.operations.values())
-    image = tf.constant(np.random.default_rng(0).integers(0, 256, (9, 12, 3)), tf.uint8)
-    compiled = tf.function(policy)
+    operations = list(policy.operations(9, 12).values())
+    images = tf.constant(
+        np.random.default_rng(0).integers(0, 256, (20, 9, 12, 3)), tf.uint8
+    )
+    drawn = drawn_by(policy, 20)
+    out = tf.function(policy, jit_compile=True)(images, drawn, tile=tile)
+    centres = tf.cast(drawn.centre * [9, 12], tf.int32)
     for number in range(20):
-        seed = tf.constant([number, 5])
-        drawn = policy.draw(seed)
-        expected = image
+        expected = images[number : number + 1]
         for layer in range(3):
-            centre = tf.cast(drawn.centre[layer] * [9, 12], tf.int32)
-            expected = operations[drawn.operation[layer]](
-                expected, drawn.sign[layer], centre
+            expected = operations[drawn.operation[number, layer]](
+                expected,
+                drawn.sign[number : number + 1, layer],
+                centres[number : number + 1, layer],
             )
-        np.testing.assert_array_equal(compiled(image, seed), expected)
+        np.testing.assert_array_equal(out[number], expected[0])
 
 
 def test_distances_scale():
-    image = tf.constant(np.arange(1, 11, dtype=np.uint8)[None, :, None].repeat(3, 2))
-    shift = RandAugment(magnitude=5, translate=4).operations["TranslateX"]
-    out = shift(image, tf.constant(1.0), tf.constant([0, 0]))
+    image = np.arange(1, 11, dtype=np.uint8)[None, :, None].repeat(3, 2)
+    shift = RandAugment(magnitude=5, translate=4).operations(1, 10)["TranslateX"]
+    out = run(shift, {"sign": 1, "cutout_center": None}, image)
     np.testing.assert_array_equal(out[0, :, 0], [*range(3, 11), 128, 128])
-    cut = RandAugment(magnitude=5, cutout=4).operations["Cutout"]
-    out = cut(image, tf.constant(1.0), tf.constant([0, 5]))
+    cut = RandAugment(magnitude=5, cutout=4).operations(1, 10)["Cutout"]
+    out = run(cut, {"sign": None, "cutout_center": [0, 5]}, image)
     np.testing.assert_array_equal(np.flatnonzero(out[0, :, 0] == 128), [3, 4, 5, 6])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sslkit.api import ViewGroup
-from sslkit.views import ContrastiveViews, Kernel, RandAugment
+from sslkit.views import ContrastiveViews, Kernel, Placement, RandAugment
 
 
 class FNCViews(ContrastiveViews):
@@ -29,6 +29,7 @@ class FNCViews(ContrastiveViews):
         gray: float = 0.2,
         blur: bool = True,
         kernel: Kernel = "legacy",
+        placement: Placement = "device",
     ) -> None:
         """Makes the groups `instance` and, unless empty, `support`.
 
@@ -48,6 +49,8 @@ class FNCViews(ContrastiveViews):
             gray: probability of grayscale.
             blur: whether to blur half of the views. Views under 20 pixels stay sharp.
             kernel: how crops are resized: "legacy", the published one, or "modern".
+            placement: where all but the crops is made: "device", which relieves the
+                host, or "host".
 
         Raises:
             UserError: if an argument is out of its range.
@@ -70,4 +73,5 @@ class FNCViews(ContrastiveViews):
             gray=gray,
             blur=blur,
             kernel=kernel,
+            placement=placement,
         )

@@ -30,6 +30,7 @@ def test_defaults_are_the_published_ones():
         "gray": 0.2,
         "blur": True,
         "kernel": "legacy",
+        "placement": "device",
     }
 
 
@@ -50,6 +51,7 @@ def test_no_support_no_group():
 def bare(**changed) -> FNCViews:
     """Views that are the image itself but for RandAugment."""
     arguments = {"strength": 0.0, "area_min": 1.0, "flip": False, "gray": 0.0}
+    arguments["placement"] = "host"  # so that `example` shows the whole of it
     return FNCViews(**{"size": 30, "support": 4, **arguments, **changed})
 
 

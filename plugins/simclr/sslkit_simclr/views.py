@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sslkit.api import ViewGroup
-from sslkit.views import ContrastiveViews, Kernel
+from sslkit.views import ContrastiveViews, Kernel, Placement
 
 
 class SimCLRViews(ContrastiveViews):
@@ -25,6 +25,7 @@ class SimCLRViews(ContrastiveViews):
         gray: float = 0.2,
         blur: bool = True,
         kernel: Kernel = "legacy",
+        placement: Placement = "device",
     ) -> None:
         """Makes the group `instance`.
 
@@ -38,6 +39,8 @@ class SimCLRViews(ContrastiveViews):
             gray: probability of grayscale.
             blur: whether to blur half of the views. Views under 20 pixels stay sharp.
             kernel: how crops are resized: "legacy", the published one, or "modern".
+            placement: where all but the crops is made: "device", which relieves the
+                host, or "host".
 
         Raises:
             UserError: if an argument is out of its range.
@@ -51,4 +54,5 @@ class SimCLRViews(ContrastiveViews):
             gray=gray,
             blur=blur,
             kernel=kernel,
+            placement=placement,
         )
