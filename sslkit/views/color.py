@@ -38,19 +38,18 @@ def contrast(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 def saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """Multiplies the saturation of hue-saturation-value, up to 1."""
     channels = _planes(images)
-    value = tf.reduce_max(channels, axis=1, keepdims=True)
-    chroma = value - tf.reduce_min(channels, axis=1, keepdims=True)
+    value, least = _extremes(channels)
+    chroma = value - least
     # The largest factor that leaves no channel below zero.
     limit = tf.math.divide_no_nan(value, chroma)
-    changed = value - (value - channels) * tf.minimum(_per_image(factor), limit)
-    return tf.transpose(changed, [0, 2, 3, 1])
+    kept = tf.minimum(factor[:, tf.newaxis, tf.newaxis], limit)
+    return _pixels([value - (value - channel) * kept for channel in channels])
 
 
 def hue(images: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
     """Turns the hue of hue-saturation-value; a shift of 1 is the whole circle."""
-    red, green, blue = tf.unstack(_planes(images), axis=1)
-    value = tf.maximum(tf.maximum(red, green), blue)
-    least = tf.minimum(tf.minimum(red, green), blue)
+    red, green, blue = _planes(images)
+    value, least = _extremes([red, green, blue])
     chroma = value - least
     scale = tf.math.divide_no_nan(1.0, chroma)
     sixths = tf.where(
@@ -65,7 +64,7 @@ def hue(images: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
         away = sixths - centre
         away = tf.abs(away - 6 * tf.round(away / 6))
         channels.append(least + chroma * tf.clip_by_value(2 - away, 0.0, 1.0))
-    return tf.transpose(tf.stack(channels, axis=1), [0, 2, 3, 1])
+    return _pixels(channels)
 
 
 CHANGES: Mapping[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
@@ -124,16 +123,24 @@ def draw_jitter(numbers: tf.Tensor, *, strength: float) -> Jitter:
     )
 
 
-def apply_jitter(images: tf.Tensor, jitter: Jitter, *, tile: int = 1) -> tf.Tensor:
+def apply_jitter(
+    images: tf.Tensor,
+    jitter: Jitter,
+    *,
+    dtype: tf.DType = tf.float32,
+    tile: int = 1,
+) -> tf.Tensor:
     """Changes the colours of images, one property after the other.
 
     Args:
-        images: float32 [n, h, w, 3] in [0, 1], static shape.
+        images: uint8, or float32 in [0, 1]; [n, h, w, 3], static shape.
         jitter: what to change in each, and in which order.
+        dtype: of the result, float32 or uint8.
         tile: see `sslkit.views.grouping.by_kind`.
 
     Returns:
-        float32 [n, h, w, 3], clipped to [0, 1] after each change.
+        `dtype` [n, h, w, 3]; clipped to [0, 1] after each change, and scaled to 255 and
+        cut to whole steps at the end if uint8.
     """
     same = tf.reduce_all(
         jitter.order[:, tf.newaxis] == tf.constant(_ORDERS[:_NONE]), axis=2
@@ -142,7 +149,9 @@ def apply_jitter(images: tf.Tensor, jitter: Jitter, *, tile: int = 1) -> tf.Tens
     kinds = tf.where(jitter.applied, kinds, _NONE)
 
     def treat(kind: tf.Tensor, rows: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        images, amounts = rows
+        amounts = rows[1]
+        # Here, so that images are brought together and put back in bytes.
+        images = tf.image.convert_image_dtype(rows[0], tf.float32)
         order = tf.gather(tf.constant(_ORDERS), kind)
 
         def change(place: tf.Tensor, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -154,9 +163,10 @@ def apply_jitter(images: tf.Tensor, jitter: Jitter, *, tile: int = 1) -> tf.Tens
                 tf.gather(order, place), [*branches, lambda: images]
             )
 
-        return tf.while_loop(
+        _, images = tf.while_loop(
             lambda place, _: place < len(CHANGES), change, (tf.constant(0), images)
-        )[1]
+        )
+        return tf.image.convert_image_dtype(images, dtype, saturate=True)
 
     return by_kind(
         kinds,
@@ -164,7 +174,7 @@ def apply_jitter(images: tf.Tensor, jitter: Jitter, *, tile: int = 1) -> tf.Tens
         treat,
         (images, tf.stack(jitter[2:], axis=1)),
         tile=tile,
-        dtype=tf.float32,
+        dtype=dtype,
     )
 
 
@@ -174,9 +184,21 @@ def grayscale(images: tf.Tensor) -> tf.Tensor:
     return tf.repeat(luma, 3, axis=-1)
 
 
-def _planes(images: tf.Tensor) -> tf.Tensor:
-    # [n, 3, h, w]: XLA works on long lines of one channel, not on triples.
-    return tf.transpose(images, [0, 3, 1, 2])
+def _planes(images: tf.Tensor) -> list[tf.Tensor]:
+    # [n, h, w] each: XLA works on long lines of one channel, not on triples.
+    return tf.unstack(tf.transpose(images, [0, 3, 1, 2]), axis=1)
+
+
+def _pixels(channels: list[tf.Tensor]) -> tf.Tensor:
+    return tf.transpose(tf.stack(channels, axis=1), [0, 2, 3, 1])
+
+
+def _extremes(channels: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    red, green, blue = channels
+    return (
+        tf.maximum(tf.maximum(red, green), blue),
+        tf.minimum(tf.minimum(red, green), blue),
+    )
 
 
 def _clipped(

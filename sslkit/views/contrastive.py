@@ -179,14 +179,17 @@ class ContrastiveViews(Augmentation):
         )
         if self._flip:
             crops = crop.mirror(crops, coins[:, 0] < 0.5)
-        views = tf.image.convert_image_dtype(crops, tf.float32)
+        views = crops
         if self._strength:
-            jitter = color.draw_jitter(jitter, strength=self._strength)
-            views = color.apply_jitter(views, jitter, tile=tile)
+            views = color.apply_jitter(
+                views,
+                color.draw_jitter(jitter, strength=self._strength),
+                dtype=tf.float32 if policy is None else tf.uint8,
+                tile=tile,
+            )
         if policy is not None:
-            pixels = tf.image.convert_image_dtype(views, tf.uint8, saturate=True)
-            pixels = policy(pixels, policy.draw(operations), tile=tile)
-            views = tf.image.convert_image_dtype(pixels, tf.float32)
+            views = policy(views, policy.draw(operations), tile=tile)
+        views = tf.image.convert_image_dtype(views, tf.float32)
         gray = (coins[:, 1] < self._gray)[:, tf.newaxis, tf.newaxis, tf.newaxis]
         return tf.where(gray, color.grayscale(views), views)
 
