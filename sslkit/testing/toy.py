@@ -27,7 +27,7 @@ from sslkit.testing.precision import precision
 from sslkit.testing.rehearsal import BATCH, RATE, SIZE, STEPS, Even, images
 from sslkit.train.state import TrainState
 from sslkit.train.step import TrainStep
-from sslkit.views.draws import uniform_vector, view_seed
+from sslkit.views.draws import uniform, view_seed
 
 
 class Pictures(Source):
@@ -64,7 +64,8 @@ class NoisyViews(Augmentation):
         made = {}
         for number, (name, (count, size)) in enumerate(self._groups.items()):
             shape = [count, size, size, 3]
-            noise = uniform_vector(view_seed(seed, number), count * size * size * 3)
+            key = view_seed(seed, number)[tf.newaxis]
+            noise = uniform(key, count * size * size * 3)[0]
             shown = tf.cast(image, tf.float32) + 40 * tf.reshape(noise, shape)
             made[name] = tf.cast(tf.clip_by_value(shown, 0, 255), tf.uint8)
         return made

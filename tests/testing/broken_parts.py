@@ -9,7 +9,6 @@ import tensorflow as tf
 from sslkit.api import Augmentation, Backbone, Optimizer, Runner, Schedule, ViewGroup
 from sslkit.nn import BatchNorm
 from sslkit.views import uniform, view_seed
-from sslkit.views.draws import uniform_vector
 
 
 class Views(Augmentation):
@@ -37,7 +36,7 @@ class Views(Augmentation):
         return tf.ensure_shape(view, [self.size, self.size, 3])
 
     def draw(self, seed):
-        return uniform_vector(seed, 1)[0]
+        return uniform(seed[tf.newaxis], 1)[0, 0]
 
     def batch(self, views, *, step_seed, example_seeds):
         images = super().batch(views, step_seed=step_seed, example_seeds=example_seeds)[
@@ -80,7 +79,7 @@ class NumpyViews(Views):
 
 class DrawnWhileTracing(Views):
     def draw(self, seed):
-        return uniform_vector(seed, 1)[0] if tf.executing_eagerly() else 0.0
+        return uniform(seed[tf.newaxis], 1)[0, 0] if tf.executing_eagerly() else 0.0
 
 
 class UnknownShape(Views):
