@@ -102,16 +102,92 @@ SIMCLR_CIFAR10 = {
 }
 
 
+FNC_LINEAR = {
+    "data.name": "imagenet2012",
+    "data.test": "validation",
+    "train.batch_size": 1024,
+    "train.epochs": 90,
+    "optimizers.momentum.momentum": 0.9,
+    "optimizers.momentum.nesterov": True,
+    "optimizers.momentum.weight_decay": 0.0,
+    "schedules.cosine.base": 0.005,
+    "schedules.cosine.scaling": "sqrt",
+    "schedules.cosine.warmup_epochs": 0,
+    "objectives.supervised.fine_tune_after_block": 4,
+    "objectives.supervised.zero_init": True,
+    "objectives.supervised.classes": 1000,
+    "train.restore": ("encoder/",),
+}
+
+FNC_FINE_TUNE = {
+    "data.test": "validation",
+    "train.batch_size": 1024,
+    "train.epochs": 60,
+    "optimizers.lars.weight_decay": 0.0,
+    "schedules.cosine.base": 0.005,
+    "schedules.cosine.scaling": "sqrt",
+    "schedules.cosine.warmup_epochs": 0,
+    "objectives.supervised.fine_tune_after_block": -1,
+    "objectives.supervised.projection_layer": 1,
+    "objectives.supervised.zero_init": True,
+    "train.restore": ("encoder/", "projection/"),
+}
+
+# arXiv:2006.10029; arXiv:2002.05709.
+SIMCLR_R50 = {
+    "train.batch_size": 4096,
+    "train.epochs": 100,
+    "objectives.simclr.temperature": 0.1,
+    "schedules.cosine.warmup_epochs": 10,
+}
+SIMCLR_V2 = {
+    **SIMCLR_R50,
+    "objectives.simclr.projection_layers": 3,
+    "optimizers.lars.weight_decay": 1e-4,
+    "schedules.cosine.base": 0.075,
+    "schedules.cosine.scaling": "sqrt",
+}
+SIMCLR_V1 = {
+    **SIMCLR_R50,
+    "objectives.simclr.projection_layers": 2,
+    "optimizers.lars.weight_decay": 1e-6,
+    "schedules.cosine.base": 0.3,
+    "schedules.cosine.scaling": "linear",
+}
+SIMCLR_LINEAR = {
+    "train.batch_size": 4096,
+    "train.epochs": 90,
+    "optimizers.momentum.weight_decay": 1e-6,
+    "schedules.cosine.base": 0.1,
+    "schedules.cosine.scaling": "linear",
+}
+
+
 @pytest.mark.parametrize(
     ("name", "published"),
     [
         ("fnc_r50_pretrain", FNC_R50),
+        ("fnc_r50_pretrain_1000epochs", {**FNC_R50, "train.epochs": 1000}),
+        ("fnc_r50_linear", FNC_LINEAR),
+        (
+            "fnc_r50_finetune_1pct",
+            {**FNC_FINE_TUNE, "data.name": "imagenet2012_subset/1pct"},
+        ),
+        (
+            "fnc_r50_finetune_10pct",
+            {**FNC_FINE_TUNE, "data.name": "imagenet2012_subset/10pct"},
+        ),
+        ("fnc_r50_finetune_100pct", {**FNC_FINE_TUNE, "data.name": "imagenet2012"}),
+        ("simclr_r50_pretrain", SIMCLR_V2),
+        ("simclr_v1_r50_pretrain", SIMCLR_V1),
+        ("simclr_r50_linear", SIMCLR_LINEAR),
         ("simclr_cifar10_pretrain", SIMCLR_CIFAR10),
     ],
 )
 def test_holds_the_published_values(name, published, monkeypatch):
-    monkeypatch.chdir(RECIPES[0].parent.parent)
-    found = resolved(name)
+    path = RECIPES[0].parent / f"{name}.gin"
+    monkeypatch.chdir(path.parent.parent)
+    found = resolved(name, *overrides(path))
     assert {key: found.get(key) for key in published} == published
 
 
