@@ -172,6 +172,17 @@ class Objective(keras.layers.Layer, abc.ABC):
     def requires(self) -> Mapping[str, int]:
         """View groups the objective consumes and how many views of each."""
 
+    def check_batch(self, images: int) -> None:
+        """Refuses a batch that it cannot learn from, before any variable exists.
+
+        Args:
+            images: in the global batch.
+
+        Raises:
+            UserError: with the numbers, and what to change.
+        """
+        del images
+
     @abc.abstractmethod
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
         """Runs forward in training mode, in replica context.

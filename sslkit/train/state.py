@@ -48,7 +48,8 @@ class TrainState:
             seed: of the initial weights.
 
         Raises:
-            UserError: if a variable belongs to nobody, or two have one name.
+            UserError: if a variable belongs to nobody, two have one name, or the
+                objective refuses the views or the batch.
         """
         created: list[tf.Variable] = []
 
@@ -62,6 +63,7 @@ class TrainState:
         with strategy.scope(), tf.variable_creator_scope(record):
             self.objective = objective()
             check_views(self.objective, groups)
+            self.objective.check_batch(batch_size * strategy.num_replicas_in_sync)
             outcome = self.objective(
                 symbolic_batch(groups, batch_size),
                 step=keras.KerasTensor([], dtype="int64"),
