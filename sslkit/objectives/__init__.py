@@ -6,7 +6,7 @@ from sslkit.objectives import gather_view_major, multi_view_nt_xent
 from sslkit.objectives.blocks import block_size
 from sslkit.objectives.contrastive import multi_view_nt_xent
 from sslkit.objectives.layout import (
-    check_batch,
+    check_contrast,
     gather_view_major,
     join_views,
     own_columns,
@@ -21,7 +21,7 @@ __all__ = [
     "Scores",
     "Selection",
     "block_size",
-    "check_batch",
+    "check_contrast",
     "gather_view_major",
     "join_views",
     "multi_view_nt_xent",

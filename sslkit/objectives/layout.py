@@ -73,18 +73,18 @@ def own_columns(*, views: int, batch: int) -> tf.Tensor:
     return tf.range(views)[:, None] * (batch * replica.count()) + place[None, :]
 
 
-def check_batch(name: str, batch: int) -> None:
+def check_contrast(name: str, images: int) -> None:
     """Refuses a global batch in which an image has nothing to be told from.
 
     Args:
         name: the objective's.
-        batch: b, images of this replica.
+        images: B.
 
     Raises:
         UserError: if the global batch is a single image.
     """
-    if batch * replica.count() < 2:
+    if images < 2:
         raise UserError(
-            f"{name}: the global batch is 1 image, and contrasting takes at least 2. "
-            "Raise train.batch_size."
+            f"{name}: the global batch is {images} image, and contrasting takes at "
+            "least 2. Raise train.batch_size."
         )

@@ -194,9 +194,9 @@ def test_blocks_change_no_gradient_on_replicas(two_replicas):
 
 
 def test_blocks_are_as_wide_as_memory_allows():
-    # 2^24 entries over 40,960 rows are 409 columns: three times 128.
-    assert block_size(rows=40_960, columns=40_960, block=None) == 384
-    assert block_size(rows=5_120, columns=2_048, block=None) is None
+    # 2^22 entries over 10,240 rows are 409 columns: three times 128.
+    assert block_size(rows=10_240, columns=10_240, block=None) == 384
+    assert block_size(rows=2_048, columns=2_048, block=None) is None
     assert block_size(rows=2**30, columns=2_048, block=None) == 128
     assert block_size(rows=10, columns=30, block=0) is None
     assert block_size(rows=10, columns=30, block=30) is None

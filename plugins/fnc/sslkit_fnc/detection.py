@@ -49,17 +49,14 @@ class TopKThreshold(Detection):
 
     def __init__(self, *, topk: int | None, threshold: float | None):
         """Keeps the options; see the class."""
-        if topk is None and threshold is None:
-            raise UserError(
-                "fnc: topk and threshold are both None, which makes every candidate a "
-                "false negative. Set one of them, or false_negatives = 'ignore'."
-            )
         self._topk = topk
         self._threshold = threshold
 
     def select(self, scores: Scores) -> Selection:
         """Implements `Detection.select`."""
         if self._topk is None:
+            if self._threshold is None:
+                return scores.computed(scores.candidate)
             return scores.computed(lambda columns: scores.of(columns) > self._threshold)
         found, places = scores.best(self._topk)
         if self._threshold is not None:

@@ -18,7 +18,7 @@ from sslkit.nn import (
 from sslkit.objectives import (
     Scores,
     block_size,
-    check_batch,
+    check_contrast,
     gather_view_major,
     join_views,
     multi_view_nt_xent,
@@ -114,6 +114,7 @@ class FNC(Objective):
             decay_schedule=decay_schedule,
             topk=topk,
             threshold=threshold,
+            detection=detection,
             momentum_init=momentum_init,
             block=block,
         )
@@ -126,6 +127,7 @@ class FNC(Objective):
         self._momentum_init = momentum_init
         self._measure = measure_detection
         self._block = block
+        self._bank_batches = bank
         self._detection = detection_policy(
             detection, topk=topk, threshold=threshold, quantile=quantile
         )
@@ -166,6 +168,17 @@ class FNC(Objective):
         support = {"support": self._support} if self._support else {}
         return {"instance": 2, **support}
 
+    def check_batch(self, images: int) -> None:
+        """Implements `Objective.check_batch`."""
+        check_contrast(self.name, images)
+        if self._detects:
+            columns = images * (self._bank_batches or self._views)
+            self._detection.check(candidates=columns - self._views)
+
+    @property
+    def _detects(self) -> bool:
+        return self._false_negatives != "ignore" or self._measure
+
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
         """Implements `Objective.call`.
 
@@ -174,7 +187,6 @@ class FNC(Objective):
         with `measure_detection` those of `detection_metrics`.
         """
         images = batch.label.shape[0]
-        check_batch(self.name, images)
         anchors = self._online(batch.views, self._anchors)
         keys, references = self._embed(batch.views, anchors)
         labels = self._everyones(batch.label) if self.needs_labels else None
@@ -189,7 +201,7 @@ class FNC(Objective):
             )
         }
         detected = None
-        if self._false_negatives != "ignore" or self._measure:
+        if self._detects:
             scores = Scores(
                 references,
                 candidates.rows,
@@ -199,7 +211,6 @@ class FNC(Objective):
                 written=candidates.written,
                 block=block,
             )
-            self._detection.check(candidates=scores.others)
             detected = self._detection.select(scores)
             metrics |= detection_metrics(detected, scores, measure=self._measure)
         loss = multi_view_nt_xent(

@@ -23,6 +23,7 @@ def check_options(
     decay: float,
     topk: int | None,
     threshold: float | None,
+    detection: str,
     block: int | None,
     **words: str | None,
 ) -> None:
@@ -40,6 +41,14 @@ def check_options(
         (support >= 0, f"support is {support}; it is 0 or more"),
         (temperature > 0, f"temperature is {temperature}; it is positive"),
         (topk is None or topk >= 1, f"topk is {topk}; it is 1 or more, or None"),
+        (
+            detection != "topk"
+            or words["false_negatives"] == "ignore"
+            or topk is not None
+            or threshold is not None,
+            "topk and threshold are both None, which makes every candidate a false "
+            "negative; set one of them, or false_negatives = 'ignore'",
+        ),
         (
             threshold is None or -1 <= threshold <= 1,
             f"threshold is {threshold}; a cosine is in [-1, 1]",

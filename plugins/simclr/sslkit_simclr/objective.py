@@ -10,7 +10,7 @@ from sslkit.api import Backbone, Batch, Objective, Outcome, UserError
 from sslkit.nn import ProjectionHead
 from sslkit.objectives import (
     block_size,
-    check_batch,
+    check_contrast,
     gather_view_major,
     join_views,
     multi_view_nt_xent,
@@ -51,7 +51,7 @@ class SimCLR(Objective):
         super().__init__(name=name)
         if views < 2:
             raise UserError(f"simclr: views is {views}; a positive pair takes 2.")
-        if temperature <= 0:
+        if not temperature > 0:
             raise UserError(f"simclr: temperature is {temperature}; it is positive.")
         if block is not None and block < 0:
             raise UserError(
@@ -71,10 +71,13 @@ class SimCLR(Objective):
         """The views that are contrasted."""
         return {"instance": self._views}
 
+    def check_batch(self, images: int) -> None:
+        """Implements `Objective.check_batch`."""
+        check_contrast(self.name, images)
+
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
         """Implements `Objective.call`; `positive_cosine` is the mean over pairs."""
         images = batch.label.shape[0]
-        check_batch(self.name, images)
         views = join_views(batch.views, ["instance"])
         features = self.encoder(views, training=True)
         projected = self.projection(features, training=True)

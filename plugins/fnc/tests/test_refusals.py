@@ -1,0 +1,86 @@
+"""What the FNC objective refuses, and in which words."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sslkit.api import UserError
+
+_spec = importlib.util.spec_from_file_location(
+    "fnc_tiny", pathlib.Path(__file__).with_name("tiny.py")
+)
+tiny = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(tiny)
+
+REFUSED = [
+    ({"support": -1}, "support is -1; it is 0 or more"),
+    ({"temperature": 0.0}, "temperature is 0.0; it is positive"),
+    ({"temperature": -0.1}, "temperature is -0.1; it is positive"),
+    ({"temperature": float("nan")}, "temperature is nan; it is positive"),
+    ({"topk": 0}, "topk is 0; it is 1 or more, or None"),
+    ({"threshold": 1.5}, r"threshold is 1.5; a cosine is in \[-1, 1\]"),
+    ({"threshold": -1.01}, r"threshold is -1.01; a cosine is in \[-1, 1\]"),
+    ({"topk": None, "threshold": None}, "topk and threshold are both None"),
+    ({"detection": "quantile", "quantile": 1.0}, r"quantile is 1.0; it is in \[0, 1\)"),
+    (
+        {"detection": "quantile", "quantile": 0.99},
+        "quantile is 0.99, which leaves none of the 26 candidates",
+    ),
+    ({"detection": "top"}, "detection is 'top'; it can be 'topk', 'quantile' or"),
+    (
+        {"bank": 3},
+        "bank is 3 global batches; each step writes 4 views of every image, so it is 0 "
+        "or at least 4",
+    ),
+    ({"bank": 1, "support_role": "support"}, "0 or at least 2"),
+    ({"decay": 1.5}, r"decay is 1.5; it is in \[0, 1\]"),
+    ({"block": -1}, "block is -1"),
+    ({"aggregate": "min"}, "aggregate is 'min'; it can be 'max', 'mean'"),
+    ({"support_role": "views"}, "support_role is 'views'; it can be 'anchors'"),
+    ({"support_encoder": "x"}, "support_encoder is 'x'; it can be None, 'online'"),
+    ({"false_negatives": "drop"}, "false_negatives is 'drop'; it can be 'attract'"),
+    ({"bank_fill": "ones"}, "bank_fill is 'ones'; it can be 'zeros', 'lazy'"),
+    ({"decay_schedule": "linear"}, "decay_schedule is 'linear'; it can be 'constant'"),
+    ({"momentum_init": "zeros"}, "momentum_init is 'zeros'; it can be 'random'"),
+    # Known once the batch is: 5 x 6 rows of which 4 show the image itself.
+    ({"topk": 27}, "topk is 27, and an image has only 26 candidates"),
+    ({"topk": 21, "bank": 0}, "topk is 21, and an image has only 20 candidates"),
+    ({"images": 1}, "the global batch is 1 image"),
+    ({"images": 1, "bank": 0}, "the global batch is 1 image"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED)
+def test_is_refused_while_it_is_built(options, message):
+    with pytest.raises(UserError, match=f"^fnc: .*{message}"):
+        tiny.build(**options)
+
+
+def test_as_many_as_there_are_is_fine():
+    tiny.build(topk=26)
+    tiny.build(topk=20, bank=0)
+
+
+def test_a_schedule_needs_the_length_of_the_run():
+    objective = tiny.build(decay_schedule="cosine")
+    with pytest.raises(UserError, match="length of the run is not known"):
+        objective.after_update(step=tf.constant(0, tf.int64))
+
+
+@pytest.mark.parametrize("block", [0, 7])
+@pytest.mark.parametrize("bank", [0, 5])
+@pytest.mark.parametrize("mode", ["attract", "eliminate", "ignore"])
+def test_a_broken_embedding_breaks_the_loss(mode, bank, block):
+    """The training loop stops at a loss that is no number, so none may hide."""
+    objective = tiny.build(false_negatives=mode, bank=bank, block=block)
+    batch = tiny.batch(objective, 0)
+    pixels = batch.views["instance"].numpy()
+    pixels[2, 1] = np.nan
+    views = {**batch.views, "instance": tf.constant(pixels)}
+    loss = objective(batch._replace(views=views), step=tf.constant(0, tf.int64)).loss
+    assert np.isnan(loss)
