@@ -22,6 +22,7 @@ COMMANDS = {
     "embed": "write the features of a dataset to a file",
     "import": "turn published TensorFlow 1 weights into a checkpoint to start from",
     "plugins": "list the installed plugins; --check imports and verifies each",
+    "recipes": "list the recipes, each with the first line of its comment",
     "config": "show what a recipe and its overrides come to, without running it",
 }
 

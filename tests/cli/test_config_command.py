@@ -37,6 +37,15 @@ def test_prints_the_resolved_recipe_and_the_notes(recipe, capsys):
     assert err == "sslkit: note: gin/x.gin:3: nothing uses idle\n"
 
 
+def test_recipes_are_listed_with_what_they_are(recipe, capsys):
+    pathlib.Path(recipe).write_text("# Tiny, for a test.\n# More.\n")
+    assert main(["recipes"]) == 0
+    lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines[recipe].strip() == "Tiny, for a test."
+    shipped = lines["gin/fnc_r50_pretrain.gin"].strip()
+    assert shipped.startswith("FNC pretraining: ResNet-50, ImageNet")
+
+
 def test_places_and_data_dir(recipe, capsys):
     arguments = ["--gin", recipe, "--places", "--data-dir", "/data"]
     assert main(["config", *arguments]) == 0
