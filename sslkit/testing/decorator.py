@@ -9,6 +9,7 @@ from sslkit import api
 from sslkit.testing import (
     augmentation_laws,
     backbone_laws,
+    class_laws,
     objective_laws,
     optimizer_laws,
     runner_laws,
@@ -35,8 +36,8 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         training_laws.batch_order_does_not_matter,
         objective_laws.bfloat16_stays_close,
         objective_laws.refuses_wrong_views_by_name,
-        objective_laws.constructor_spells_its_parameters,
-        objective_laws.docstring_cites_its_source,
+        class_laws.constructor_spells_its_parameters,
+        class_laws.docstring_cites_its_source,
     ),
     api.Augmentation: (
         augmentation_laws.gives_the_same_views_for_a_seed,
@@ -44,7 +45,7 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         augmentation_laws.runs_in_tf_data,
         augmentation_laws.stays_in_the_unit_interval,
         augmentation_laws.finishes_batches_alike_on_any_number_of_replicas,
-        objective_laws.constructor_spells_its_parameters,
+        class_laws.constructor_spells_its_parameters,
     ),
     api.Backbone: (
         backbone_laws.gives_one_vector_an_image,
@@ -53,24 +54,24 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         backbone_laws.names_all_its_layers,
         backbone_laws.gradient_reaches_every_weight,
         backbone_laws.encodes_alike_on_two_replicas,
-        objective_laws.constructor_spells_its_parameters,
+        class_laws.constructor_spells_its_parameters,
     ),
     api.Optimizer: (
         optimizer_laws.keeps_all_state_in_its_slots,
         optimizer_laws.returns_the_slots_it_declares,
         optimizer_laws.updates_alike_in_a_graph_and_under_jit,
         optimizer_laws.moves_against_the_gradient,
-        objective_laws.constructor_spells_its_parameters,
+        class_laws.constructor_spells_its_parameters,
     ),
     api.Schedule: (
         optimizer_laws.gives_a_finite_rate_at_every_step,
         optimizer_laws.schedules_alike_in_a_graph,
-        objective_laws.constructor_spells_its_parameters,
+        class_laws.constructor_spells_its_parameters,
     ),
     api.Runner: (
         runner_laws.describes_itself_the_same_each_time,
         runner_laws.trains_as_single_does,
-        objective_laws.constructor_spells_its_parameters,
+        class_laws.constructor_spells_its_parameters,
     ),
 }
 """Kind -> the laws of its members."""

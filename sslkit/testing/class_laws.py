@@ -1,0 +1,41 @@
+"""Laws about how a plugin's class is written."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+from sslkit.plugins import unspelled
+from sslkit.testing.law import Broken, Subject
+
+_SOURCE = re.compile(
+    r"arXiv:\d{4}\.\d{4,5}|doi\.org/|https?://|et al\.,? \(?\d{4}|[A-Z]\w+,? \(?\d{4}"
+)
+
+
+def constructor_spells_its_parameters(subject: Subject) -> None:
+    """A typo in a recipe vanished in **kwargs."""
+    found = unspelled(subject.plugin)
+    if found:
+        raise Broken(
+            f"its constructor takes {found}", "Spell every keyword, each with a type"
+        )
+    parameters = inspect.signature(subject.plugin).parameters
+    constructor = inspect.getattr_static(subject.plugin, "__init__")
+    documented = f"{subject.plugin.__doc__}{constructor.__doc__}"
+    silent = [name for name in parameters if not re.search(rf"\b{name}: ", documented)]
+    if silent:
+        raise Broken(
+            f"its docstrings do not explain {', '.join(silent)}",
+            "Give each a line under Args, of the class or of the constructor",
+        )
+
+
+def docstring_cites_its_source(subject: Subject) -> None:
+    """Nobody could tell which paper, and which equation, a method was after."""
+    text = inspect.getdoc(subject.plugin) or ""
+    if not _SOURCE.search(text):
+        raise Broken(
+            "its docstring names no source",
+            "Cite the paper and the equation, e.g. 'Chen et al. 2020, eq. 1'",
+        )
