@@ -71,6 +71,9 @@ class Loop:
     def run(self, workdir: str, *, start: int, stop: int) -> None:
         """Runs the steps from `start` to `stop`.
 
+        A signal stops the chief, once it has saved. Another process takes further
+        steps until the chief is gone, for the chief cannot finish its own step alone.
+
         Raises:
             UserError: if an example cannot be read, the loss is not finite or a
                 checkpoint cannot be written.
@@ -84,7 +87,7 @@ class Loop:
         ):
             while step < stop:
                 inner = min(self._inner_steps, self._next_stop(step, stop) - step)
-                values = self._steps(step, inner)
+                values = self._steps(step, inner, interrupt)
                 step += inner
                 metrics.add(values, inner)
                 progress.update(step, values, self._views * inner)
@@ -96,9 +99,10 @@ class Loop:
                     progress.update(step, due, 0)
                 if due and log is not None:
                     log.write(step, due)
-                if self._due("checkpoint", step, stop) or interrupt.requested:
+                stopping = interrupt.requested is not None and self._is_chief
+                if self._due("checkpoint", step, stop) or stopping:
                     saved = self._save(step)
-                    if interrupt.requested and step < stop:
+                    if interrupt.requested and stopping and step < stop:
                         progress.note(f"{interrupt.requested.name}: saved {saved}")
                         raise KeyboardInterrupt
 
@@ -109,7 +113,7 @@ class Loop:
             return contextlib.nullcontext()
         return MetricsLog(workdir, start)
 
-    def _steps(self, step: int, inner: int) -> dict[str, float]:
+    def _steps(self, step: int, inner: int, interrupt: Interrupt) -> dict[str, float]:
         try:
             out = self._advance(self._batches, tf.constant(inner))
         except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
@@ -122,6 +126,9 @@ class Loop:
                 "again."
             ) from error
         except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+            if interrupt.requested:
+                # All were told to stop, and the chief has saved and left.
+                raise KeyboardInterrupt from error
             raise UserError(
                 "another process of this run is gone. Start the same command again on "
                 f"all of them; {self._last_checkpoint()}."

@@ -175,6 +175,21 @@ def test_who_is_not_chief_writes_nothing_and_probes_nothing(rehearse, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_is_not_chief_goes_on_until_the_chief_has_saved(rehearse):
+    """A signal to all processes: the chief needs the others to finish its step."""
+    run = rehearse(
+        is_chief=False,
+        at={
+            1: lambda: os.kill(os.getpid(), signal.SIGTERM),
+            4: failing(tf.errors.UnavailableError),
+        },
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run.run(9)
+    assert run.made == 4
+    assert run.saved == []
+
+
 def failing(error):
     def fail():
         raise error(None, None, "it broke")
