@@ -86,6 +86,13 @@ class Backbone(keras.layers.Layer, abc.ABC):
             float32 [n, feature_dim].
         """
 
+    def describe(self) -> str:
+        """Returns what it is, for the log and the model card; called once it is built.
+
+        A backbone that chooses something by the size of the images says what.
+        """
+        return f"{type(self).__name__}, {self.feature_dim} features"
+
 
 class Augmentation(abc.ABC):
     """Makes the views of an image, part on the host and part on the device.

@@ -232,6 +232,7 @@ class Training:
         return [
             f"objective {self.objective.name}: {self.state.parameters:,} trained "
             f"parameters; views {views}",
+            f"encoder: {self.objective.encoder.describe()}",
             f"data {self.source.name}: {self.source.size:,} examples; "
             f"{self.steps:,} steps of {self.batch_size} are {epochs:.4g} epochs",
             f"runner: {replicas} replica(s) of {self.batch_size // replicas}; "
