@@ -20,6 +20,7 @@ CORE_ENTRY_POINTS = {
     "console_scripts": {"sslkit": "sslkit.cli.main:main"},
     "sslkit.backbones": {
         "convnet": "sslkit.nn.convnet:ConvNet",
+        "keras": "sslkit.nn.applications:KerasApplication",
         "resnet": "sslkit.nn.resnet:ResNet",
     },
     "sslkit.augmentations": {"crop_flip": "sslkit.views.augmentations:CropFlip"},

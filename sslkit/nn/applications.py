@@ -1,0 +1,198 @@
+"""The networks of keras.applications as backbones."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import inspect
+import itertools
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from sslkit.api import Backbone, UserError
+from sslkit.nn.batch_norm import BatchNorm
+from sslkit.nn.precision import full_dtype
+
+
+class KerasApplication(Backbone):
+    """A network of `keras.applications`, by name, from fresh weights.
+
+    What would break the rules of a run is replaced: batch normalisation by the one of
+    this package, which is over the global batch and which a frozen momentum encoder
+    needs; names that count per process by the layer's place; dropout by nothing,
+    because its draws would not be a function of the run's seed and step.
+
+    Args:
+        network: e.g. `ConvNeXtTiny`, as in `keras.applications`.
+        name: the layer's name.
+
+    Raises:
+        UserError: if there is no such network.
+    """
+
+    def __init__(self, *, network: str, name: str = "keras") -> None:
+        """Checks and keeps the options; see the class."""
+        super().__init__(name=name)
+        if network not in _FEATURES:
+            raise UserError(
+                f"keras.network is {network!r}; it can be {', '.join(_FEATURES)}."
+            )
+        self.application = network
+
+    @property
+    def feature_dim(self) -> int:
+        """Width of the feature vector."""
+        return _FEATURES[self.application]
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Creates all variables, for images [n, size, size, 3].
+
+        Raises:
+            UserError: if the network does not take images of this size.
+        """
+        original = self._original(tuple(shape[1:]))
+        # Networks that bring their own scaling want pixels as they come from a file.
+        self.scale = 1.0
+        if any(isinstance(x, keras.layers.Rescaling) for x in original.layers):
+            self.scale = 255.0
+        places = itertools.count()
+        self.network = keras.models.clone_model(
+            original,
+            clone_function=lambda layer: _stand_in(
+                layer, next(places), self.dtype_policy
+            ),
+            recursive=True,
+        )
+        self.network.trainable = self.trainable
+
+    def call(self, images: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Encodes [n, size, size, 3] in [0, 1] -> float32 [n, feature_dim]."""
+        if not self.built:
+            self.build(tuple(images.shape))
+        features = self.network(images * self.scale, training=training)
+        return tf.cast(features, full_dtype(self))
+
+    def _original(self, shape: tuple[int | None, ...]) -> keras.Model:
+        make = getattr(keras.applications, self.application)
+        options: dict[str, Any] = {}
+        if "include_preprocessing" in inspect.signature(make).parameters:
+            options["include_preprocessing"] = False
+
+        def build() -> keras.Model:
+            return make(
+                include_top=False,
+                weights=None,
+                pooling="avg",
+                input_shape=shape,
+                **options,
+            )
+
+        # A thread of its own knows nothing of the strategy's scope and of who watches
+        # over variables there: this one's are nobody's, and are forgotten.
+        with concurrent.futures.ThreadPoolExecutor(max_workers=1) as thread:
+            try:
+                return thread.submit(build).result()
+            except ValueError as error:
+                reason = str(error).strip().splitlines()[0]
+                raise UserError(
+                    f"{self.application} cannot be built for images of {shape[0]} x "
+                    f"{shape[1]} pixels: {reason}"
+                ) from error
+
+
+class _Norm(BatchNorm):
+    """Batch normalisation as a layer of a functional model, which calls it bare."""
+
+    def call(
+        self, x: tf.Tensor, training: bool = False, mask: None = None
+    ) -> tf.Tensor:
+        return super().call(x, training=bool(training))
+
+
+class _Scale(keras.layers.Layer):
+    """One learned factor a channel (Touvron et al. 2021, eq. 2), with a name.
+
+    Keras' own weight there is called after how many came before it in the process.
+    """
+
+    def __init__(self, start: float, *, name: str, dtype: keras.DTypePolicy) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.start = start
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        first = keras.initializers.Constant(self.start)
+        self.gamma = self.add_weight(
+            name="gamma", shape=(shape[-1],), initializer=first
+        )
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return x * self.gamma
+
+
+def _stand_in(
+    layer: keras.layers.Layer, place: int, dtype: keras.DTypePolicy
+) -> keras.layers.Layer:
+    name = f"{place:03d}_{type(layer).__name__.lower()}"
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return _Norm(
+            momentum=layer.momentum,
+            epsilon=layer.epsilon,
+            center=layer.center,
+            scale=layer.scale,
+            name=name,
+        )
+    if isinstance(layer, keras.layers.Dropout):
+        return keras.layers.Identity(name=name, dtype=dtype)
+    if type(layer).__name__ == "LayerScale":
+        return _Scale(layer.init_values, name=name, dtype=dtype)
+    config = {**layer.get_config(), "name": name}
+    # A functional model also holds bare operations, such as a sum of two tensors.
+    if isinstance(layer, keras.layers.Layer):
+        config["dtype"] = dtype
+    return type(layer).from_config(config)
+
+
+_FEATURES = {
+    "ConvNeXtBase": 1024,
+    "ConvNeXtLarge": 1536,
+    "ConvNeXtSmall": 768,
+    "ConvNeXtTiny": 768,
+    "ConvNeXtXLarge": 2048,
+    "DenseNet121": 1024,
+    "DenseNet169": 1664,
+    "DenseNet201": 1920,
+    "EfficientNetB0": 1280,
+    "EfficientNetB1": 1280,
+    "EfficientNetB2": 1408,
+    "EfficientNetB3": 1536,
+    "EfficientNetB4": 1792,
+    "EfficientNetB5": 2048,
+    "EfficientNetB6": 2304,
+    "EfficientNetB7": 2560,
+    "EfficientNetV2B0": 1280,
+    "EfficientNetV2B1": 1280,
+    "EfficientNetV2B2": 1408,
+    "EfficientNetV2B3": 1536,
+    "EfficientNetV2L": 1280,
+    "EfficientNetV2M": 1280,
+    "EfficientNetV2S": 1280,
+    "InceptionResNetV2": 1536,
+    "InceptionV3": 2048,
+    "MobileNet": 1024,
+    "MobileNetV2": 1280,
+    "MobileNetV3Large": 960,
+    "MobileNetV3Small": 576,
+    "NASNetLarge": 4032,
+    "NASNetMobile": 1056,
+    "ResNet101": 2048,
+    "ResNet101V2": 2048,
+    "ResNet152": 2048,
+    "ResNet152V2": 2048,
+    "ResNet50": 2048,
+    "ResNet50V2": 2048,
+    "VGG16": 512,
+    "VGG19": 512,
+    "Xception": 2048,
+}
+"""Network -> width of its features."""

@@ -1,0 +1,109 @@
+"""The networks of keras.applications as backbones."""
+
+from __future__ import annotations
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sslkit.api import UserError, ViewGroup
+from sslkit.nn import MomentumTwin
+from sslkit.nn.applications import _FEATURES, KerasApplication
+from sslkit.nn.batch_norm import BatchNorm
+from sslkit.objectives.supervised import Supervised
+from sslkit.optimize.momentum import Momentum
+from sslkit.train.state import TrainState
+
+SIZE = 32
+
+
+def build(network, **options):
+    encoder = KerasApplication(network=network, name="encoder")
+    encoder(keras.KerasTensor((None, SIZE, SIZE, 3)), training=False, **options)
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def mobile():
+    keras.utils.set_random_seed(1)
+    return build("MobileNet")
+
+
+@pytest.fixture(scope="module")
+def images():
+    return tf.constant(np.random.default_rng(0).random([4, SIZE, SIZE, 3], np.float32))
+
+
+def test_encodes(mobile, images):
+    features = mobile(images, training=False)
+    assert features.shape == (4, mobile.feature_dim)
+    assert features.dtype == tf.float32
+    assert np.std(features, axis=0).max() > 0
+
+
+def test_normalises_by_the_batch_in_training_even_when_frozen(mobile, images):
+    norms = [x for x in mobile.network.layers if isinstance(x, BatchNorm)]
+    assert len(norms) == 27
+    assert not any(
+        isinstance(x, keras.layers.BatchNormalization) for x in mobile.network.layers
+    )
+    before = norms[0].moving_mean.numpy()
+    twin = MomentumTwin([mobile], name="twin")
+    twin(images, training=True)
+    assert not np.array_equal(norms[0].moving_mean.numpy(), before)
+    mobile.trainable = True
+
+
+def test_draws_nothing(images):
+    """Dropout is gone: two calls in training mode are the same."""
+    encoder = build("EfficientNetB0")
+    first, second = (encoder(images, training=True) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    # It divides pixels by 255, so that it wants them as a file holds them.
+    assert encoder.scale == 255
+
+
+@pytest.mark.parametrize("network", ["MobileNet", "ConvNeXtTiny"])
+def test_a_run_owns_and_names_all_variables_the_same_twice(network):
+    tables = []
+    for _ in range(2):
+        backbone = functools.partial(KerasApplication, network=network)
+        state = TrainState(
+            functools.partial(Supervised, backbone, classes=3),
+            Momentum(),
+            strategy=tf.distribute.get_strategy(),
+            groups={"instance": ViewGroup(1, SIZE)},
+            batch_size=2,
+            seed=5,
+        )
+        tables.append(state.table)
+    assert list(tables[0]) == list(tables[1])
+    assert any(name.startswith("encoder/") for name in tables[0])
+    for name, variable in tables[0].items():
+        np.testing.assert_array_equal(variable, tables[1][name], err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", _FEATURES)
+def test_feature_dim_is_known_before_variables(network):
+    with tf.Graph().as_default():
+        make = getattr(keras.applications, network)
+        model = make(
+            include_top=False, weights=None, pooling="avg", input_shape=(96, 96, 3)
+        )
+    assert KerasApplication(network=network).feature_dim == model.output_shape[-1]
+
+
+def test_every_network_of_keras_is_known():
+    there = {name for name in dir(keras.applications) if name[0].isupper()}
+    assert there == set(_FEATURES)
+
+
+def test_refuses():
+    with pytest.raises(UserError, match=r"keras\.network is 'LeNet'; it can be "):
+        KerasApplication(network="LeNet")
+    with pytest.raises(UserError, match=r"InceptionV3 cannot be built for .* 32 x 32"):
+        build("InceptionV3")
