@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     card_path.write_text(
         model_card(
             objective=training.objective.name,
-            encoder=f"{type(encoder).__name__}, {encoder.count_params():,} numbers",
+            encoder=f"{encoder.describe()}; {encoder.count_params():,} numbers",
             feature_dim=encoder.feature_dim,
             size=training.size,
             step=step,

@@ -30,7 +30,9 @@ class ResNet(Backbone):
 
     As published with SimCLR (Chen et al. 2020): padding that depends on kernels alone,
     residual branches that start silent, a projection shortcut at the head of each
-    group. Variables are created in the order of the published checkpoints.
+    group. Variables are created in the order of the published checkpoints. DropBlock,
+    which no published recipe turns on, is not there: what it drops would have to be a
+    function of the step and the example, and a backbone is told neither.
 
     Args:
         depth: 18 or 34 (basic blocks); 50, 101, 152 or 200 (bottleneck blocks).
@@ -85,6 +87,7 @@ class ResNet(Backbone):
                 f"bottleneck blocks that depth {depth} lacks; "
                 f"choose a depth of {list(_BOTTLENECK)}."
             )
+        self.depth = depth
         self.blocks = blocks[depth]
         self.width = width
         self._frozen = 0
@@ -143,6 +146,16 @@ class ResNet(Backbone):
         # Layers made here do not know whether this one was frozen before.
         for number, layer in enumerate(self._blocks()):
             layer.trainable = self.trainable and number >= self._frozen
+
+    def describe(self) -> str:
+        """Returns depth, width and the stem, e.g. `ResNet-18, width 1, cifar stem`."""
+        stem = "cifar" if self.stem.small else "imagenet"
+        chosen = " (chosen by the image size)" if self.stem_kind == "auto" else ""
+        said = f"ResNet-{self.depth}, width {self.width}, {stem} stem{chosen}"
+        for option in ("sk_ratio", "se_ratio"):
+            if ratio := getattr(self.design, option):
+                said += f", {option} {ratio:g}"
+        return said
 
     def freeze(self, *, through: int) -> None:
         """Takes the first layers out of training; their normalisation goes on as asked.

@@ -75,7 +75,8 @@ def test_the_card_says_what_the_export_is(workdir, exported):
         recipe = file.read()
     for said in (
         "# An encoder pretrained with supervised",
-        "ResNet, 11,182,784 numbers; images [n, 8, 8, 3] in [0, 1] to 512 features",
+        "encoder: ResNet-18, width 1, cifar stem (chosen by the image size); 11,182",
+        "images [n, 8, 8, 3] in [0, 1] to 512 features",
         "step: 2 of 2 (finished)",
         "| kNN (k=20, T=0.07) | trained encoder | 50.00% | 87.50% | 1,000 | 297 |",
         "tf.saved_model.load(",

@@ -90,6 +90,18 @@ def test_refuses(options, said):
         ResNet(**options)
 
 
+def test_says_what_it_is(network):
+    assert network.describe() == (
+        "ResNet-18, width 1, cifar stem (chosen by the image size)"
+    )
+    wide = ResNet(depth=50, width=2, stem="imagenet", sk_ratio=0.0625, se_ratio=0.25)
+    with tf.Graph().as_default():
+        wide.build((None, None, None, 3))
+    assert wide.describe() == (
+        "ResNet-50, width 2, imagenet stem, sk_ratio 0.0625, se_ratio 0.25"
+    )
+
+
 def test_auto_stem_needs_a_size():
     with pytest.raises(UserError, match=r"Bind resnet\.stem"):
         ResNet().build((None, None, None, 3))
