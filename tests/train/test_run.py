@@ -144,7 +144,7 @@ def test_a_finished_run_does_nothing(whole):
 def test_starts_from_the_weights_of_another_run(whole, tmp_path):
     folder, wanted, _ = whole
     made = training(
-        functools.partial(CLASSIFIER, train_encoder=False, zero_init=True),
+        functools.partial(CLASSIFIER, fine_tune_after_block=4, zero_init=True),
         initialize=str(folder),
         augmentation=CropFlip(size=8),
     )
