@@ -17,6 +17,7 @@ CASES = [
     ("augmentations", "fnc", {"size": 24, "support": 1}),
     ("augmentations", "simclr", {"size": 24}),
     ("backbones", "convnet", {}),
+    ("backbones", "keras", {"network": "ResNet50"}),
     ("backbones", "resnet", {"depth": 18}),
     ("objectives", "fnc", {**FNC, "support": 2, "topk": 2, "bank": 6}),
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import inspect
 import itertools
+import re
 from typing import Any
 
 import keras
@@ -13,6 +14,9 @@ import tensorflow as tf
 from sslkit.api import Backbone, UserError
 from sslkit.nn.batch_norm import BatchNorm
 from sslkit.nn.precision import full_dtype
+
+_LEAST = 32
+"""Side below which Keras builds none of its networks for a fixed size, in pixels."""
 
 
 class KerasApplication(Backbone):
@@ -79,14 +83,20 @@ class KerasApplication(Backbone):
         if "include_preprocessing" in inspect.signature(make).parameters:
             options["include_preprocessing"] = False
 
+        # Keras takes no size below 32, but does take any size, which may then be less.
+        small = shape[0] is not None and shape[0] < _LEAST
+        size = (None, None, shape[2]) if small else shape
+
         def build() -> keras.Model:
-            return make(
+            model = make(
                 include_top=False,
                 weights=None,
                 pooling="avg",
-                input_shape=shape,
+                input_shape=size,
                 **options,
             )
+            model(keras.KerasTensor((1, *shape)))
+            return model
 
         # A thread of its own knows nothing of the strategy's scope and of who watches
         # over variables there: this one's are nobody's, and are forgotten.
@@ -94,11 +104,17 @@ class KerasApplication(Backbone):
             try:
                 return thread.submit(build).result()
             except ValueError as error:
-                reason = str(error).strip().splitlines()[0]
                 raise UserError(
                     f"{self.application} cannot be built for images of {shape[0]} x "
-                    f"{shape[1]} pixels: {reason}"
+                    f"{shape[1]} pixels: {_reason(error)}"
                 ) from error
+
+
+def _reason(error: ValueError) -> str:
+    """Returns the line that says it; Keras puts its own around it, in bold type."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    own = [line for line in lines if not line.startswith("Exception encountered")]
+    return re.sub(r"\x1b\[\d*m", "", (own or lines)[0])
 
 
 class _Norm(BatchNorm):

@@ -86,6 +86,11 @@ def test_a_run_owns_and_names_all_variables_the_same_twice(network):
         np.testing.assert_array_equal(variable, tables[1][name], err_msg=name)
 
 
+def test_takes_smaller_images_than_keras_would():
+    encoder = KerasApplication(network="ResNet50")
+    assert encoder(tf.zeros([2, 8, 8, 3]), training=False).shape == (2, 2048)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("network", _FEATURES)
 def test_feature_dim_is_known_before_variables(network):
@@ -107,3 +112,5 @@ def test_refuses():
         KerasApplication(network="LeNet")
     with pytest.raises(UserError, match=r"InceptionV3 cannot be built for .* 32 x 32"):
         build("InceptionV3")
+    with pytest.raises(UserError, match=r"VGG16 cannot be built .* 8 x 8 .*negative"):
+        KerasApplication(network="VGG16")(tf.zeros([1, 8, 8, 3]), training=False)

@@ -54,7 +54,7 @@ def test_a_run_starts_from_an_import(make_table, published_checkpoint, tmp_path)
 
 def test_a_whole_fnc_run_comes_back(make_state, contents, tmp_path):
     """Momentum twin, memory bank, optimizer slots and step go both ways."""
-    options = {"views": 2, "size": 16, "support": 0, "bank": 4}
+    options = {"views": 2, "size": 16, "support": 0, "bank": 4, "topk": 3}
     state = make_state(FNC, **options)
     draw = np.random.default_rng(1)
     for name, variable in state.table.items():
