@@ -13,7 +13,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from e2e_goldens.trajectory import Run
+from e2e_goldens.trajectory import Run, load
 
 MULTIPLE = 4
 # 8 units in the last place of the largest entry, where both are as good as exact.
@@ -27,6 +27,7 @@ def start(golden):
     """Makes a run; afterwards Keras is back in float32."""
     yield lambda name, **options: Run(golden / "e2e", name, **options)
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
 
 
 def far(ours, truth):
@@ -39,7 +40,7 @@ class Judge:
     def __init__(self, folder, run):
         self._run = run
         self._published = run.recorded
-        self._truth = np.load(folder / "e2e/traj_fnc_mem4_f64.npz")
+        self._truth = load(folder / "e2e/traj_fnc_mem4_f64.npz")
         self._worst = {}
 
     def _allow(self, key, index):
@@ -59,7 +60,7 @@ class Judge:
         self.check("loss", metrics["loss"], index)
         self.check("norms", run.norms(), index)
         compared = 0
-        for key in self._published.files:
+        for key in self._published:
             name = key.removeprefix("var/")
             # Large variables were recorded after the first and the last step alone.
             if key != name and len(self._published[key]) == 10:
@@ -92,7 +93,7 @@ def test_without_a_float64_run(start, golden, name):
     run = start(name)
     recorded = run.recorded
     example = {
-        precision: np.load(golden / f"e2e/traj_fnc_mem4{precision}.npz")
+        precision: load(golden / f"e2e/traj_fnc_mem4{precision}.npz")
         for precision in ("", "_f64")
     }
     worst = {"loss": 0.0, "norms": 0.0}
@@ -122,7 +123,7 @@ def test_float64_explains_the_error(start, golden):
     which its normalisation moves.
     """
     run = start("traj_fnc_mem4", dtype="float64")
-    truth = np.load(golden / "e2e/traj_fnc_mem4_f64.npz")
+    truth = load(golden / "e2e/traj_fnc_mem4_f64.npz")
     for index in range(3):
         loss = run.step(index)["loss"]
         bank = run.named["memory/memory"].numpy()

@@ -19,6 +19,12 @@ from sslkit.train.step import TrainStep
 from sslkit_fnc.objective import FNC
 
 
+def load(path):
+    """Reads all arrays of a file and closes it."""
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
 class Recorded(Augmentation):
     """Views that were made before: first the instance views, then the support."""
 
@@ -59,11 +65,12 @@ class Run:
         about = json.loads((folder / f"{name}.json").read_text())
         flags = about["flags"]
         self.about = about
-        self.recorded = np.load(folder / f"{name}.npz")
-        batches = np.load(folder / "batches.npz")
+        self.recorded = load(folder / f"{name}.npz")
+        batches = load(folder / "batches.npz")
         self._images = batches["images"][..., : 3 * about["views"]]
         self._labels = batches["labels"].astype("int32")
         keras.config.set_floatx(dtype)
+        keras.config.set_dtype_policy(dtype)
         self.state = TrainState(
             lambda: FNC(
                 lambda name: ResNet(depth=18, name=name),

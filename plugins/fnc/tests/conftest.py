@@ -28,8 +28,10 @@ class Published:
     def __init__(self, folder):
         cases = json.loads((folder / "manifest.json").read_text())["cases"]
         self._cases = cases
-        self.inputs = np.load(folder / "inputs.npz")
-        self.outputs = np.load(folder / "outputs.npz")
+        with np.load(folder / "inputs.npz") as inputs:
+            self.inputs = dict(inputs)
+        with np.load(folder / "outputs.npz") as outputs:
+            self.outputs = dict(outputs)
 
     def cases(self, kind):
         return [case for case in self._cases if case["kind"] == kind]
