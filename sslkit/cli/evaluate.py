@@ -50,6 +50,8 @@ def measure(loaded: Config, training: Training, workdir: Workdir | None) -> None
         untrained=training.untrained_encoder,
     )
     console().print(report.render())
+    for line in training.data.skipped():
+        print(line)
     if workdir is not None:
         step = int(training.state.step.numpy())
         print("written:", workdir.write_result({"step": step, **report.to_json()}))

@@ -78,7 +78,7 @@ def training_batches(
     def example(position: tf.Tensor) -> TrainingBatch:
         epoch, index = order.index_at(position, seed=seed, size=source.size)
         draw = order.example_seed(seed, epoch, index)
-        image, label = source.example(index)
+        image, label = source.example_or_next(index)
         views = augmentation.example(image, draw)
         if set(views) != set(groups):
             raise ValueError(
@@ -138,7 +138,8 @@ def evaluation_batches(
     Returns:
         Dataset of {"images": uint8 [b, size, size, 3], black where padded; "label":
         int32 [b], -1 where padded or unlabelled; "weight": float32 [b], 1, or 0 where
-        padded; "index": int64 [b], place in the source, -1 where padded}, with
+        padded; "index": int64 [b], place in the source, -1 where padded}; a row whose
+        example cannot be read is padded, too. With
         `b = batch_size / replicas` static, the same number of elements for every
         replica.
 
@@ -160,8 +161,9 @@ def evaluation_batches(
         index = tf.minimum(position, count - 1)
         if count < source.size:
             index = order.shuffle(index, key=tf.zeros([3], tf.int64), size=source.size)
-        image, label = source.example(index)
+        image, label, readable = source.attempt(index)
         picture = tf.ensure_shape(view(image), [size, size, 3])
+        real &= readable
         return {
             "images": tf.where(real, picture, tf.zeros_like(picture)),
             "label": tf.where(real, label, -1),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Literal, get_args
 
-from sslkit.data.sources import Source
+from sslkit.data.sources import OnError, Source
+from sslkit.errors import UserError
 
 __all__ = ["Data", "data"]
 
 Part = Literal["train", "test"]
+
+Cache = Literal["memory"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +25,9 @@ class Data:
         test: the split to evaluate on.
         data_dir: where TFDS datasets are prepared.
         cache_dir: where the record index of TFDS shards is kept.
+        on_error: what to do about an example that cannot be read.
+        cache: `memory` keeps decoded images in memory.
+        service: address of a tf.data service that makes the training batches.
     """
 
     name: str
@@ -29,6 +35,9 @@ class Data:
     test: str = "test"
     data_dir: str | None = None
     cache_dir: str | None = None
+    on_error: OnError = "skip"
+    cache: Cache | None = None
+    service: str | None = None
     _opened: dict[str, Source] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -47,8 +56,18 @@ class Data:
         """
         split = {"train": self.train, "test": self.test}[part]
         if split not in self._opened:
-            self._opened[split] = self._open(split)
+            source = self._open(split)
+            source.on_error = self.on_error
+            if self.cache == "memory":
+                from sslkit.data.memory import InMemory
+
+                source = InMemory(source)
+            self._opened[split] = source
         return self._opened[split]
+
+    def skipped(self) -> list[str]:
+        """Returns what could not be read of the opened splits; see `Source.skipped`."""
+        return [line for source in self._opened.values() for line in source.skipped()]
 
     def _open(self, split: str) -> Source:
         # Each kind imports what the others do not need.
@@ -59,7 +78,9 @@ class Data:
         if self.name.startswith("folder:"):
             from sslkit.data.folder import Folder
 
-            return Folder(self.name.removeprefix("folder:"), split)
+            return Folder(
+                self.name.removeprefix("folder:"), split, on_error=self.on_error
+            )
         from sslkit.data.tfds import PreparedTFDS
 
         return PreparedTFDS(
@@ -74,6 +95,9 @@ def data(
     test: str = "test",
     data_dir: str | None = None,
     cache_dir: str | None = None,
+    on_error: OnError = "skip",
+    cache: Cache | None = None,
+    service: str | None = None,
 ) -> Data:
     """Names a dataset; nothing is opened until a split is asked for.
 
@@ -86,10 +110,36 @@ def data(
             ~/tensorflow_datasets unless given.
         cache_dir: where the record index of TFDS shards is kept;
             $XDG_CACHE_HOME/sslkit or ~/.cache/sslkit unless given.
+        on_error: `skip` goes on without an example that cannot be read and names it at
+            the end; `raise` ends the run.
+        cache: `memory` reads and decodes a split once and keeps its pixels, for data of
+            up to 8 GiB; None reads from disk each time.
+        service: `grpc://host:port`, where `sslkit data-service dispatcher` listens: its
+            workers make the training batches. With several of them, batches may arrive
+            in another order, see `sslkit.data.service`. None makes them here.
 
     Returns:
         The dataset, unopened.
+
+    Raises:
+        UserError: for a value that is not among the choices.
     """
+    for option, value, choices in (
+        ("on_error", on_error, get_args(OnError)),
+        ("cache", cache, (*get_args(Cache), None)),
+    ):
+        if value not in choices:
+            raise UserError(
+                f"data.{option} is {value!r}; use one of "
+                f"{', '.join(map(repr, choices))}"
+            )
     return Data(
-        name=name, train=train, test=test, data_dir=data_dir, cache_dir=cache_dir
+        name=name,
+        train=train,
+        test=test,
+        data_dir=data_dir,
+        cache_dir=cache_dir,
+        on_error=on_error,
+        cache=cache,
+        service=service,
     )

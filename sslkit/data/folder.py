@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from sslkit.data.sources import Source
+from sslkit.data.decoding import decode
+from sslkit.data.sources import OnError, Source
 from sslkit.errors import UserError
 
 __all__ = ["Folder"]
@@ -36,17 +37,17 @@ class Folder(Source):
     them, each is a class, numbered in sorted order; otherwise there are no labels.
 
     What a file is, its first bytes say, not its ending. Other files, and files and
-    folders whose names start with a dot, are skipped; the log says how many. Grey and
-    CMYK images become RGB, 16-bit ones are cut to 8 bits, alpha is dropped, and
-    EXIF orientation is not applied.
+    folders whose names start with a dot, are skipped; the log says how many. EXIF
+    orientation is not applied.
     """
 
-    def __init__(self, path: str, split: str) -> None:
+    def __init__(self, path: str, split: str, *, on_error: OnError = "skip") -> None:
         """Lists the images.
 
         Args:
             path: the folder.
             split: `train`, or another sub-folder next to it.
+            on_error: see `Source`; `raise` also refuses files that are no images.
 
         Raises:
             UserError: if the folder, the split or any image is missing, something
@@ -56,7 +57,12 @@ class Folder(Source):
         trained = _split_folder(root, "train")
         whole = trained == root
         home = root if whole else _split_folder(root, split)
-        images = _images(home)
+        images, self._others = _images(home)
+        if self._others and on_error == "raise":
+            raise UserError(
+                f"{self._others[0]} is no JPEG, PNG, GIF or true-colour BMP image; "
+                "remove it, or set data.on_error = 'skip'"
+            )
         names = _sub_folders(trained)
         tops = [_top(image) for image in images]
         labelled = len(names) > 1 and "" not in tops
@@ -65,6 +71,7 @@ class Folder(Source):
             tops = [_top(image) for image in images]
         self.name = f"folder:{path}/{split}"
         self.size = len(images)
+        self.on_error = on_error
         if labelled and (unknown := sorted(set(tops) - set(names))):
             raise UserError(
                 f"{home} has the class '{unknown[0]}', which {trained} has not; "
@@ -82,13 +89,21 @@ class Folder(Source):
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Reads and decodes one file; see `Source.example`."""
         content = tf.io.read_file(tf.gather(self._paths, index))
-        image = tf.io.decode_image(content, channels=3, expand_animations=False)
-        image.set_shape([None, None, 3])
-        return image, tf.gather(self._labels, index)
+        return decode(content), tf.gather(self._labels, index)
 
     def describe(self, index: int) -> str:
         """Returns the file's path."""
         return os.fsdecode(self._paths[index].numpy())
+
+    def skipped(self, *, limit: int = 20) -> list[str]:
+        """Returns what could not be read, and the files that are no images."""
+        lines = super().skipped(limit=limit)
+        if self._others:
+            lines.append(f"skipped {len(self._others)} files that are no images:")
+            lines += [str(path) for path in self._others[:limit]]
+            if len(self._others) > limit:
+                lines.append(f"and {len(self._others) - limit} more")
+        return lines
 
 
 def _top(image: pathlib.Path) -> str:
@@ -128,15 +143,17 @@ def _split_folder(root: pathlib.Path, split: str) -> pathlib.Path:
     raise UserError(f"{root} has no split '{split}'; it has {', '.join(found)}")
 
 
-def _images(home: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the images under a folder, relative to it, sorted."""
+def _images(home: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """Returns the images under a folder, relative to it, and other files; sorted."""
     images: list[pathlib.Path] = []
+    rest: list[pathlib.Path] = []
     skipped: collections.Counter[str] = collections.Counter()
     try:
         for path in _files(home):
             refusal = _refusal(path)
             if refusal:
                 skipped[refusal] += 1
+                rest.append(path)
             else:
                 images.append(path.relative_to(home))
     except OSError as error:
@@ -151,7 +168,7 @@ def _images(home: pathlib.Path) -> list[pathlib.Path]:
         )
     if others:
         _log.warning("%s: skipped %s", home, others)
-    return sorted(images)
+    return sorted(images), sorted(rest)
 
 
 def _files(home: pathlib.Path) -> Iterator[pathlib.Path]:

@@ -3,27 +3,51 @@
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Sequence
+from typing import Literal
 
 import tensorflow as tf
 
-__all__ = ["Source"]
+__all__ = ["UNREADABLE", "OnError", "Source"]
+
+OnError = Literal["skip", "raise"]
+"""What to do about an example that cannot be read."""
+
+UNREADABLE = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.DataLossError,
+    tf.errors.NotFoundError,
+    # TensorFlow quotes damaged data in its message, and Python fails to read that.
+    UnicodeDecodeError,
+)
+"""What a pipeline raises when an example cannot be read."""
+
+_ATTEMPTS = 16
 
 
 class Source(abc.ABC):
     """One split of a dataset, with random access by index.
+
+    An example that cannot be read is replaced in training by the next one that can,
+    under the seed of the place it fills, and left out of evaluation. So batches keep
+    their shape and objectives need not know, and what a position of the run shows
+    still depends on that position alone, whatever the hosts, replicas or restarts.
+    After 16 in a row that cannot be read the run ends. `skipped` tells which they were.
 
     Attributes:
         name: dataset and split, for messages.
         size: examples.
         classes: number of classes, or None where there are no labels.
         label_names: what each class is called; empty where that is not known.
+        on_error: `skip` as above, or `raise` to end the run at the first one.
     """
 
     name: str
     size: int
     classes: int | None
     label_names: Sequence[str]
+    on_error: OnError = "skip"
 
     @abc.abstractmethod
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -35,6 +59,100 @@ class Source(abc.ABC):
         Returns:
             image, uint8 [height, width, 3]; label, int32 [], -1 where there is none.
         """
+
+    def attempt(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Reads one example if it can be read, in graph operations only.
+
+        Args:
+            index: int64 [], in [0, size).
+
+        Returns:
+            image and label as of `example`, and whether they were read, bool []; if
+            not, a black pixel and -1. Where `on_error` is `raise`, an error.
+        """
+        if self.on_error == "raise":
+            return *self.example(index), tf.constant(True)
+
+        def read(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            return *self.example(place), tf.constant(True)
+
+        # The one way to catch an error inside a graph. A dataset of one element, or of
+        # none where reading it failed.
+        found = tf.data.Dataset.from_tensors(index).map(read).ignore_errors()
+        image, label, ok = found.reduce(
+            (tf.zeros([1, 1, 3], tf.uint8), tf.constant(-1), tf.constant(False)),
+            lambda nothing, example: example,
+        )
+        with tf.control_dependencies([self._note(index, ok)]):
+            return tf.ensure_shape(image, [None, None, 3]), label, tf.identity(ok)
+
+    def example_or_next(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Reads one example, or the first after it that can be read.
+
+        Args:
+            index: int64 [], in [0, size).
+
+        Returns:
+            image and label as of `example`.
+        """
+        if self.on_error == "raise":
+            return self.example(index)
+
+        def step(
+            place: tf.Tensor, left: tf.Tensor, *last: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
+            return (place + 1) % self.size, left - 1, *self.attempt(place)
+
+        any_image = tf.TensorShape([None, None, 3])
+        scalar = tf.TensorShape([])
+        *_, image, label, ok = tf.while_loop(
+            lambda place, left, image, label, ok: (left > 0) & ~ok,
+            step,
+            (
+                index,
+                tf.constant(min(_ATTEMPTS, self.size)),
+                tf.zeros([1, 1, 3], tf.uint8),
+                tf.constant(-1),
+                tf.constant(False),
+            ),
+            shape_invariants=(scalar, scalar, any_image, scalar, scalar),
+        )
+        # Says what is wrong with the first of too many.
+        image, label = tf.cond(ok, lambda: (image, label), lambda: self.example(index))
+        return tf.ensure_shape(image, any_image), label
+
+    def skipped(self, *, limit: int = 20) -> list[str]:
+        """Returns what could not be read so far, and why.
+
+        Reads it once more to find out. Knows what was read in this process alone.
+
+        Args:
+            limit: examples to name.
+
+        Returns:
+            Nothing if all could be read; else a line with the count, and one for each
+            example as of `diagnose`.
+        """
+        indices = sorted(self._unreadable.export()[0].numpy().tolist())
+        if not indices:
+            return []
+        lines = self.diagnose(indices[:limit], limit=limit)
+        if len(indices) > limit:
+            lines.append(f"and {len(indices) - limit} more")
+        count = f"{len(indices)} of {self.size} examples of {self.name}"
+        return [f"skipped {count}, which cannot be read:", *lines]
+
+    def _note(self, index: tf.Tensor, ok: tf.Tensor) -> tf.Operation:
+        def remember() -> tf.Operation:
+            place = tf.reshape(index, [1])
+            return tf.group(self._unreadable.insert(place, place))
+
+        return tf.cond(ok, lambda: tf.no_op(), remember)
+
+    @functools.cached_property
+    def _unreadable(self) -> tf.lookup.experimental.MutableHashTable:
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, -1)
 
     def describe(self, index: int) -> str:
         """Returns where an example comes from: a file, or a record of a file."""
@@ -87,14 +205,16 @@ class Source(abc.ABC):
         for index in suspects:
             try:
                 next(elements)
-            except tf.errors.OpError as error:
+            except (tf.errors.OpError, UnicodeDecodeError) as error:
                 found.append(f"{self.describe(index)}: {_cause(error)}")
                 if len(found) == limit:
                     break
         return found
 
 
-def _cause(error: tf.errors.OpError) -> str:
+def _cause(error: tf.errors.OpError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is damaged"
     # Graph node names say nothing to whoever has to mend the file.
     line = error.message.strip().splitlines()[0]
     return line.rpartition("}} ")[2].partition(" [Op:")[0]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from sslkit.data.decoding import decode
 from sslkit.data.records import read_record, record_table
 from sslkit.data.sources import Source
 from sslkit.errors import UserError
@@ -75,10 +76,7 @@ class PreparedTFDS(Source):
             tf.gather(self._lengths, index),
         )
         features = tf.io.parse_single_example(record, self._features)
-        image = tf.io.decode_image(
-            features["image"], channels=3, expand_animations=False
-        )
-        image.set_shape([None, None, 3])
+        image = decode(features["image"])
         if self.classes is None:
             return image, tf.constant(-1, tf.int32)
         return image, tf.cast(features["label"], tf.int32)

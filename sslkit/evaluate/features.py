@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.data.batches import evaluation_batches
+from sslkit.data.sources import UNREADABLE
 from sslkit.errors import UserError
 from sslkit.views.crop import evaluation_view
 
@@ -23,12 +24,6 @@ Encode = Callable[[tf.Tensor], tf.Tensor]
 
 FrozenEncoder = Callable[[tf.Tensor], tf.Tensor]
 """What `frozen` returns: uint8 images [b, size, size, 3] -> float32 [b, dim]."""
-
-_UNREADABLE = (
-    tf.errors.InvalidArgumentError,
-    tf.errors.DataLossError,
-    tf.errors.NotFoundError,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,9 +160,9 @@ def _read(
             batch = next(iterator)
         except StopIteration:
             return
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             found = source.diagnose() if source is not None else []
-            what = "; ".join(found) or error.message.splitlines()[0]
+            what = "; ".join(found) or str(error).splitlines()[0]
             raise UserError(
                 f"cannot read an example: {what}. Repair or remove it and run again."
             ) from error

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from sslkit.api import UserError
-from sslkit.data.sources import Source
+from sslkit.data.sources import UNREADABLE, Source
 from sslkit.report.metrics import MetricsLog
 from sslkit.report.progress import Progress
 from sslkit.train.checkpoints import Checkpoints
@@ -116,7 +116,7 @@ class Loop:
     def _steps(self, step: int, inner: int, interrupt: Interrupt) -> dict[str, float]:
         try:
             out = self._advance(self._batches, tf.constant(inner))
-        except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+        except UNREADABLE as error:
             broken = self._source.diagnose()
             if not broken:
                 raise

@@ -218,7 +218,11 @@ class Training:
             inner_steps=self._inner_steps,
             is_chief=self.runner.is_chief,
         )
-        loop.run(workdir.path, start=start, stop=self.steps)
+        try:
+            loop.run(workdir.path, start=start, stop=self.steps)
+        finally:
+            for line in self.data.skipped():
+                say(line)
         return True
 
     def describe(self) -> list[str]:

@@ -17,6 +17,8 @@ FREE = (
     "train.runner",
     "runners.*",
     "data.data_dir",
+    "data.cache",
+    "data.cache_dir",
     "train.keep",
     "train.log_every",
     "train.checkpoint_every",
