@@ -104,8 +104,8 @@ class ToyMoCo(Objective):
         online = self.projection(self.encoder(shown, training=True), training=True)
         anchors = tf.reshape(tf.math.l2_normalize(online, 1), [2, -1, 8])
         keys = tf.math.l2_normalize(self.momentum(shown, training=True), 1)
-        rows = self.bank(gather_view_major(tf.reshape(keys, [2, -1, 8])))
-        return Outcome(multi_view_nt_xent(anchors, rows, temperature=0.2), {})
+        bank = self.bank(gather_view_major(tf.reshape(keys, [2, -1, 8])))
+        return Outcome(multi_view_nt_xent(anchors, bank.rows, temperature=0.2), {})
 
     def after_update(self, *, step: tf.Tensor) -> None:
         """Implements `Objective.after_update`."""
