@@ -116,7 +116,7 @@ def variants():
     yield computed, "eliminated", False, True
 
 
-@pytest.mark.parametrize(("kind", "use", "through", "jit"), variants())
+@pytest.mark.parametrize(("kind", "use", "through", "jit"), list(variants()))
 def test_blocks_change_no_gradient(kind, use, through, jit):
     """1e-6 of the loss and 1e-5 of the largest gradient: the same sums, regrouped."""
     rng = np.random.default_rng(4)
