@@ -27,7 +27,6 @@ class Data:
         cache_dir: where the record index of TFDS shards is kept.
         on_error: what to do about an example that cannot be read.
         cache: `memory` keeps decoded images in memory.
-        service: address of a tf.data service that makes the training batches.
     """
 
     name: str
@@ -37,7 +36,6 @@ class Data:
     cache_dir: str | None = None
     on_error: OnError = "skip"
     cache: Cache | None = None
-    service: str | None = None
     _opened: dict[str, Source] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -97,7 +95,6 @@ def data(
     cache_dir: str | None = None,
     on_error: OnError = "skip",
     cache: Cache | None = None,
-    service: str | None = None,
 ) -> Data:
     """Names a dataset; nothing is opened until a split is asked for.
 
@@ -114,9 +111,6 @@ def data(
             the end; `raise` ends the run.
         cache: `memory` reads and decodes a split once and keeps its pixels, for data of
             up to 8 GiB; None reads from disk each time.
-        service: `grpc://host:port`, where `sslkit data-service dispatcher` listens: its
-            workers make the training batches. With several of them, batches may arrive
-            in another order, see `sslkit.data.service`. None makes them here.
 
     Returns:
         The dataset, unopened.
@@ -141,5 +135,4 @@ def data(
         cache_dir=cache_dir,
         on_error=on_error,
         cache=cache,
-        service=service,
     )

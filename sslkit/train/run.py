@@ -193,19 +193,10 @@ class Training:
         check_agreement(self.runner.strategy, start)
         if start >= self.steps:
             return False
-        step = TrainStep(
-            self.state,
-            self.augmentation,
-            self.optimizer,
-            self.schedule,
-            steps=self.steps,
-            batch_size=self.batch_size,
-            examples=self.source.size,
-            seed=self.seed,
-        )
+        step = self.step()
         loop = Loop(
             advance=self.runner.compile(step, step.metrics),
-            batches=self.runner.iterate(functools.partial(self._batches, start)),
+            batches=self.runner.iterate(functools.partial(self.batches, start)),
             state=self.state,
             source=self.source,
             checkpoints=checkpoints,
@@ -277,9 +268,23 @@ class Training:
             )
         return 0
 
-    def _batches(
+    def step(self) -> TrainStep:
+        """Returns what every replica does with its share of a batch."""
+        return TrainStep(
+            self.state,
+            self.augmentation,
+            self.optimizer,
+            self.schedule,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            examples=self.source.size,
+            seed=self.seed,
+        )
+
+    def batches(
         self, start: int, context: tf.distribute.InputContext
     ) -> tf.data.Dataset:
+        """Returns one host's batches from a step on; see `training_batches`."""
         return training_batches(
             self.source,
             self.augmentation,

@@ -100,6 +100,16 @@ class Jitter(NamedTuple):
     hue: tf.Tensor
     """float32 [n], a shift, in turns of the colour circle."""
 
+    def words(self, image: int) -> list[str]:
+        """Returns the changes to one image in their order, for people to read."""
+        changes = list(zip(CHANGES, self[2:], strict=True))
+        found = []
+        for place in self.order[image]:
+            name, amounts = changes[place]
+            sign = "+" if name == "hue" else ""
+            found.append(f"{name} {float(amounts[image]):{sign}.2f}")
+        return found
+
 
 def draw_jitter(numbers: tf.Tensor, *, strength: float) -> Jitter:
     """Turns uniform numbers into jitters.

@@ -11,9 +11,9 @@ import tensorflow as tf
 from sslkit.api import Augmentation, ViewGroup, Views
 from sslkit.errors import UserError
 from sslkit.views import color, crop, draws
-from sslkit.views.blur import SIGMA, random_blur
+from sslkit.views.blur import SIGMA, random_blur, taps
 from sslkit.views.groups import check_groups, split_views
-from sslkit.views.randaugment import NUMBERS, RandAugment
+from sslkit.views.randaugment import NAMES, NUMBERS, RandAugment
 
 Placement = Literal["host", "device"]
 """Where views are recoloured: with the reading, or with the training."""
@@ -126,6 +126,35 @@ class ContrastiveViews(Augmentation):
         images = self._finish(stack, step_seed, example_seeds)
         return split_views(images, self._groups, axis=1)
 
+    def drawn(self, seed: tf.Tensor) -> list[list[str]]:
+        """Returns what is drawn for each view of an example, for people to read.
+
+        Args:
+            seed: int32 [2], the example's.
+
+        Returns:
+            For each view, the operations in their order, such as `flip`, `hue +0.10`,
+            `Rotate`, `gray`, `blur`; without the crop, and without the blur's sigma,
+            which is the batch's.
+        """
+        seeds = draws.view_seed(seed, tf.range(self._count))
+        coins, jitter, operations = (part.numpy() for part in self._numbers(seeds))
+        blurs = draws.uniform(seed[tf.newaxis], self._count)[0].numpy() < 0.5
+        blurs &= self._blur and taps(self._size) > 1
+        jitters = color.draw_jitter(tf.constant(jitter), strength=self._strength)
+        found = []
+        for view in range(self._count):
+            words = ["flip"] if self._flip and coins[view, 0] < 0.5 else []
+            if self._strength and jitters.applied[view]:
+                words += jitters.words(view)
+            if self._randaugment is not None:
+                draw = self._randaugment.draw(tf.constant(operations))
+                words += [NAMES[number] for number in draw.operation[view]]
+            words += ["gray"] if coins[view, 1] < self._gray else []
+            words += ["blur"] if blurs[view] else []
+            found.append(words)
+        return found
+
     @functools.cached_property
     def _finish(self) -> Callable[..., tf.Tensor]:
         # Compiled wherever it runs: on a CPU, too, that makes it several times faster.
@@ -172,11 +201,7 @@ class ContrastiveViews(Augmentation):
             float32 [n, size, size, 3] in [0, 1].
         """
         policy = self._randaugment
-        layers = policy.layers if policy is not None else 0
-        parts = [2, color.NUMBERS, NUMBERS * layers]
-        coins, jitter, operations = tf.split(
-            draws.uniform(seeds, sum(parts)), parts, axis=1
-        )
+        coins, jitter, operations = self._numbers(seeds)
         if self._flip:
             crops = crop.mirror(crops, coins[:, 0] < 0.5)
         views = crops
@@ -192,6 +217,12 @@ class ContrastiveViews(Augmentation):
         views = tf.image.convert_image_dtype(views, tf.float32)
         gray = (coins[:, 1] < self._gray)[:, tf.newaxis, tf.newaxis, tf.newaxis]
         return tf.where(gray, color.grayscale(views), views)
+
+    def _numbers(self, seeds: tf.Tensor) -> list[tf.Tensor]:
+        """Draws for views: two coins, the jitter's numbers, RandAugment's."""
+        layers = self._randaugment.layers if self._randaugment is not None else 0
+        parts = [2, color.NUMBERS, NUMBERS * layers]
+        return tf.split(draws.uniform(seeds, sum(parts)), parts, axis=1)
 
 
 def _is_accelerated() -> bool:

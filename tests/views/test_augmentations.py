@@ -317,3 +317,35 @@ def test_impossible_arguments_are_refused(arguments, message):
 def test_empty_groups_are_left_out():
     groups = {"instance": ViewGroup(2, 32), "support": ViewGroup(0, 32)}
     assert check_groups(groups) == {"instance": (2, 32)}
+
+
+def test_drawn_says_what_was_done():
+    augmentation = contrastive(
+        groups={"all": ViewGroup(30, 32)},
+        strength=0.0,
+        area=(1.0, 1.0),
+        blur=False,
+        placement="host",
+    )
+    image, seed = photo(32, 32), tf.constant([4, 9])
+    views = augmentation.example(image, seed)["all"]
+    words = augmentation.drawn(seed)
+    operations = augmentation._randaugment.operations(32, 32)
+    plain = [
+        (view, said)
+        for view, said in zip(views, words, strict=True)
+        if not {"Rotate", "ShearX", "ShearY", "Cutout", "gray"} & set(said)
+        and not any(word.startswith("Translate") for word in said)
+    ]
+    assert len(plain) >= 5
+    for view, said in plain:
+        expected = image[tf.newaxis]
+        for word in said:
+            if word == "flip":
+                expected = tf.reverse(expected, [2])
+            else:
+                expected = operations[word](
+                    expected, tf.constant([1.0]), tf.constant([[0, 0]])
+                )
+        np.testing.assert_array_equal(view, expected[0])
+    assert any("gray" in said for said in words)

@@ -1,0 +1,37 @@
+"""`sslkit views`: a picture of what a recipe does to the data."""
+
+from __future__ import annotations
+
+import argparse
+
+from sslkit.cli.options import add_recipe_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    add_recipe_options(parser)
+    parser.add_argument(
+        "--out", required=True, metavar="FILE", help="the PNG file to write"
+    )
+    parser.add_argument(
+        "--images", type=int, default=4, help="how many images, a row each (default 4)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes a contact sheet: images by views, with the operations drawn."""
+    from sslkit import config
+    from sslkit.errors import UserError
+    from sslkit.report import contact_sheet
+
+    if args.images < 1:
+        raise UserError(f"--images is {args.images}; give 1 or more")
+    training = config.load(args.gin, args.set, data_dir=args.data_dir).train()
+    sheet = contact_sheet.rows(
+        training.source, training.augmentation, count=args.images, seed=training.seed
+    )
+    contact_sheet.write(sheet, args.out)
+    print(f"written: {args.out}, {len(sheet)} images of {training.source.name}")
+    for line in training.data.skipped():
+        print(line)
+    return 0

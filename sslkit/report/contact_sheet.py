@@ -1,0 +1,159 @@
+"""A picture of what an augmentation does to some images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from sslkit.api import Augmentation, UserError
+from sslkit.data import order
+from sslkit.data.sources import Source
+from sslkit.views import ContrastiveViews, view_seed
+
+__all__ = ["Row", "rows", "write"]
+
+_CELL = 1.25  # inches
+_CAPTION = 0.5  # inches under each picture
+_DPI = 100
+
+
+class Row(NamedTuple):
+    """One image and its views."""
+
+    image: np.ndarray
+    """uint8 [height, width, 3]."""
+    title: str
+    """Its class, or its number."""
+    views: np.ndarray
+    """float32 [views, size, size, 3] in [0, 1]."""
+    captions: Sequence[str]
+    """What was drawn for each view."""
+
+
+def rows(
+    source: Source, augmentation: Augmentation, *, count: int, seed: int
+) -> list[Row]:
+    """Makes the views that the first epoch of a run makes of its first images.
+
+    Args:
+        source: the images.
+        augmentation: makes the views, on the host and the device.
+        count: how many images.
+        seed: of the run.
+
+    Returns:
+        One row an image. An image that cannot be read is replaced as in training.
+    """
+    count = min(count, source.size)
+    epochs, indices = order.index_at(
+        tf.range(count, dtype=tf.int64), seed=seed, size=source.size
+    )
+    drawn = [
+        order.example_seed(seed, epoch, index)
+        for epoch, index in zip(epochs, indices, strict=True)
+    ]
+    examples = [source.example_or_next(index) for index in indices]
+    made = [
+        augmentation.example(image, key)
+        for (image, _), key in zip(examples, drawn, strict=True)
+    ]
+    batch = augmentation.batch(
+        {name: tf.stack([views[name] for views in made]) for name in made[0]},
+        step_seed=view_seed(tf.constant([seed, 0]), 0),
+        example_seeds=tf.stack(drawn),
+    )
+    sizes = {group.size for group in augmentation.groups.values()}
+    if len(sizes) > 1:
+        raise UserError(
+            f"views have the sizes {sorted(sizes)}; a contact sheet shows one size"
+        )
+    stacks = np.concatenate([batch[name] for name in augmentation.groups], axis=1)
+    return [
+        Row(
+            image=image.numpy(),
+            title=_title(source, int(label), int(index)),
+            views=views,
+            captions=_captions(augmentation, key),
+        )
+        for (image, label), index, key, views in zip(
+            examples, indices, drawn, stacks, strict=True
+        )
+    ]
+
+
+def write(sheet: Sequence[Row], path: str) -> None:
+    """Draws rows of images and views, with captions, into a PNG file.
+
+    Args:
+        sheet: what to draw; at least one row, all with as many views.
+        path: of the file.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    # Slow to import, and only this function needs it. No window is ever opened.
+    from matplotlib.figure import Figure
+
+    columns = 1 + len(sheet[0].views)
+    figure = Figure(
+        figsize=(columns * _CELL, len(sheet) * (_CELL + _CAPTION)), dpi=_DPI
+    )
+    axes = figure.subplots(len(sheet), columns, squeeze=False)
+    for line, row in zip(axes, sheet, strict=True):
+        pictures = [row.image, *row.views]
+        captions = [row.title, *row.captions]
+        for place, picture, caption in zip(line, pictures, captions, strict=True):
+            # Pixels of small views are shown as they are, not smoothed.
+            small = picture.shape[0] < _CELL * _DPI
+            place.imshow(picture, interpolation="nearest" if small else "antialiased")
+            place.set_xlabel(caption, fontsize=5, labelpad=2)
+            place.set_xticks([])
+            place.set_yticks([])
+    figure.subplots_adjust(
+        left=0.005,
+        right=0.995,
+        top=0.995,
+        bottom=_CAPTION / (len(sheet) * (_CELL + _CAPTION)),
+        wspace=0.04,
+        hspace=_CAPTION / _CELL,
+    )
+    try:
+        figure.savefig(path, format="png")
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}); name another file"
+        ) from error
+
+
+def _title(source: Source, label: int, index: int) -> str:
+    if 0 <= label < len(source.label_names):
+        return f"{source.label_names[label]}\nexample {index}"
+    return f"example {index}"
+
+
+def _captions(augmentation: Augmentation, seed: tf.Tensor) -> list[str]:
+    names = [
+        f"{name} {number}"
+        for name, (count, _) in augmentation.groups.items()
+        for number in range(1, count + 1)
+    ]
+    if not isinstance(augmentation, ContrastiveViews):
+        return names
+    drawn = augmentation.drawn(seed)
+    return [
+        "\n".join([name, *_wrapped(words)])
+        for name, words in zip(names, drawn, strict=True)
+    ]
+
+
+def _wrapped(words: Sequence[str], width: int = 34) -> list[str]:
+    lines: list[str] = []
+    for word in words:
+        if lines and len(lines[-1]) + len(word) + 2 <= width:
+            lines[-1] += f", {word}"
+        else:
+            lines.append(word)
+    return lines
