@@ -1,0 +1,55 @@
+"""`sslkit views` and `sslkit bench`: what they write and say."""
+
+from __future__ import annotations
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from sslkit.cli.main import main
+
+RECIPE = "gin/fnc_digits_pretrain.gin"
+
+
+def run(*arguments: str) -> int:
+    return main([*arguments, "--debug"])
+
+
+@pytest.fixture(autouse=True)
+def in_the_checkout(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+
+
+def test_views_draws_one_row_an_image(tmp_path, capsys):
+    out = tmp_path / "views.png"
+    assert run("views", "--gin", RECIPE, "--out", str(out), "--images", "2") == 0
+    assert f"written: {out}, 2 images of digits/train" in capsys.readouterr().out
+    picture = PIL.Image.open(out)
+    # A row is 1.75 inches high at 100 dots an inch.
+    assert picture.height == 350
+    assert np.ptp(np.asarray(picture)) == 255
+
+
+def test_views_refuses_no_image(tmp_path, capsys):
+    arguments = ["views", "--gin", RECIPE, "--out", str(tmp_path / "v"), "--images"]
+    assert main([*arguments, "0"]) == 2
+    assert "--images is 0; give 1 or more" in capsys.readouterr().err
+
+
+def test_views_names_a_file_that_cannot_be_written(tmp_path, capsys):
+    out = tmp_path / "missing" / "views.png"
+    arguments = ["views", "--gin", RECIPE, "--images", "1", "--out", str(out)]
+    assert main(arguments) == 2
+    assert f"{out} cannot be written (No such file" in capsys.readouterr().err
+
+
+def test_bench_input_names_the_bottleneck(capsys):
+    small = "train.batch_size = 8"
+    arguments = ["--gin", RECIPE, "--set", small, "--seconds", "0.1"]
+    assert run("bench", "input", *arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rates = [float(line.split()[2].replace(",", "")) for line in lines[:2]]
+    assert lines[0].startswith("host makes")
+    assert lines[1].startswith("model takes")
+    slower = "host" if rates[0] < rates[1] else "model"
+    assert f"bottleneck: {slower}" in lines
