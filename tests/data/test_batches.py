@@ -105,6 +105,30 @@ def test_resume_equals_the_tail(step):
     assert_same(batches(step, 6), batches(0, 6)[step:])
 
 
+def test_resume_far_into_a_run_reads_only_what_it_needs():
+    reads = []
+
+    class Counted(Numbers):
+        def example(self, index):
+            tf.numpy_function(lambda place: reads.append(int(place)), [index], [])
+            return super().example(index)
+
+    start = 10**9
+    (batch,) = training_batches(
+        Counted(10),
+        Noise(),
+        seed=3,
+        batch_size=10,
+        start_step=start,
+        stop_step=start + 1,
+        context=host(),
+    ).as_numpy_iterator()
+    # A whole epoch, each example once, and nothing before it.
+    assert sorted(reads) == list(range(10))
+    assert sorted(colours(batch)) == list(range(10))
+    assert int(batch.step) == start
+
+
 @pytest.mark.parametrize(("hosts", "replicas"), [(1, 2), (1, 4), (2, 2), (2, 4)])
 def test_replicas_and_hosts_share_the_global_batch(hosts, replicas):
     wanted = batches()
