@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.api import Augmentation
-from sslkit.testing.devices import REPLICAS, strategy
+from sslkit.testing.devices import strategy
 from sslkit.testing.law import Broken, Subject
 
 _SEED = (3, 4)
@@ -144,12 +144,13 @@ def stays_in_the_unit_interval(subject: Subject) -> None:
             )
 
 
-def finishes_batches_alike_on_any_number_of_replicas(subject: Subject) -> None:
+def finishes_batches_alike_on_two_replicas(subject: Subject) -> None:
     """Device-side draws depended on how many replicas shared the batch."""
     augmentation = subject.make()
     stacks, seeds = _stacks(augmentation), _seeds()
     results = {}
-    for replicas in REPLICAS:
+    # Two are enough to see it, and every further copy of the graph takes seconds.
+    for replicas in (1, 2):
         place = strategy(replicas)
         share = _BATCH // replicas
 
@@ -179,13 +180,12 @@ def finishes_batches_alike_on_any_number_of_replicas(subject: Subject) -> None:
             )
             for name, value in finish().items()
         }
-    for replicas in REPLICAS[1:]:
-        for name, value in results[replicas].items():
-            error = float(np.max(np.abs(value - results[1][name])))
-            # The same float32 operations on fewer rows may be grouped in another way.
-            if error > 1e-5:
-                raise Broken(
-                    f"on {replicas} replicas {name} differs from one by {error:.2g}",
-                    "Draw for an image from its row of example_seeds, and for the "
-                    "whole batch from step_seed: sslkit.views.uniform does",
-                )
+    for name, value in results[2].items():
+        error = float(np.max(np.abs(value - results[1][name])))
+        # The same float32 operations on fewer rows may be grouped in another way.
+        if error > 1e-5:
+            raise Broken(
+                f"on 2 replicas {name} differs from one by {error:.2g}",
+                "Draw for an image from its row of example_seeds, and for the whole "
+                "batch from step_seed: sslkit.views.uniform does",
+            )

@@ -44,7 +44,7 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         augmentation_laws.makes_views_that_match_its_groups,
         augmentation_laws.runs_in_tf_data,
         augmentation_laws.stays_in_the_unit_interval,
-        augmentation_laws.finishes_batches_alike_on_any_number_of_replicas,
+        augmentation_laws.finishes_batches_alike_on_two_replicas,
         class_laws.constructor_spells_its_parameters,
     ),
     api.Backbone: (

@@ -20,7 +20,7 @@ CASES = [
     ("stays_in_the_unit_interval", "TooBright", "to 1.1"),
     ("stays_in_the_unit_interval", "TwiceDivided", "black"),
     (
-        "finishes_batches_alike_on_any_number_of_replicas",
+        "finishes_batches_alike_on_two_replicas",
         "DrawnByPlace",
         "on 2 replicas instance differs",
     ),
