@@ -150,7 +150,7 @@ def test_linear_evaluation_starts_from_the_run_and_exports_logits(finished, tmp_
     result = sslkit("export", "--workdir", str(tmp_path / "W"), "--to", str(folder))
     assert result.returncode == 0, result.stderr
     # The printed lines load it, in a process that never imports sslkit.
-    lines = result.stdout.partition("\n\n")[2]
+    lines = result.stdout.split("\n\n")[1]
     check = f"{lines}\nassert features.shape == (1, 8), features.shape\n"
     check += "assert encoder(images)['logits'].shape == (1, 10)\n"
     check += "import sys; assert 'sslkit' not in sys.modules\n"
