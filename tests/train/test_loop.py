@@ -136,7 +136,7 @@ def test_a_gradient_that_is_no_number_stops_before_it_is_saved(rehearse):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_between_steps_and_the_run_goes_on(rehearse, capsys, number):
     before = signal.getsignal(number)
-    run = rehearse(log_every=2, at={4: lambda: os.kill(os.getpid(), number)})
+    run = rehearse(log_every=2, at={4: lambda: signal.raise_signal(number)})
     with pytest.raises(KeyboardInterrupt):
         run.run(9)
     # The step in which the signal came is made and saved.
@@ -152,8 +152,8 @@ def test_a_signal_saves_between_steps_and_the_run_goes_on(rehearse, capsys, numb
 
 def test_a_second_signal_stops_at_once(rehearse):
     def twice():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     run = rehearse(at={1: twice})
     with pytest.raises(KeyboardInterrupt):
@@ -162,7 +162,7 @@ def test_a_second_signal_stops_at_once(rehearse):
 
 
 def test_a_signal_in_the_last_step_is_no_interruption(rehearse):
-    run = rehearse(at={2: lambda: os.kill(os.getpid(), signal.SIGINT)})
+    run = rehearse(at={2: lambda: signal.raise_signal(signal.SIGINT)})
     run.run(3)
     assert run.saved == [3]
 
@@ -180,7 +180,7 @@ def test_who_is_not_chief_goes_on_until_the_chief_has_saved(rehearse):
     run = rehearse(
         is_chief=False,
         at={
-            1: lambda: os.kill(os.getpid(), signal.SIGTERM),
+            1: lambda: signal.raise_signal(signal.SIGTERM),
             4: failing(tf.errors.UnavailableError),
         },
     )
