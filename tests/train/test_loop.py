@@ -150,7 +150,15 @@ def test_a_signal_saves_between_steps_and_the_run_goes_on(rehearse, capsys, numb
     assert [line["step"] for line in run.lines] == [2, 4, 6, 8, 9]
 
 
-def test_a_second_signal_stops_at_once(rehearse):
+@pytest.fixture
+def interruptible():
+    """Python's own Ctrl-C: whoever runs tests in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_signal_stops_at_once(rehearse, interruptible):
     def twice():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
