@@ -26,6 +26,7 @@ _HELD_OUT = 5
 """One in five examples of each class chooses the strength."""
 _LBFGS_WORK = 2e9
 """Examples * features * classes up to which lbfgs is used: seconds an iteration."""
+_ONE_THREAD_WORK = 1e8
 _LBFGS_EXAMPLES = 100_000
 _LBFGS_ITERATIONS = 300
 
@@ -150,12 +151,16 @@ def _fit_lbfgs(
     # Imported here: it takes a second that commands without a probe need not wait.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
+    # Small steps are not worth sharing: digits on two cores take 5 times as long.
+    small = x.size * classes <= _ONE_THREAD_WORK
+    threads = 1 if small else None
     # From strong to weak L2, each starts where the stronger one ended.
     model = LogisticRegression(max_iter=_LBFGS_ITERATIONS, warm_start=True)
     for strength in strengths:
         model.C = 1.0 / (strength * len(x))
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(threads):
             # Weak L2 on separable features has its minimum far out; accuracy is
             # settled long before, and the held-out part judges what was reached.
             warnings.simplefilter("ignore", ConvergenceWarning)
