@@ -65,7 +65,9 @@ class Data:
 
     def skipped(self) -> list[str]:
         """Returns what could not be read of the opened splits; see `Source.skipped`."""
-        return [line for source in self._opened.values() for line in source.skipped()]
+        lines = (line for source in self._opened.values() for line in source.skipped())
+        # Splits of one folder pass over the same files.
+        return list(dict.fromkeys(lines))
 
     def _open(self, split: str) -> Source:
         # Each kind imports what the others do not need.

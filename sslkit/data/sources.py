@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import functools
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -215,6 +216,7 @@ class Source(abc.ABC):
 def _cause(error: tf.errors.OpError | UnicodeDecodeError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is damaged"
-    # Graph node names say nothing to whoever has to mend the file.
+    # Names of nodes and iterators say nothing to whoever has to mend the file.
     line = error.message.strip().splitlines()[0]
-    return line.rpartition("}} ")[2].partition(" [Op:")[0]
+    line = line.rpartition("}} ")[2].partition(" [Op:")[0]
+    return re.sub(r"^Error in user-defined function .* iterator: \S+: ", "", line)
