@@ -117,7 +117,7 @@ class Report:
     def _health(self) -> Table:
         table = _table(
             f"Health of the features, {self.health_split} split "
-            "(collapsed: rank 1, spread 0, uniformity 0)"
+            "(collapsed: rank 1, others 0)"
         )
         table.add_column("representation", no_wrap=True)
         for name in ("effective rank (RankMe)", "spread", "uniformity", "images"):

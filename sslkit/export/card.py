@@ -37,7 +37,7 @@ def model_card(
     """
     done = "finished" if step >= steps else "stopped early"
     lines = [
-        f"# An encoder pretrained with {objective}",
+        f"# An encoder trained with the objective {objective}",
         "",
         f"- encoder: {encoder}; images [n, {size}, {size}, 3] in [0, 1] to "
         f"{feature_dim} features",

@@ -74,7 +74,7 @@ def test_the_card_says_what_the_export_is(workdir, exported):
     with open(f"{workdir}/config.gin") as file:
         recipe = file.read()
     for said in (
-        "# An encoder pretrained with supervised",
+        "# An encoder trained with the objective supervised",
         "encoder: ResNet-18, width 1, cifar stem (chosen by the image size); 11,182",
         "images [n, 8, 8, 3] in [0, 1] to 512 features",
         "step: 2 of 2 (finished)",
