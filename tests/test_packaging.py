@@ -155,7 +155,8 @@ def test_core_and_plugins_install_apart(tmp_path):
         out.mkdir()
         install(wheel_of(plugin.parent, out))
         assert f"sslkit-{plugin.parent.name} 0.1.0" in listed()
-        tests = tmp_path / f"tests_{plugin.parent.name}"
-        shutil.copytree(plugin.parent / "tests", tests)
-        shutil.copy(REPOSITORY / "conftest.py", tests)
-        subprocess.run([python, "-m", "pytest", "-q", tests], check=True, cwd=tests)
+        project = tmp_path / f"tests_of_{plugin.parent.name}"
+        shutil.copytree(plugin.parent / "tests", project / "tests")
+        # The tests may have a conftest of their own, below this one.
+        shutil.copy(REPOSITORY / "conftest.py", project)
+        subprocess.run([python, "-m", "pytest", "-q", "."], check=True, cwd=project)
