@@ -159,6 +159,9 @@ class Training:
         if self._knn_every and self.source.classes is not None:
             self.data.source("test")
         self.describe()
+        if self._initialize is not None:
+            # Tried now, and once more when the run starts, which is when it is told.
+            self._initialized(self._initialize)
 
     def load(self, workdir: Workdir) -> int:
         """Restores the latest checkpoint of a run.
@@ -258,15 +261,12 @@ class Training:
                 say(f"resuming at step {start} from {latest}")
             return start
         if self._initialize is not None:
-            say(
-                initialize(
-                    self.state.table,
-                    self._initialize,
-                    self._restore,
-                    self._variable_schema,
-                )
-            )
+            say(self._initialized(self._initialize))
         return 0
+
+    def _initialized(self, path: str) -> str:
+        """Sets the weights that another run gives; returns what was set."""
+        return initialize(self.state.table, path, self._restore, self._variable_schema)
 
     def step(self) -> TrainStep:
         """Returns what every replica does with its share of a batch."""

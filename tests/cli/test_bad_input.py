@@ -5,9 +5,11 @@ from __future__ import annotations
 import pathlib
 
 import pytest
+import tensorflow as tf
 
 from sslkit import config
 from sslkit.cli.main import main
+from sslkit.train.checkpoints import write
 
 RECIPE = "gin/fnc_digits_pretrain.gin"
 
@@ -91,6 +93,14 @@ def test_a_runner_that_is_not_available_here(refused):
 def test_a_checkpoint_to_start_from_that_is_not_there(refused, tmp_path):
     line = refused(f"train.initialize = '{tmp_path}/none'")
     assert f"there is no checkpoint at {tmp_path}/none" in line
+
+
+def test_a_checkpoint_of_another_model_to_start_from(refused, tmp_path):
+    other = tmp_path / "other"
+    write({"encoder/kernel": tf.Variable([1.0]), "step": tf.Variable(3)}, str(other))
+    line = refused(f"train.initialize = '{other}'")
+    assert f"{other} lacks" in line
+    assert "checkpoint of another model" in line
 
 
 def test_a_workdir_of_another_recipe(refused, tmp_path):
