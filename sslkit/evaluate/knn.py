@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -16,6 +18,20 @@ _BLOCK_ELEMENTS = 2**25
 def knn_accuracy(
     bank: Features, queries: Features, *, neighbours: int, temperature: float
 ) -> Accuracy:
+    """Classifies with one number of neighbours; see `knn_accuracies`."""
+    (found,) = knn_accuracies(
+        bank, queries, neighbours=[neighbours], temperature=temperature
+    )
+    return found
+
+
+def knn_accuracies(
+    bank: Features,
+    queries: Features,
+    *,
+    neighbours: Sequence[int],
+    temperature: float,
+) -> list[Accuracy]:
     """Classifies `queries` by their nearest neighbours in `bank`.
 
     Each of the `neighbours` most similar bank rows votes for its class with weight
@@ -27,12 +43,12 @@ def knn_accuracy(
     Args:
         bank: labelled features of the training split.
         queries: labelled features of the test split.
-        neighbours: votes for each query; at most the bank's size is used (see
-            `used_neighbours`).
+        neighbours: votes for each query, one number or several that share the
+            search; at most the bank's size is used (see `used_neighbours`).
         temperature: divides cosine similarities; 0.07 in the paper.
 
     Returns:
-        Top-1 and top-5.
+        Top-1 and top-5 for each number of neighbours.
 
     Raises:
         UserError: if a row has no label, or a setting is out of range.
@@ -41,7 +57,7 @@ def knn_accuracy(
         raise UserError(
             f"the kNN temperature is {temperature}; it must be above 0, e.g. 0.07"
         )
-    neighbours = used_neighbours(neighbours, len(bank.label))
+    used = [used_neighbours(number, len(bank.label)) for number in neighbours]
     for split, label in (("training", bank.label), ("test", queries.label)):
         missing = int(np.sum(label < 0))
         if missing:
@@ -51,19 +67,21 @@ def knn_accuracy(
             )
     classes = 1 + int(max(bank.label.max(), queries.label.max()))
     bank_norm = np.maximum(np.linalg.norm(bank.features, axis=1), 1e-12)
-    scores = np.empty((len(queries.label), classes), np.float32)
+    scores = np.empty((len(used), len(queries.label), classes), np.float32)
     rows = max(1, _BLOCK_ELEMENTS // len(bank.label))
-    for start in range(0, len(scores), rows):
+    for start in range(0, len(queries.label), rows):
         block = queries.features[start : start + rows]
         block = block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)
         # Dividing the products by the norms spares a normalised copy of the bank.
         cosine = block @ bank.features.T
         cosine /= bank_norm
-        near = tf.math.top_k(cosine, neighbours)
-        scores[start : start + rows] = _votes(
-            near.values.numpy(), bank.label[near.indices.numpy()], classes, temperature
-        )
-    return accuracy(scores, queries.label)
+        near = tf.math.top_k(cosine, max(used))
+        values, labels = near.values.numpy(), bank.label[near.indices.numpy()]
+        for place, number in enumerate(used):
+            scores[place, start : start + rows] = _votes(
+                values[:, :number], labels[:, :number], classes, temperature
+            )
+    return [accuracy(one, queries.label) for one in scores]
 
 
 def used_neighbours(neighbours: int, bank_size: int) -> int:

@@ -3,13 +3,14 @@
 One objective for all sizes of data, the mean cross entropy plus
 strength / 2 * |weights|^2 on standardised features, and two ways to its minimum:
 scikit-learn's lbfgs, exact but with the whole data in each step, and minibatches of
-Adam where that would take too long.
+Adam where that would take too long. Adam's learning rate is swept with the strength,
+all in one pass over the features; lbfgs has none.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,13 @@ import numpy as np
 from sslkit.errors import UserError
 from sslkit.evaluate.accuracy import Accuracy, accuracy
 from sslkit.evaluate.features import Features
-from sslkit.evaluate.softmax_regression import fit_minibatches
+from sslkit.evaluate.softmax_regression import Setting, fit_minibatches
 
 STRENGTHS = (1.0, 0.1, 1e-2, 1e-3, 1e-4)
 """L2 strengths that are tried, per example; scikit-learn's C is 1 / (strength * n)."""
-_DEFAULT_STRENGTH = 1e-2
+RATES = (0.03, 0.1, 0.3)
+"""Learning rates of Adam that are tried, times the root of the features' width."""
+_DEFAULT = Setting(rate=0.1, strength=1e-2)
 _HELD_OUT = 5
 """One in five examples of each class chooses the strength."""
 _LBFGS_WORK = 2e9
@@ -36,8 +39,17 @@ class LinearProbe(NamedTuple):
     accuracy: Accuracy
     strength: float
     """The L2 strength that was chosen."""
+    rate: float | None
+    """The learning rate that was chosen, times the root of the features' width; None
+    with lbfgs, which needs none."""
     solver: str
     """`lbfgs` or `minibatch Adam`."""
+
+    @property
+    def chosen(self) -> str:
+        """What was chosen, in words."""
+        rate = "" if self.rate is None else f", rate {self.rate:g}"
+        return f"L2 {self.strength:g}{rate}, {self.solver}"
 
 
 def linear_probe(train: Features, test: Features, *, seed: int) -> LinearProbe:
@@ -47,7 +59,8 @@ def linear_probe(train: Features, test: Features, *, seed: int) -> LinearProbe:
     strength is chosen among `STRENGTHS` on a fifth of each training class, held out;
     then the classifier is fitted on the whole training split. The test split chooses
     nothing. Above 100 000 examples, or 2e9 examples * features * classes, minibatches
-    of Adam replace lbfgs.
+    of Adam replace lbfgs, and the learning rate is chosen among `RATES` with the
+    strength.
 
     Args:
         train: labelled features.
@@ -81,11 +94,12 @@ def linear_probe(train: Features, test: Features, *, seed: int) -> LinearProbe:
     examples, dim = train_x.shape
     small = examples <= _LBFGS_EXAMPLES and examples * dim * classes <= _LBFGS_WORK
     solver = "lbfgs" if small else "minibatch Adam"
-    strength = _choose(train_x, train.label, classes, seed, solver)
+    chosen = _choose(train_x, train.label, classes, seed, solver)
     scores = next(
-        _fit_and_score(train_x, train.label, test_x, classes, [strength], seed, solver)
+        _fit_and_score(train_x, train.label, test_x, classes, [chosen], seed, solver)
     )
-    return LinearProbe(accuracy(scores, test.label), strength, solver)
+    rate = None if small else chosen.rate
+    return LinearProbe(accuracy(scores, test.label), chosen.strength, rate, solver)
 
 
 def _standardise(
@@ -98,16 +112,18 @@ def _standardise(
 
 def _choose(
     x: np.ndarray, label: np.ndarray, classes: int, seed: int, solver: str
-) -> float:
-    """Returns the strength that is best on the held-out part; ties go to more L2."""
+) -> Setting:
+    """Returns what is best on the held-out part; ties go to more L2, then slower."""
     held = _held_out(label, seed)
     if not held.any():
-        return _DEFAULT_STRENGTH
+        return _DEFAULT
+    rates = (_DEFAULT.rate,) if solver == "lbfgs" else RATES
+    settings = [Setting(rate, strength) for strength in STRENGTHS for rate in rates]
     scores = _fit_and_score(
-        x[~held], label[~held], x[held], classes, STRENGTHS, seed, solver
+        x[~held], label[~held], x[held], classes, settings, seed, solver
     )
     top1 = [accuracy(one, label[held]).top1 for one in scores]
-    return STRENGTHS[int(np.argmax(top1))]
+    return settings[int(np.argmax(top1))]
 
 
 def _held_out(label: np.ndarray, seed: int) -> np.ndarray:
@@ -125,16 +141,17 @@ def _fit_and_score(
     label: np.ndarray,
     test_x: np.ndarray,
     classes: int,
-    strengths: Sequence[float],
+    settings: Sequence[Setting],
     seed: int,
     solver: str,
-):
-    """Yields float32 scores [n_test, classes], one array a strength."""
+) -> Iterator[np.ndarray]:
+    """Yields float32 scores [n_test, classes], one array a setting."""
     if solver == "lbfgs":
+        strengths = [setting.strength for setting in settings]
         yield from _fit_lbfgs(x, label, test_x, classes, strengths)
     else:
         kernels, biases = fit_minibatches(
-            x, label, classes=classes, strengths=strengths, seed=seed
+            x, label, classes=classes, settings=settings, seed=seed
         )
         for kernel, bias in zip(kernels, biases, strict=True):
             yield test_x @ kernel + bias
@@ -146,7 +163,7 @@ def _fit_lbfgs(
     test_x: np.ndarray,
     classes: int,
     strengths: Sequence[float],
-):
+) -> Iterator[np.ndarray]:
     # Imported here: it takes a second that commands without a probe need not wait.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -12,7 +12,7 @@ from sslkit.errors import UserError
 from sslkit.evaluate.accuracy import accuracy
 from sslkit.evaluate.features import Features, FrozenEncoder, extract_source, frozen
 from sslkit.evaluate.health import health
-from sslkit.evaluate.knn import knn_accuracy, knn_protocol
+from sslkit.evaluate.knn import knn_accuracies, knn_protocol
 from sslkit.evaluate.linear import linear_probe
 from sslkit.evaluate.report import PIXELS, TRAINED, UNTRAINED, Report, Row
 
@@ -31,9 +31,10 @@ def evaluate(
     size: int,
     seed: int,
     untrained: Callable[[], Backbone] | None = None,
-    knn_neighbours: int = 20,
+    knn_neighbours: Sequence[int] = (20, 200),
     knn_temperature: float = 0.07,
     linear: bool = True,
+    classifier: bool = True,
     baselines: bool = True,
     batch_size: int = 256,
     train_limit: int | None = None,
@@ -56,9 +57,12 @@ def evaluate(
         seed: fixes the linear probe's held-out part and order.
         untrained: builds a freshly initialised encoder, the baseline; None leaves
             that baseline out.
-        knn_neighbours: neighbours that vote.
+        knn_neighbours: neighbours that vote, a row for each number; one that exceeds
+            the training split is left out, or clipped if there is no other.
         knn_temperature: divides cosine similarities in the vote's exponent.
         linear: whether to fit linear probes.
+        classifier: whether to score the objective's own classifier, where it has one;
+            on other data than the run's it means nothing.
         baselines: whether to measure baselines too.
         batch_size: images encoded at once.
         train_limit: training examples to use, a fixed mixed choice; None is all.
@@ -83,7 +87,8 @@ def evaluate(
         )
 
     labelled = data.source("train").classes is not None
-    if labelled:
+    classifier = classifier and objective.classes is not None
+    if labelled and classifier:
         _check_classes(objective, data)
     encoders: dict[str, FrozenEncoder] = {TRAINED: _inference(objective.encoder)}
     if baselines and untrained is not None:
@@ -97,24 +102,37 @@ def evaluate(
     found = {}
     for name, encode in encoders.items():
         train, test = split("train", encode), split("test", encode)
-        rows.append(_knn(name, train, test, knn_neighbours, knn_temperature))
+        rows += _knn(name, train, test, knn_neighbours, knn_temperature)
         if linear:
             rows.append(_linear(name, train, test, seed))
         if name != PIXELS:
             found[name] = health(test.features)
-    if objective.classes is not None:
+    if classifier:
         rows.append(_classifier(split("test", frozen(objective.logits))))
     return Report(tuple(rows), found, "test")
 
 
 def _knn(
-    name: str, train: Features, test: Features, neighbours: int, temperature: float
-) -> Row:
-    score = knn_accuracy(train, test, neighbours=neighbours, temperature=temperature)
-    protocol = knn_protocol(
-        neighbours=neighbours, temperature=temperature, bank_size=len(train.label)
-    )
-    return Row(protocol, name, *score, len(train.label), len(test.label))
+    name: str,
+    train: Features,
+    test: Features,
+    neighbours: Sequence[int],
+    temperature: float,
+) -> list[Row]:
+    bank_size = len(train.label)
+    # Of several, those that the bank is too small for say nothing.
+    numbers = [k for k in neighbours if k <= bank_size] or list(neighbours)[:1]
+    scores = knn_accuracies(train, test, neighbours=numbers, temperature=temperature)
+    return [
+        Row(
+            knn_protocol(neighbours=k, temperature=temperature, bank_size=bank_size),
+            name,
+            *score,
+            bank_size,
+            len(test.label),
+        )
+        for k, score in zip(numbers, scores, strict=True)
+    ]
 
 
 def _linear(name: str, train: Features, test: Features, seed: int) -> Row:
@@ -125,7 +143,7 @@ def _linear(name: str, train: Features, test: Features, seed: int) -> Row:
         *probe.accuracy,
         len(train.label),
         len(test.label),
-        detail=f"L2 {probe.strength:g}, {probe.solver}",
+        detail=probe.chosen,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,8 +11,16 @@ import tensorflow as tf
 _EPOCHS = 20
 _UPDATES = 1000
 _BATCH = 1024
-_RATE = 0.1
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
+
+
+class Setting(NamedTuple):
+    """What a sweep varies."""
+
+    rate: float
+    """The learning rate at the start, times the root of the width of the features."""
+    strength: float
+    """L2 on the kernel, per example."""
 
 
 def fit_minibatches(
@@ -19,13 +28,13 @@ def fit_minibatches(
     label: np.ndarray,
     *,
     classes: int,
-    strengths: Sequence[float],
+    settings: Sequence[Setting],
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Minimises mean cross entropy + strength / 2 * |kernel|^2 with Adam.
 
-    All strengths are fitted at once, so the data is gone through once for all of them.
-    Adam (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1) at rate 0.1 / sqrt(dim), so
+    All settings are fitted at once, so the data is gone through once for all of them.
+    Adam (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1) at rate / sqrt(dim), so
     that a step moves logits alike whatever the width, annealed to 0 by half a
     cosine over 20 epochs, or 1000 updates if that is more, in batches of 1024; the
     start is zero.
@@ -34,19 +43,22 @@ def fit_minibatches(
         x: float32 [n, dim], standardised.
         label: int [n] in [0, classes).
         classes: number of classes.
-        strengths: L2 strengths, k of them.
+        settings: learning rates and L2 strengths, k pairs.
         seed: fixes the order of examples.
 
     Returns:
         Kernels float32 [k, dim, classes] and biases float32 [k, 1, classes].
     """
     weights = [
-        tf.Variable(tf.zeros([len(strengths), x.shape[1], classes])),
-        tf.Variable(tf.zeros([len(strengths), 1, classes])),
+        tf.Variable(tf.zeros([len(settings), x.shape[1], classes])),
+        tf.Variable(tf.zeros([len(settings), 1, classes])),
     ]
     first = [tf.Variable(tf.zeros_like(w)) for w in weights]
     second = [tf.Variable(tf.zeros_like(w)) for w in weights]
-    strength = tf.constant(strengths, tf.float32)
+    strength = tf.constant([setting.strength for setting in settings], tf.float32)
+    # One a setting, against [k, dim, classes] and [k, 1, classes].
+    peaks = np.array([setting.rate for setting in settings], np.float32)
+    peaks = peaks[:, np.newaxis, np.newaxis] / np.sqrt(x.shape[1])
 
     @tf.function(reduce_retracing=True)
     def update(x: tf.Tensor, label: tf.Tensor, step: tf.Tensor, rate: tf.Tensor):
@@ -56,7 +68,7 @@ def fit_minibatches(
             target = tf.broadcast_to(label, tf.shape(logits)[:2])
             entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits)
             decay = tf.reduce_sum(tf.square(kernel), axis=[1, 2])
-            # The strengths share no weight: the gradient of the sum is each one's own.
+            # The settings share no weight: the gradient of the sum is each one's own.
             loss = tf.reduce_sum(
                 tf.reduce_mean(entropy, axis=1) + 0.5 * strength * decay
             )
@@ -74,14 +86,13 @@ def fit_minibatches(
     an_epoch = examples // batch
     epochs = max(_EPOCHS, -(-_UPDATES // an_epoch))
     random = np.random.default_rng(seed)
-    peak = _RATE / np.sqrt(x.shape[1])
     step = 0
     for _ in range(epochs):
         order = random.permutation(examples)
         # What does not fill a batch comes up in another epoch's order.
         for start in range(0, an_epoch * batch, batch):
             rows = order[start : start + batch]
-            rate = peak * 0.5 * (1 + np.cos(np.pi * step / (epochs * an_epoch)))
+            rate = peaks * 0.5 * (1 + np.cos(np.pi * step / (epochs * an_epoch)))
             update(
                 tf.constant(x[rows]),
                 tf.constant(label[rows]),

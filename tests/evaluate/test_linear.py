@@ -6,8 +6,8 @@ import pytest
 from sslkit.errors import UserError
 from sslkit.evaluate import linear
 from sslkit.evaluate.features import Features
-from sslkit.evaluate.linear import STRENGTHS, linear_probe
-from sslkit.evaluate.softmax_regression import fit_minibatches
+from sslkit.evaluate.linear import RATES, STRENGTHS, linear_probe
+from sslkit.evaluate.softmax_regression import Setting, fit_minibatches
 
 
 def features(x, label) -> Features:
@@ -86,13 +86,33 @@ def test_minibatches_reach_the_minimum_of_the_regularised_loss():
         return entropy.mean() + 0.5 * strength * np.square(kernel).sum()
 
     (kernel,), (bias,) = fit_minibatches(
-        x, train.label, classes=4, strengths=[1e-2], seed=0
+        x, train.label, classes=4, settings=[Setting(0.1, 1e-2)], seed=0
     )
     exact = LogisticRegression(C=1 / (1e-2 * len(x)), tol=1e-8, max_iter=1000)
     exact.fit(x, train.label)
     least = loss(x @ exact.coef_.T + exact.intercept_, exact.coef_, 1e-2)
     # What annealed minibatches leave above the minimum is measured at 1e-5 of it.
     assert least - 1e-6 <= loss(x @ kernel + bias, kernel, 1e-2) <= least * 1.0001
+
+
+def test_settings_that_are_fitted_at_once_do_not_touch_each_other():
+    train = clusters(60, seed=1)
+    settings = [Setting(0.03, 1e-2), Setting(0.3, 1e-4)]
+    together, _ = fit_minibatches(
+        train.features, train.label, classes=4, settings=settings, seed=0
+    )
+    for setting, kernel in zip(settings, together, strict=True):
+        (alone,), _ = fit_minibatches(
+            train.features, train.label, classes=4, settings=[setting], seed=0
+        )
+        np.testing.assert_allclose(kernel, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_minibatches_choose_a_rate_and_lbfgs_none(solver):
+    found = linear_probe(clusters(60, seed=1), clusters(30, seed=2), seed=0)
+    assert (found.rate in RATES) == (found.solver != "lbfgs")
+    assert f"L2 {found.strength:g}" in found.chosen
+    assert ("rate" in found.chosen) == (found.rate is not None)
 
 
 def test_two_classes_and_gaps_in_the_numbers(solver):

@@ -61,7 +61,7 @@ def test_choices_are_followed(encoder, untrained, colours, judged):
         size=8,
         seed=0,
         untrained=untrained,
-        knn_neighbours=50,
+        knn_neighbours=(50, 60),
         knn_temperature=0.5,
         linear=False,
         baselines=False,
@@ -73,6 +73,21 @@ def test_choices_are_followed(encoder, untrained, colours, judged):
     assert row.protocol == "kNN (k=30, clipped from 50, T=0.5)"
     assert (row.n_train, row.n_test) == (30, 10)
     assert report.margin(row) is None
+
+
+def test_each_number_of_neighbours_that_the_bank_has_is_a_row(encoder, colours, judged):
+    settings = {"size": 8, "seed": 0, "linear": False, "baselines": False}
+    report = evaluate(judged(encoder), colours, knn_neighbours=(5, 91, 50), **settings)
+    assert [row.protocol for row in report.rows] == [
+        "kNN (k=5, T=0.07)",
+        "kNN (k=50, T=0.07)",
+    ]
+    for row in report.rows:
+        number = int(row.protocol[7:].partition(",")[0])
+        (alone,) = evaluate(
+            judged(encoder), colours, knn_neighbours=[number], **settings
+        ).rows
+        assert alone == row
 
 
 def test_no_untrained_encoder_leaves_that_baseline_out(encoder, colours, judged):
