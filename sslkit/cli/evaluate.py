@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from sslkit.cli.options import add_run_options
+from sslkit.errors import UserError
 
 if TYPE_CHECKING:
     from sslkit.config import Config
@@ -16,29 +19,63 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     add_run_options(parser)
+    parser.add_argument(
+        "--data",
+        metavar="NAME",
+        help="measure on another dataset: its train split is the bank and fits the "
+        "probe, its test split is scored",
+    )
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="measure each checkpoint as it appears, until the run's last",
+    )
+    parser.add_argument(
+        "--poll",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="with --follow, how often to look for one (default 30)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluates the latest checkpoint of a run.
+    """Evaluates the latest checkpoint of a run, or each one as it appears.
 
-    With overrides, such as another dataset, nothing is written: the run's result is
-    that of its own recipe.
+    With overrides nothing is written: the run's result is that of its own recipe.
     """
     from sslkit.cli.runs import reopen
 
+    if args.data is not None:
+        if args.follow:
+            raise UserError("--follow measures on the run's own data; leave out --data")
+        args.set.append(f"data.name = {args.data!r}")
     loaded, training, workdir = reopen(args)
+    if args.follow:
+        return _follow(args, loaded, training, workdir)
     print(f"step {training.load(workdir)} of {workdir.path}")
-    measure(loaded, training, None if args.set or args.data_dir else workdir)
+    changed = len(args.set) > (args.data is not None) or args.data_dir
+    if args.data is not None:
+        keep = functools.partial(workdir.write_transfer, data=args.data)
+        measure(loaded, training, keep, classifier=False)
+    else:
+        measure(loaded, training, None if changed else workdir.write_result)
     return 0
 
 
-def measure(loaded: Config, training: Training, workdir: Workdir | None) -> None:
+def measure(
+    loaded: Config,
+    training: Training,
+    keep: Callable[[Mapping[str, Any]], str] | None,
+    **settings: Any,
+) -> None:
     """Evaluates the encoder as it is and prints the report.
 
     Args:
         loaded: the configuration.
         training: holds the encoder.
-        workdir: where the result is written too; None to print alone.
+        keep: writes the result and returns where; None to print alone.
+        **settings: of `sslkit.evaluate.protocol.evaluate`, before the recipe's.
     """
     from sslkit.cli.output import console
 
@@ -48,10 +85,43 @@ def measure(loaded: Config, training: Training, workdir: Workdir | None) -> None
         size=training.size,
         seed=training.seed,
         untrained=training.untrained_encoder,
+        **settings,
     )
     console().print(report.render())
     for line in training.data.skipped():
         print(line)
-    if workdir is not None:
+    if keep is not None:
         step = int(training.state.step.numpy())
-        print("written:", workdir.write_result({"step": step, **report.to_json()}))
+        print("written:", keep({"step": step, **report.to_json()}))
+
+
+def _follow(
+    args: argparse.Namespace, loaded: Config, training: Training, workdir: Workdir
+) -> int:
+    from sslkit.evaluate.following import follow, pause
+    from sslkit.train.checkpoints import Checkpoints, is_whole
+
+    if args.poll <= 0:
+        raise UserError(f"--poll is {args.poll:g} seconds; give more than 0")
+    print(
+        f"following {workdir.path} to step {training.steps}; Ctrl-C ends it",
+        flush=True,
+    )
+    for prefix in follow(
+        Checkpoints(workdir.checkpoints),
+        last=training.steps,
+        done=lambda step: workdir.result(step) is not None,
+        wait=pause(args.poll),
+    ):
+        try:
+            step = training.load(workdir, prefix)
+        except UserError:
+            if is_whole(prefix):
+                raise
+            continue  # Training has removed it meanwhile.
+        print(f"step {step} of {workdir.path}", flush=True)
+        # The baselines are the same for every checkpoint.
+        last = step == training.steps
+        settings = {} if last else {"baselines": False}
+        measure(loaded, training, workdir.write_result, **settings)
+    return 0

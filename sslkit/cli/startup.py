@@ -36,5 +36,7 @@ def start_tensorflow() -> None:
     with hushed():
         import tensorflow as tf
 
+        # It warns of retracing when several functions from one line of code are traced.
+        tf.get_logger().setLevel("ERROR")
         # Not the logical ones: a runner may still split the CPU.
         tf.config.list_physical_devices()

@@ -42,6 +42,6 @@ def run(args: argparse.Namespace) -> int:
         console().print(Report.from_json(result).render())
         return 0
     if training.runner.is_chief:
-        measure(loaded, training, workdir)
+        measure(loaded, training, workdir.write_result)
         print(f"next: sslkit export --workdir {args.workdir} --to FOLDER")
     return 0

@@ -53,10 +53,10 @@ class Checkpoints:
         found = {}
         for path in tf.io.gfile.glob(os.path.join(self._folder, "step_*.index")):
             prefix = path.removesuffix(".index")
-            step = os.path.basename(prefix).removeprefix("step_")
+            step = _name(prefix)
             # A write or a removal that was cut off leaves other names, or an index
             # without its data.
-            if step.isdigit() and tf.io.gfile.exists(f"{prefix}{_DATA}"):
+            if step.isdigit() and is_whole(prefix):
                 found[int(step)] = prefix
         return [found[step] for step in sorted(found)]
 
@@ -90,6 +90,20 @@ class Checkpoints:
         for file in tf.io.gfile.glob(os.path.join(self._folder, "*.partial*")):
             tf.io.gfile.remove(file)  # Of a process that was killed while it wrote.
         return prefix
+
+
+def is_whole(prefix: str) -> bool:
+    """Returns whether both files of a checkpoint are there."""
+    return all(tf.io.gfile.exists(f"{prefix}{part}") for part in (".index", _DATA))
+
+
+def step_of(prefix: str) -> int:
+    """Returns the step in a checkpoint's name."""
+    return int(_name(prefix))
+
+
+def _name(prefix: str) -> str:
+    return os.path.basename(prefix).removeprefix("step_")
 
 
 def write(table: Table, prefix: str) -> None:

@@ -158,13 +158,18 @@ class Training:
             find_checkpoint(self._initialize)
         if self._knn_every and self.source.classes is not None:
             self.data.source("test")
+        check_labels(self.objective, self.source)
         self.describe()
         if self._initialize is not None:
             # Tried now, and once more when the run starts, which is when it is told.
             self._initialized(self._initialize)
 
-    def load(self, workdir: Workdir) -> int:
-        """Restores the latest checkpoint of a run.
+    def load(self, workdir: Workdir, checkpoint: str | None = None) -> int:
+        """Restores a checkpoint of a run.
+
+        Args:
+            workdir: the run's folder.
+            checkpoint: its prefix; None for the latest.
 
         Returns:
             Its step.
@@ -172,7 +177,7 @@ class Training:
         Raises:
             UserError: if there is none or it is of another model.
         """
-        restore(self.state.table, find_checkpoint(workdir.path))
+        restore(self.state.table, checkpoint or find_checkpoint(workdir.path))
         return int(self.state.step.numpy())
 
     def run(self, workdir: Workdir, *, say: Callable[[str], None] = print) -> bool:
@@ -190,6 +195,7 @@ class Training:
             KeyboardInterrupt: after a signal, when the state is saved.
         """
         checkpoints = Checkpoints(workdir.checkpoints, keep=self._keep)
+        check_labels(self.objective, self.source)
         for line in self.describe():
             say(line)
         start = self._start(checkpoints, say)
@@ -240,7 +246,7 @@ class Training:
     def _build(self) -> TrainState:
         replicas = self.runner.strategy.num_replicas_in_sync
         check_batch_size(self.batch_size, replicas)
-        state = TrainState(
+        return TrainState(
             self._make_objective,
             self.optimizer,
             strategy=self.runner.strategy,
@@ -248,8 +254,6 @@ class Training:
             batch_size=self.batch_size // replicas,
             seed=self.seed,
         )
-        check_labels(state.objective, self.source)
-        return state
 
     def _start(self, checkpoints: Checkpoints, say: Callable[[str], None]) -> int:
         """Brings the state to where the run goes on; returns its step."""

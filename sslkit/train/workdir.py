@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,8 @@ class Workdir:
     """The folder of one run.
 
     `config.gin` is the resolved configuration, `checkpoints/` the states,
-    `metrics.jsonl` and `tensorboard/` the curves, `result.json` the final evaluation.
+    `metrics.jsonl` and `tensorboard/` the curves, `result_<step>.json` the evaluation
+    of a checkpoint and `result.json` that of the latest that was evaluated.
     """
 
     def __init__(self, path: str):
@@ -92,17 +94,49 @@ class Workdir:
                 f"the workdir {self.path} cannot be written: {error}"
             ) from error
 
-    def result(self) -> Mapping[str, Any] | None:
-        """Returns the final evaluation, or None before there is one."""
-        if not tf.io.gfile.exists(self._result):
+    def result(self, step: int | None = None) -> Mapping[str, Any] | None:
+        """Returns the evaluation of a step, or the latest; None before there is one."""
+        path = self._result if step is None else self._result_of(step)
+        if not tf.io.gfile.exists(path):
             return None
-        with tf.io.gfile.GFile(self._result) as file:
+        with tf.io.gfile.GFile(path) as file:
             return json.loads(file.read())
 
     def write_result(self, result: Mapping[str, Any]) -> str:
-        """Writes the final evaluation and returns its path."""
-        self._write(self._result, json.dumps(result, indent=2) + "\n")
+        """Writes the evaluation of `result["step"]`.
+
+        It becomes the latest too, unless that is of a later step.
+
+        Returns:
+            The path of what was written, the latest if it is that.
+        """
+        text = json.dumps(result, indent=2) + "\n"
+        path = self._result_of(result["step"])
+        self._write(path, text)
+        latest = self.result()
+        if latest is not None and latest["step"] > result["step"]:
+            return path
+        self._write(self._result, text)
         return self._result
+
+    def write_transfer(self, result: Mapping[str, Any], *, data: str) -> str:
+        """Writes the evaluation of `result["step"]` on other data than the run's.
+
+        Args:
+            result: the evaluation.
+            data: the data's name; in the file's name, what is no letter, digit, dash
+                or dot is an underscore.
+
+        Returns:
+            The path.
+        """
+        name = re.sub(r"[^A-Za-z0-9.-]+", "_", data).strip("_")
+        path = os.path.join(self.path, f"result_{result['step']}_{name}.json")
+        self._write(path, json.dumps({"data": data, **result}, indent=2) + "\n")
+        return path
+
+    def _result_of(self, step: int) -> str:
+        return os.path.join(self.path, f"result_{step}.json")
 
     def _write(self, path: str, text: str) -> None:
         partial = f"{path}.partial"

@@ -73,8 +73,18 @@ def test_what_is_no_workdir_is_named(workdir):
         workdir.config()
 
 
-def test_keeps_a_result(workdir):
+def test_keeps_the_result_of_each_step_and_the_latest(workdir):
     assert workdir.result() is None
     workdir.claim(CONFIG)
-    workdir.write_result({"knn": 0.5})
-    assert workdir.result() == {"knn": 0.5}
+    for step, knn in ((10, 0.5), (30, 0.7), (20, 0.6)):
+        workdir.write_result({"step": step, "knn": knn})
+    assert workdir.result() == {"step": 30, "knn": 0.7}
+    assert workdir.result(20) == {"step": 20, "knn": 0.6}
+    assert workdir.result(40) is None
+
+
+def test_a_result_on_other_data_is_not_the_runs(workdir):
+    workdir.claim(CONFIG)
+    path = workdir.write_transfer({"step": 3}, data="folder:/my/photos")
+    assert path.endswith("result_3_folder_my_photos.json")
+    assert workdir.result() is None

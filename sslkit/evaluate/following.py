@@ -1,0 +1,48 @@
+"""Waits for the checkpoints of a run that trains elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from sslkit.train.checkpoints import Checkpoints, step_of
+
+
+def follow(
+    checkpoints: Checkpoints,
+    *,
+    last: int,
+    done: Callable[[int], bool],
+    wait: Callable[[], None],
+) -> Iterator[str]:
+    """Yields checkpoints as they appear, until that of the last step was yielded.
+
+    Where several are there, the oldest comes first. One that training removes before
+    its turn is not missed: what is yielded next is there when it is.
+
+    Args:
+        checkpoints: of the run.
+        last: the step with which the run ends.
+        done: whether a step needs no more; it is asked anew each time.
+        wait: called when there is nothing new; returns when it is time to look again.
+
+    Yields:
+        The prefix of a checkpoint.
+    """
+    seen: set[int] = set()
+    while last not in seen:
+        for prefix in checkpoints.prefixes():
+            step = step_of(prefix)
+            if step not in seen:
+                seen.add(step)
+                if not done(step):
+                    yield prefix
+                    break
+        else:
+            if last not in seen:
+                wait()
+
+
+def pause(seconds: float) -> Callable[[], None]:
+    """Returns a function that waits."""
+    return lambda: time.sleep(seconds)
