@@ -19,7 +19,9 @@ def recipes(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted((folder / "gin").glob("*.gin"))
 
 
-RECIPES = recipes(pathlib.Path(__file__).parent.parent)
+EVERY = recipes(pathlib.Path(__file__).parent.parent)
+CHAINS = [path for path in EVERY if "\nstages." in path.read_text()]
+RECIPES = [path for path in EVERY if path not in CHAINS]
 
 
 def overrides(path: pathlib.Path) -> list[str]:
@@ -28,6 +30,18 @@ def overrides(path: pathlib.Path) -> list[str]:
     return [
         text for name, text in MUST_SET.items() if name in comment.split("Often")[0]
     ]
+
+
+@pytest.mark.parametrize("path", CHAINS, ids=lambda path: path.stem)
+def test_every_stage_resolves_and_starts_from_the_first(path):
+    stages = config.read_stages([f"gin/{path.name}"])
+    first, *others = (
+        config.read_stage(stages, name, workdir="W") for name in stages.recipes
+    )
+    start = f"train.initialize = 'W/{next(iter(stages.recipes))}'"
+    assert others
+    assert all(start in stage.render() for stage in others)
+    assert start not in first.render()
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -41,7 +55,7 @@ def test_loads_with_what_its_comment_says_must_be_set(path, monkeypatch):
     assert training.batch_size >= 1
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
 def test_is_a_document(path):
     comment = path.read_text().partition("\ninclude")[0]
     assert all(line.startswith("#") for line in comment.splitlines())

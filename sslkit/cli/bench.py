@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sslkit.cli.options import add_recipe_options
+from sslkit.cli.stages import read_one
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.seconds <= 0:
         raise UserError(f"--seconds is {args.seconds:g}; give more than 0")
-    training = config.load(args.gin, args.set, data_dir=args.data_dir).train()
+    training = config.load_resolved(read_one(args)).train()
     training.check()
     found = throughput.measure(training, seconds=args.seconds)
     accelerated = any(

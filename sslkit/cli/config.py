@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sslkit import config
 from sslkit.cli.options import add_recipe_options
+from sslkit.cli.stages import ALONE, read_all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the resolved configuration, itself a recipe; notes go to stderr."""
-    resolution = config.read(args.gin, args.set, data_dir=args.data_dir)
-    print(resolution.render(places=args.places), end="")
-    for note in resolution.notes:
-        print(f"sslkit: note: {note}", file=sys.stderr)
+    for name, resolution in read_all(args, workdir="W").items():
+        if name != ALONE:
+            print(f"# Stage {name}.")
+        print(resolution.render(places=args.places), end="")
+        for note in resolution.notes:
+            print(f"sslkit: note: {note}", file=sys.stderr)
     return 0

@@ -6,13 +6,16 @@ import argparse
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
-    """Adds --gin, --set and --data-dir, what `sslkit.config` reads."""
+    """Adds --gin, --stage, --set and --data-dir, what `sslkit.config` reads."""
     parser.add_argument(
         "--gin",
         action="append",
         required=True,
         metavar="FILE",
         help="a recipe, e.g. gin/fnc_r50_pretrain.gin; repeat to add more",
+    )
+    parser.add_argument(
+        "--stage", metavar="NAME", help="one stage of a recipe that has several"
     )
     _add_overrides(parser)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sslkit.cli.options import add_recipe_options
+from sslkit.cli.stages import read_one
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.images < 1:
         raise UserError(f"--images is {args.images}; give 1 or more")
-    training = config.load(args.gin, args.set, data_dir=args.data_dir).train()
+    training = config.load_resolved(read_one(args)).train()
     sheet = contact_sheet.rows(
         training.source, training.augmentation, count=args.images, seed=training.seed
     )

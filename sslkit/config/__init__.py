@@ -1,24 +1,31 @@
 """Configuration: recipes and overrides to a checked, loaded, rendered whole.
 
 `read` is quick and imports no plugin; `load` goes on to import those in use and hands
-out `train`, `data` and `evaluate` with their bindings. Only `sslkit.config` knows
+out `train`, `data` and `evaluate` with their bindings; a recipe of several stages is
+read stage by stage. Only `sslkit.config` knows
 gin.
 """
 
 from __future__ import annotations
 
 from sslkit.config.comparison import difference
-from sslkit.config.loading import Config, load
+from sslkit.config.loading import Config, load, load_resolved
 from sslkit.config.recipes import find_recipe, recipes, search_path
 from sslkit.config.resolution import Resolution, read
+from sslkit.config.stages import Stages, read_stage, read_stages, stage_workdir
 
 __all__ = [
     "Config",
     "Resolution",
+    "Stages",
     "difference",
     "find_recipe",
     "load",
+    "load_resolved",
     "read",
+    "read_stage",
+    "read_stages",
     "recipes",
     "search_path",
+    "stage_workdir",
 ]

@@ -43,18 +43,26 @@ def load(
 ) -> Config:
     """Reads, checks and loads a configuration; imports TensorFlow.
 
-    Only the plugins that the run uses are imported, so that no other can break it.
-
     Args:
         recipes: files, as for `find_recipe`, in order.
         overrides: texts such as `train.epochs = 5`.
         data_dir: short for the override `data.data_dir = '...'`.
 
     Raises:
-        UserError: what `read` and `plugins.load` refuse, and what gin does, in one
-            line with the place.
+        UserError: what `read` and `load_resolved` refuse.
     """
-    resolution = read(recipes, overrides, data_dir=data_dir)
+    return load_resolved(read(recipes, overrides, data_dir=data_dir))
+
+
+def load_resolved(resolution: Resolution) -> Config:
+    """Loads a configuration that was read; imports TensorFlow.
+
+    Only the plugins that the run uses are imported, so that no other can break it.
+
+    Raises:
+        UserError: what `plugins.load` refuses, and what gin does, in one line with
+            the place.
+    """
     classes = {
         title: plugins.load(*title.split(".", 1)) for title in resolution.targets()
     }

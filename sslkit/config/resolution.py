@@ -25,6 +25,9 @@ SEAMS = {
 }
 """The functions of the core that recipes bind, and where they are."""
 
+STAGES = "stages"
+"""What a recipe binds to be several runs; see `sslkit.config.stages`."""
+
 _REQUIRED = ("gin.REQUIRED", "REQUIRED")
 
 
@@ -83,13 +86,41 @@ def read(
 
     Raises:
         UserError: for a missing file, a syntax error, an unknown plugin, parameter or
-            macro, an override that nothing uses, a value that is left to the user.
+            macro, an override that nothing uses, a value that is left to the user, or
+            a recipe of several stages.
     """
-    written = read_files(recipes)
-    for text in overrides:
-        written += read_override(text)
+    written = read_files(recipes) + read_overrides(overrides, data_dir=data_dir)
+    resolution, idle = resolve(written, recipes)
+    if idle:
+        raise UserError(idle_message(idle[0], resolution))
+    return resolution
+
+
+def read_overrides(
+    overrides: Sequence[str], *, data_dir: str | None = None
+) -> list[Binding]:
+    """Reads what the command line binds; see `read`."""
+    written = [binding for text in overrides for binding in read_override(text)]
     if data_dir is not None:
         written += read_override(f"data.data_dir = {data_dir!r}", "--data-dir")
+    return written
+
+
+def resolve(
+    written: Sequence[Binding], recipes: Sequence[str]
+) -> tuple[Resolution, list[Binding]]:
+    """Resolves bindings, of which a later one wins over an earlier one.
+
+    Args:
+        written: all that was read.
+        recipes: the recipes as they were named.
+
+    Returns:
+        The resolution, and the overrides among `written` that it does not use.
+
+    Raises:
+        UserError: what `read` refuses, but for unused overrides.
+    """
     last = {binding.key: binding for binding in written}
     macros = {key: b for key, b in last.items() if not b.parameter}
     bindings = [b for b in last.values() if b.parameter]
@@ -111,16 +142,27 @@ def read(
     expanded = [_expand(binding, macros) for binding in bindings]
     used, idle = _reach(expanded)
     idle += [m for m in macros.values() if m.key not in _macro_names(bindings, macros)]
-    _refuse_idle_overrides(idle, used)
     _check_complete(used, signatures)
-    return Resolution(
+    resolution = Resolution(
         bindings=tuple(sorted(used, key=lambda binding: binding.key)),
         notes=tuple(
             f"{b.place}: nothing uses {b.key}"
             for b in idle
-            if not is_part(b.place.partition(":")[0])
+            if not b.override and not is_part(b.place.partition(":")[0])
         ),
         recipes=tuple(recipes),
+    )
+    return resolution, [binding for binding in idle if binding.override]
+
+
+def idle_message(binding: Binding, resolution: Resolution) -> str:
+    """Says that a run does not use an override, and what it could have meant."""
+    used = resolution.bindings
+    near = plugins.did_you_mean(binding.key, [b.key for b in used])
+    targets = ", ".join(sorted({b.target for b in used}))
+    return (
+        f"{binding.place} changes nothing: this run does not use {binding.key}. "
+        f"{near}It configures: {targets or 'nothing'}."
     )
 
 
@@ -144,6 +186,10 @@ def _locate(target: str, place: str, installed: Iterable[plugins.Plugin]) -> str
     """Returns `module:name` of a seam or an installed plugin."""
     if target in SEAMS:
         return SEAMS[target]
+    if target == STAGES:
+        raise UserError(
+            f"{place} makes this a recipe of several stages. Choose one with --stage."
+        )
     kind, _, name = target.partition(".")
     if kind not in plugins.KINDS or not name:
         titles = [plugin.title for plugin in installed]
@@ -228,18 +274,6 @@ def _reach(bindings: Sequence[Binding]) -> tuple[list[Binding], list[Binding]]:
                 targets.add(reference.name)
                 scopes.update(reference.scope.split("/"))
     return used, idle
-
-
-def _refuse_idle_overrides(idle: Iterable[Binding], used: Iterable[Binding]) -> None:
-    for binding in idle:
-        if binding.override:
-            keys = [b.key for b in used]
-            near = plugins.did_you_mean(binding.key, keys)
-            targets = ", ".join(sorted({b.target for b in used}))
-            raise UserError(
-                f"{binding.place} changes nothing: this run does not use "
-                f"{binding.key}. {near}It configures: {targets or 'nothing'}."
-            )
 
 
 def _check_complete(

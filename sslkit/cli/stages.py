@@ -1,0 +1,127 @@
+"""Recipes of several stages at the command line: which one, or one after another."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from types import FrameType
+
+from sslkit import config
+from sslkit.errors import UserError
+
+ALONE = ""
+"""The name of what a recipe without stages is."""
+
+
+def read_all(args: argparse.Namespace, *, workdir: str) -> dict[str, config.Resolution]:
+    """Reads what --gin, --stage, --set and --data-dir name.
+
+    Args:
+        args: of a command with the options of a recipe.
+        workdir: the folder of the run, or of all stages.
+
+    Returns:
+        The resolution of each stage, in order; of the one that was chosen; or that
+        of a recipe without stages by the name `ALONE`.
+
+    Raises:
+        UserError: as `config.read` and `config.read_stage`; and if --stage is given
+            for a recipe that has none.
+    """
+    stages = config.read_stages(args.gin)
+    if not stages.recipes:
+        if args.stage is not None:
+            raise UserError(f"{', '.join(args.gin)} has no stages; leave out --stage.")
+        return {ALONE: config.read(args.gin, args.set, data_dir=args.data_dir)}
+    return {
+        name: config.read_stage(
+            stages, name, args.set, data_dir=args.data_dir, workdir=workdir
+        )
+        for name in ([args.stage] if args.stage is not None else stages.recipes)
+    }
+
+
+def read_one(args: argparse.Namespace, *, workdir: str = "W") -> config.Resolution:
+    """Reads the one recipe or stage that a command is for.
+
+    Raises:
+        UserError: as `read_all`; and if there are several stages and none is chosen.
+    """
+    found = read_all(args, workdir=workdir)
+    if len(found) > 1:
+        raise UserError(
+            f"{', '.join(args.gin)} has several stages. Choose one with --stage: "
+            f"{', '.join(found)}."
+        )
+    (resolution,) = found.values()
+    return resolution
+
+
+def run_each(args: argparse.Namespace, stages: Mapping[str, config.Resolution]) -> int:
+    """Runs `sslkit train` for each stage in a process of its own, until one fails.
+
+    Devices are set up once in a process, and its memory is a stage's own. A signal is
+    passed on to the stage that runs, which saves its state first.
+
+    Returns:
+        The exit code of the last stage that ran.
+    """
+    for place, (name, resolution) in enumerate(stages.items(), start=1):
+        folder = config.stage_workdir(args.workdir, name)
+        print(
+            f"stage {name}, {place} of {len(stages)}: {', '.join(resolution.recipes)} "
+            f"in {folder}",
+            flush=True,
+        )
+        code = _run(_command(args, name))
+        if code:
+            print(
+                f"sslkit: stage {name} ended with exit code {code}; the same command "
+                "goes on from there",
+                file=sys.stderr,
+            )
+            return code
+    print(f"all stages are finished: {', '.join(stages)}")
+    return 0
+
+
+def _command(args: argparse.Namespace, stage: str) -> list[str]:
+    command = [sys.executable, "-m", "sslkit", "train", "--stage", stage]
+    for option, values in (("--gin", args.gin), ("--set", args.set)):
+        for value in values:
+            command += [option, value]
+    command += ["--workdir", args.workdir, "--mode", args.mode]
+    if args.data_dir is not None:
+        command += ["--data-dir", args.data_dir]
+    return command + (["--debug"] if args.debug else [])
+
+
+def _run(command: Sequence[str]) -> int:
+    """Runs a command, which gets the signals that come here; returns its exit code."""
+    running: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        del frame
+        if running:
+            running[0].send_signal(number)
+        else:
+            early.append(number)
+
+    before = {
+        number: signal.signal(number, pass_on)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        # In a session of its own, or a Ctrl-C would reach it twice: from the terminal
+        # and from here.
+        running.append(subprocess.Popen(command, start_new_session=True))
+        for number in early:
+            running[0].send_signal(number)
+        return running[0].wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,142 @@
+"""Recipes that are several runs, one after another: stages.
+
+Such a recipe names a recipe for each stage, in the order they run:
+
+    stages.pretrain = 'gin/fnc_r50_pretrain.gin'
+    stages.linear = 'gin/fnc_r50_linear.gin'
+
+Its other bindings, and those of the command line, hold for every stage that uses them;
+with a stage's name as their scope, `linear/train.epochs = 10`, for that one alone. A
+stage whose recipe leaves `train.initialize` to the user starts from the first stage.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+
+from sslkit import plugins
+from sslkit.config.reading import Binding, Macro, read_files
+from sslkit.config.recipes import is_part
+from sslkit.config.resolution import (
+    STAGES,
+    Resolution,
+    idle_message,
+    read_overrides,
+    resolve,
+)
+from sslkit.errors import UserError
+
+_INITIALIZE = "train.initialize"
+
+
+@dataclasses.dataclass(frozen=True)
+class Stages:
+    """The stages of a recipe, and what is bound around them."""
+
+    recipes: Mapping[str, str]
+    """The recipe of each stage by its name, in the order they run; may be empty."""
+    above: tuple[Binding, ...]
+    """What the recipe with the stages binds beside them."""
+
+
+def read_stages(recipes: Sequence[str]) -> Stages:
+    """Reads which stages recipes have.
+
+    Raises:
+        UserError: as `read`, and if a stage is no recipe's name.
+    """
+    found: dict[str, str] = {}
+    above = []
+    for binding in read_files(recipes):
+        if binding.target != STAGES or not binding.parameter:
+            # One that no stage uses is as wrong as an override that nothing uses.
+            written = not is_part(binding.place.partition(":")[0])
+            above.append(dataclasses.replace(binding, override=written))
+        elif not isinstance(binding.value, str):
+            raise UserError(
+                f"{binding.key} is {binding.value!r} ({binding.place}); it is the "
+                "stage's recipe, e.g. 'gin/fnc_r50_pretrain.gin'."
+            )
+        else:
+            found[binding.parameter] = binding.value
+    return Stages(found, tuple(above))
+
+
+def read_stage(
+    stages: Stages,
+    name: str,
+    overrides: Sequence[str] = (),
+    *,
+    data_dir: str | None = None,
+    workdir: str,
+) -> Resolution:
+    """Resolves one stage.
+
+    Args:
+        stages: all of them.
+        name: which one.
+        overrides: texts such as `train.epochs = 5` or `linear/train.epochs = 5`.
+        data_dir: short for the override `data.data_dir = '...'`.
+        workdir: the folder of all stages, in which each has its own.
+
+    Raises:
+        UserError: as `read`; and if no stage is called `name`, or an override changes
+            none of the stages.
+    """
+    if name not in stages.recipes:
+        near = plugins.did_you_mean(name, stages.recipes)
+        raise UserError(
+            f"no stage is called '{name}'. {near}Stages: {', '.join(stages.recipes)}."
+        )
+    given = read_overrides(overrides, data_dir=data_dir)
+    resolution, idle = _resolve(stages, name, given, workdir)
+    for other in stages.recipes:
+        if idle and other != name:
+            _, unused = _resolve(stages, other, given, workdir)
+            places = {binding.place for binding in unused}
+            alone = {b.place for b in (*stages.above, *given) if _stage(b, stages)}
+            # What is bound for one stage alone cannot be used by another.
+            idle = [b for b in idle if b.place in places | alone]
+    if idle:
+        raise UserError(idle_message(idle[0], resolution))
+    return resolution
+
+
+def stage_workdir(workdir: str, name: str) -> str:
+    """Returns the folder of one stage."""
+    return os.path.join(workdir, name)
+
+
+def _resolve(
+    stages: Stages, name: str, given: Sequence[Binding], workdir: str
+) -> tuple[Resolution, list[Binding]]:
+    recipe = stages.recipes[name]
+    written = [
+        *read_files([recipe]),
+        *_meant_for(name, stages, stages.above),
+        *_meant_for(name, stages, given),
+    ]
+    first = next(iter(stages.recipes))
+    start = [b for b in written if b.key == _INITIALIZE][-1:]
+    if name != first and start and isinstance(start[0].value, Macro):
+        written.append(
+            dataclasses.replace(start[0], value=stage_workdir(workdir, first))
+        )
+    resolution, idle = resolve(written, [recipe])
+    return resolution, idle
+
+
+def _meant_for(name: str, stages: Stages, bindings: Sequence[Binding]) -> list[Binding]:
+    """Returns the bindings that hold for a stage, those for it alone last."""
+    own = [b for b in bindings if _stage(b, stages) == name]
+    return [b for b in bindings if not _stage(b, stages)] + [
+        dataclasses.replace(b, scope=b.scope.partition("/")[2]) for b in own
+    ]
+
+
+def _stage(binding: Binding, stages: Stages) -> str:
+    """Returns the stage that a binding is for, or nothing if it is for all."""
+    first = binding.scope.partition("/")[0]
+    return first if first in stages.recipes else ""

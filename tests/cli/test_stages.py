@@ -1,0 +1,149 @@
+"""A recipe of several stages, from the command line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sslkit.cli import stages
+from sslkit.cli.main import main
+
+RECIPE = "gin/fnc_digits_full.gin"
+SMALL = [
+    "train.steps = 2",
+    "train.batch_size = 16",
+    "train.knn_every = 0",
+    "backbones.convnet.filters = (4, 8)",
+    "objectives.fnc.projection_dim = 8",
+    "evaluate.train_limit = 100",
+    "evaluate.test_limit = 50",
+    "evaluate.baselines = False",
+]
+
+
+def arguments(*words, settings=()):
+    return [*words, *(word for setting in settings for word in ("--set", setting))]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Both stages, run for two steps, and what was printed."""
+    workdir = tmp_path_factory.mktemp("stages")
+    words = ["train", "--gin", RECIPE, "--workdir", str(workdir)]
+    result = subprocess.run(
+        [sys.executable, "-m", "sslkit", *arguments(*words, settings=SMALL)],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return workdir, result.stdout
+
+
+@pytest.fixture
+def colour_photographs(tmp_path):
+    """Two classes of twelve one-coloured images."""
+    random = np.random.default_rng(0)
+    for channel, name in enumerate(("red", "green")):
+        folder = tmp_path / "photographs" / name
+        folder.mkdir(parents=True)
+        for number in range(12):
+            pixels = random.integers(0, 99, [16, 16, 3], np.uint8)
+            pixels[..., channel] += 120
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    return tmp_path / "photographs"
+
+
+def test_each_stage_has_a_workdir_and_starts_from_the_first(trained):
+    workdir, printed = trained
+    assert (
+        f"stage pretrain, 1 of 2: gin/fnc_digits_pretrain.gin in {workdir}" in printed
+    )
+    assert f"from {workdir}/pretrain/checkpoints/step_00000002" in printed
+    assert "all stages are finished: pretrain, linear" in printed
+    for stage in ("pretrain", "linear"):
+        result = json.loads((workdir / stage / "result_2.json").read_text())
+        assert result == json.loads((workdir / stage / "result.json").read_text())
+        assert all(row["protocol"] for row in result["rows"])
+
+
+def test_a_stage_is_evaluated_alone(trained, capsys):
+    workdir, _ = trained
+    (workdir / "linear" / "result_2.json").unlink()
+    words = ["train", "--gin", RECIPE, "--workdir", str(workdir), "--stage", "linear"]
+    assert main(arguments(*words, "--mode", "evaluate", settings=SMALL)) == 0
+    assert f"step 2 of {workdir}/linear" in capsys.readouterr().out
+    assert (workdir / "linear" / "result_2.json").exists()
+
+
+def test_following_a_run_that_is_through_measures_what_is_left(trained, capsys):
+    workdir, _ = trained
+    (workdir / "pretrain" / "result_2.json").unlink()
+    words = ["evaluate", "--workdir", str(workdir / "pretrain"), "--follow"]
+    assert main(words) == 0
+    assert "step 2 of" in capsys.readouterr().out
+    assert (workdir / "pretrain" / "result_2.json").exists()
+    assert main(words) == 0
+    assert "step 2 of" not in capsys.readouterr().out
+
+
+def test_transfer_is_one_command_and_another_result(trained, colour_photographs):
+    workdir, _ = trained
+    data = f"folder:{colour_photographs}"
+    before = (workdir / "linear" / "result.json").read_text()
+    # The classifier of ten digits has nothing to say of the folder's two classes.
+    words = ["evaluate", "--workdir", str(workdir / "linear"), "--data", data]
+    assert main(words) == 0
+    assert (workdir / "linear" / "result.json").read_text() == before
+    (path,) = (workdir / "linear").glob("result_2_folder_*.json")
+    result = json.loads(path.read_text())
+    assert result["data"] == data
+    assert not any("classifier" in row["protocol"] for row in result["rows"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--stage", "lin"], "no stage is called 'lin'. Did you mean 'linear'?"),
+        (["--set", "linear/train.epoch = 1"], "train has no parameter 'epoch'"),
+        (["--set", "augmentations.simclr.size = 1"], "changes nothing"),
+    ],
+)
+def test_a_mistake_in_any_stage_shows_before_the_first(
+    words, message, tmp_path, capsys
+):
+    assert main(["train", "--gin", RECIPE, "--workdir", str(tmp_path), *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stage_that_fails_ends_the_chain(monkeypatch, tmp_path, capsys):
+    ran = []
+
+    def command(args, stage):
+        ran.append(stage)
+        return [sys.executable, "-c", "raise SystemExit(2)"]
+
+    monkeypatch.setattr(stages, "_command", command)
+    words = ["train", "--gin", RECIPE, "--workdir", str(tmp_path)]
+    assert main(words) == 2
+    assert ran == ["pretrain"]
+    assert "stage pretrain ended with exit code 2" in capsys.readouterr().err
+
+
+def test_a_signal_reaches_the_stage_that_runs():
+    # The stage asks for the signal itself, so nobody has to guess when it is ready.
+    stage = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))\n"
+        "os.kill(os.getppid(), signal.SIGTERM)\n"
+        "signal.pause()\n"
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    assert stages._run([sys.executable, "-c", stage]) == 130
+    assert signal.getsignal(signal.SIGTERM) == before
