@@ -57,7 +57,7 @@ def test_loads_with_what_its_comment_says_must_be_set(path, monkeypatch):
 
 @pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
 def test_is_a_document(path):
-    comment = path.read_text().partition("\ninclude")[0]
+    comment = re.split(r"\n(?=include|stages)", path.read_text())[0]
     assert all(line.startswith("#") for line in comment.splitlines())
     for words in ("Must set:", "--workdir", f"sslkit train --gin gin/{path.name}"):
         assert words in comment
