@@ -21,6 +21,7 @@ COMMANDS = {
     "export": "write a trained encoder for others to load",
     "embed": "write the features of a dataset to a file",
     "import": "turn published TensorFlow 1 weights into a checkpoint to start from",
+    "plan": "count what a recipe takes, and its hours on several devices",
     "views": "draw what a recipe's augmentation does to the data",
     "bench": "measure whether the host or the model sets the pace",
     "plugins": "list the installed plugins; --check imports and verifies each",
@@ -28,7 +29,16 @@ COMMANDS = {
     "config": "show what a recipe and its overrides come to, without running it",
 }
 
-NEED_TENSORFLOW = ("train", "evaluate", "export", "embed", "import", "views", "bench")
+NEED_TENSORFLOW = (
+    "train",
+    "evaluate",
+    "export",
+    "embed",
+    "import",
+    "plan",
+    "views",
+    "bench",
+)
 """Commands that import TensorFlow; the others must start without it."""
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from sslkit.data.batches import TrainingBatch
 from sslkit.train.run import Training
 
-__all__ = ["Throughput", "measure"]
+__all__ = ["Throughput", "host_rate", "measure"]
 
 
 class Throughput(NamedTuple):
@@ -38,26 +38,40 @@ def measure(training: Training, *, seconds: float) -> Throughput:
         training: what to run.
         seconds: how long each half is measured, after a warm-up.
     """
-    views = training.batch_size * sum(
-        group.count for group in training.augmentation.groups.values()
-    )
+    views = _views(training)
     replicas = training.runner.strategy.num_replicas_in_sync
-    context = tf.distribute.InputContext(1, 0, replicas)
-    batches = iter(training.batches(0, context))
+    batches = _host_batches(training)
     kept: list[TrainingBatch] = [next(batches) for _ in range(replicas)]
-
-    def one_batch() -> None:
-        for _ in range(replicas):
-            next(batches)
-
-    host = _rate(one_batch, seconds)
-    batches = None  # what it reads ahead would slow the model
+    del batches  # what it reads ahead would slow the rest
+    host = host_rate(training, seconds=seconds)
 
     step = training.step()
     again = training.runner.iterate(lambda _: _repeated(kept))
     advance = training.runner.compile(step, step.metrics)
     model = _rate(lambda: _finish(advance, again), seconds)
-    return Throughput(host=host * views, model=model * views)
+    return Throughput(host=host, model=model * views)
+
+
+def host_rate(training: Training, *, seconds: float) -> float:
+    """Measures the views a second that the host reads and makes with all its cores.
+
+    Args:
+        training: what to run.
+        seconds: how long, after a first batch.
+    """
+    replicas = training.runner.strategy.num_replicas_in_sync
+    batches = _host_batches(training)
+    return _rate(lambda: next(batches), seconds) * _views(training) / replicas
+
+
+def _views(training: Training) -> int:
+    groups = training.augmentation.groups.values()
+    return training.batch_size * sum(group.count for group in groups)
+
+
+def _host_batches(training: Training) -> Iterator[TrainingBatch]:
+    replicas = training.runner.strategy.num_replicas_in_sync
+    return iter(training.batches(0, tf.distribute.InputContext(1, 0, replicas)))
 
 
 def _rate(work: Callable[[], object], seconds: float) -> float:

@@ -174,7 +174,10 @@ def apply_jitter(
             )
 
         _, images = tf.while_loop(
-            lambda place, _: place < len(CHANGES), change, (tf.constant(0), images)
+            lambda place, _: place < len(CHANGES),
+            change,
+            (tf.constant(0), images),
+            maximum_iterations=len(CHANGES),
         )
         return tf.image.convert_image_dtype(images, dtype, saturate=True)
 

@@ -185,6 +185,9 @@ class RandAugment:
 
         # A loop, so that the sixteen operations are compiled once for all layers.
         _, images = tf.while_loop(
-            lambda number, _: number < self.layers, layer, (tf.constant(0), images)
+            lambda number, _: number < self.layers,
+            layer,
+            (tf.constant(0), images),
+            maximum_iterations=self.layers,
         )
         return images

@@ -1,0 +1,150 @@
+"""`sslkit plan`: what a recipe will take, before anything is rented."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from sslkit.cli.options import add_recipe_options
+from sslkit.cli.stages import ALONE, read_all
+from sslkit.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sslkit.config import Resolution
+    from sslkit.plan.planning import Outlook, Plan
+
+_HOST_SECONDS = 3.0
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    add_recipe_options(parser)
+    parser.add_argument(
+        "--replicas",
+        type=int,
+        help="devices that share the batch (default: 32 for the runner tpu, else 1)",
+    )
+    parser.add_argument(
+        "--examples",
+        type=int,
+        metavar="N",
+        help="images in the training split, where it is not here, e.g. 1281167; the "
+        "host is not measured then",
+    )
+    parser.add_argument(
+        "--utilisation",
+        type=float,
+        metavar="SHARE",
+        help="share of each device's peak that is reached (default: 0.15 for "
+        "accelerators, which is what SimCLR's published run on TPUs comes to)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what each stage takes and how long it runs on several devices."""
+    if args.replicas is not None and args.replicas < 1:
+        raise UserError(f"--replicas is {args.replicas}; give 1 or more")
+    if args.examples is not None and args.examples < 1:
+        raise UserError(f"--examples is {args.examples}; give 1 or more")
+    if args.utilisation is not None and not 0 < args.utilisation <= 1:
+        raise UserError(f"--utilisation is {args.utilisation:g}; it is in (0, 1]")
+    for name, resolution in read_all(args, workdir="W").items():
+        if name != ALONE:
+            print(f"stage {name}")
+        _run_one(args, resolution)
+    return 0
+
+
+def _run_one(args: argparse.Namespace, resolution: Resolution) -> None:
+    from sslkit import config
+    from sslkit.cli.output import console
+    from sslkit.plan.devices import RENTED, this_cpu
+    from sslkit.plan.imagined import ImaginedData, ImaginedRunner
+    from sslkit.plan.planning import outlook, plan
+
+    loaded = config.load_resolved(resolution)
+    replicas = args.replicas or (32 if "runners.tpu" in resolution.targets() else 1)
+    parts: dict[str, Any] = {"runner": ImaginedRunner(replicas=replicas)}
+    if args.examples is not None:
+        parts["data"] = ImaginedData(args.examples)
+    training = loaded.train(**parts)
+    try:
+        training.source  # noqa: B018
+    except UserError as error:
+        raise UserError(
+            f"{error} To plan without the data: --examples N, the images in its "
+            "training split."
+        ) from error
+    found = plan(training, host_seconds=0 if args.examples else _HOST_SECONDS)
+    for line in _lines(found):
+        print(line)
+    devices = [this_cpu(), *RENTED]
+    outlooks = [outlook(found, d, utilisation=args.utilisation) for d in devices]
+    console().print(_table(outlooks))
+    for one in outlooks:
+        print(f"{one.device.name}: {one.breaks or 'nothing breaks'}")
+
+
+def _lines(found: Plan) -> list[str]:
+    a_view = found.flops / found.views_a_step
+    host = (
+        "not measured"
+        if found.views_a_core is None
+        else f"{found.views_a_core:,.0f} views/s a core of this machine"
+    )
+    return [
+        f"{found.steps:,} steps, {found.epochs:.4g} epochs: {found.images:,} images, "
+        f"{found.views:,} views; {found.replicas} replica(s) of "
+        f"{found.views_a_step // found.replicas:,} views",
+        f"{found.parameters:,} trained parameters; state {_bytes(found.state_bytes)} "
+        f"a replica, of it {_bytes(found.bank_bytes)} neither trained nor of the "
+        "optimizer",
+        f"{found.flops:.3g} FLOPs a step ({a_view:.3g} a view), "
+        f"{found.flops * found.steps:.3g} in all, "
+        f"{'bfloat16' if found.bfloat16 else 'float32'}",
+        f"activations {_bytes(found.replica.kept_bytes)} a replica if all but the "
+        f"results of convolutions is made again, "
+        f"{_bytes(found.replica.live_bytes)} if nothing is",
+        f"input {_bytes(found.input_bytes)} a step; host: {host}",
+    ]
+
+
+def _table(outlooks: list[Outlook]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("a replica on", no_wrap=True)
+    for name in ("of its peak", "run", "step", "memory", "a host's views", "bytes"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in outlooks:
+        table.add_row(
+            one.device.name,
+            f"{100 * one.utilisation:.0f}%",
+            _duration(3600 * one.hours),
+            _duration(one.step_seconds),
+            f"{_bytes(one.memory_needed)} of {_bytes(one.device.memory)}",
+            f"{one.host_views:,.0f}/s",
+            f"{_bytes(one.host_bytes)}/s",
+        )
+    return table
+
+
+def _bytes(count: float) -> str:
+    place = 0
+    while count >= 1000 and place < len(_UNITS) - 1:
+        count, place = count / 1000, place + 1
+    return f"{count:.3g} {_UNITS[place]}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{1000 * seconds:.3g} ms"
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.3g} min"
+    return f"{seconds / 3600:,.3g} h" if seconds < 3.6e6 else f"{seconds / 3600:,.0f} h"

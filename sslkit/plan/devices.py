@@ -1,0 +1,77 @@
+"""What may be rented, or is at hand: peaks, memory, hosts, as their makers say."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Device(NamedTuple):
+    """One replica's worth of a device."""
+
+    name: str
+    flops: float
+    """Operations a second at the precision in which a recipe's float32 networks run
+    there: bfloat16 passes on TPUs, TensorFloat-32 on GPUs, float32 on CPUs."""
+    flops_bfloat16: float
+    """The same for networks in bfloat16."""
+    memory: float
+    """Bytes."""
+    a_host: int
+    """Replicas that one host feeds."""
+    utilisation: float
+    """Share of the peak that is expected unless told otherwise."""
+
+
+PUBLISHED_UTILISATION = 0.15
+"""SimCLR (arXiv:2002.05709, section 2.2: batch 4096, 100 epochs, 1.5 hours on 128 TPU
+v3 cores, 6 on 32) reaches 15% of the peak, counted as here. What a well-fed GPU
+reaches is more; this is the cautious number."""
+
+_CPU_UTILISATION = 0.75
+_GIB = 2.0**30
+
+RENTED = (
+    # A core of a TPU v3: 123 TFLOP/s and 32 GiB a chip of two; a host has four chips.
+    Device("TPU v3 core", 61.5e12, 61.5e12, 16 * _GIB, 8, PUBLISHED_UTILISATION),
+    Device("TPU v4 chip", 275e12, 275e12, 32 * _GIB, 4, PUBLISHED_UTILISATION),
+    Device("TPU v5e chip", 197e12, 197e12, 16 * _GIB, 8, PUBLISHED_UTILISATION),
+    Device("A100 80 GB", 156e12, 312e12, 80e9, 8, PUBLISHED_UTILISATION),
+    Device("H100 80 GB", 495e12, 989e12, 80e9, 8, PUBLISHED_UTILISATION),
+)
+
+
+def this_cpu(*, seconds: float = 1.0) -> Device:
+    """Measures what this machine's cores multiply in a second.
+
+    Args:
+        seconds: how long each of the two precisions is measured.
+    """
+    return Device(
+        "this CPU",
+        _matrix_flops(tf.float32, seconds),
+        _matrix_flops(tf.bfloat16, seconds),
+        _memory(),
+        1,
+        _CPU_UTILISATION,
+    )
+
+
+def _matrix_flops(dtype: tf.DType, seconds: float) -> float:
+    side = 1024
+    with tf.device("CPU:0"):
+        a = tf.cast(tf.random.stateless_normal([side, side], [0, 1]), dtype)
+        float(tf.cast((a @ a)[0, 0], tf.float32))
+        best, start = 0.0, time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            began = time.perf_counter()
+            float(tf.cast((a @ a)[0, 0], tf.float32))
+            best = max(best, 2.0 * side**3 / (time.perf_counter() - began))
+    return best
+
+
+def _memory() -> float:
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))

@@ -1,0 +1,200 @@
+"""The plan of one run: what it counts, and what each device would make of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from sslkit.data.batches import TrainingBatch
+from sslkit.plan.counting import Cost, cost
+from sslkit.plan.devices import Device
+from sslkit.report.throughput import host_rate
+from sslkit.train.run import Training
+
+_FEW_VIEWS = 16
+"""Views on a replica below which its matrix units wait more than they work."""
+_HOST_CORES = 96
+"""Cores of a host of a TPU v3 or of eight GPUs, as they are rented."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a run takes, on any device; bytes and operations are of one step."""
+
+    steps: int
+    images: int
+    """Images seen in the whole run, repetitions counted."""
+    views: int
+    """Views of them."""
+    epochs: float
+    replicas: int
+    views_a_step: int
+    """Views in a global batch."""
+    parameters: int
+    """Numbers that the optimizer moves."""
+    state_bytes: int
+    """Weights, optimizer, momentum twin and memory bank, on each replica."""
+    bank_bytes: int
+    """What of them is no weight and not of the optimizer: banks and statistics."""
+    input_bytes: int
+    """uint8 views that a global batch brings to the devices."""
+    replica: Cost
+    """Of one replica."""
+    bfloat16: bool
+    """Whether most of the arithmetic is in bfloat16."""
+    views_a_core: float | None
+    """Views a second that a core of this machine makes of the data here; None where
+    the data is not here."""
+
+    @property
+    def flops(self) -> float:
+        """Operations of one step on all replicas."""
+        return self.replica.flops * self.replicas
+
+
+@dataclasses.dataclass(frozen=True)
+class Outlook:
+    """What a plan comes to on one kind of device."""
+
+    device: Device
+    utilisation: float
+    step_seconds: float
+    hours: float
+    memory_needed: float
+    """Bytes on a replica: state, views and what the backward pass must keep."""
+    memory_traced: float
+    """Bytes on a replica if nothing is fused and nothing made again."""
+    host_views: float
+    """Views a second that one host must make."""
+    host_bytes: float
+    """Bytes a second that one host must send to its devices."""
+    breaks: str
+    """What breaks first, or nothing."""
+
+
+def plan(training: Training, *, host_seconds: float = 0.0) -> Plan:
+    """Builds the state of a run, traces its step and counts it; trains nothing.
+
+    Args:
+        training: with an `ImaginedRunner`.
+        host_seconds: how long to measure what this machine makes of the data; 0 for
+            not at all.
+
+    Raises:
+        UserError: what building refuses, and shapes that are not static.
+    """
+    replicas = training.runner.strategy.num_replicas_in_sync
+    state = training.state
+    graph = _traced(training, training.batch_size // replicas).graph
+    groups = training.augmentation.groups.values()
+    views = sum(group.count for group in groups)
+    rate = None
+    if host_seconds:
+        rate = host_rate(training, seconds=host_seconds) / (os.cpu_count() or 1)
+    sizes = {
+        name: math.prod(variable.shape) * tf.as_dtype(variable.dtype).size
+        for name, variable in state.table.items()
+    }
+    trained = {
+        name
+        for name in sizes
+        if name in state.trainable or name.startswith("optimizer/")
+    }
+    return Plan(
+        steps=training.steps,
+        images=training.steps * training.batch_size,
+        views=training.steps * training.batch_size * views,
+        epochs=training.steps * training.batch_size / training.source.size,
+        replicas=replicas,
+        views_a_step=training.batch_size * views,
+        parameters=state.parameters,
+        state_bytes=sum(sizes.values()),
+        bank_bytes=sum(size for name, size in sizes.items() if name not in trained),
+        input_bytes=training.batch_size
+        * sum(group.count * group.size**2 * 3 for group in groups),
+        replica=cost(graph),
+        bfloat16=_mostly_bfloat16(graph),
+        views_a_core=rate,
+    )
+
+
+def outlook(found: Plan, device: Device, *, utilisation: float | None) -> Outlook:
+    """Estimates a run on one kind of device.
+
+    Args:
+        found: the plan.
+        device: what each replica runs on.
+        utilisation: share of the peak that is reached; None for the device's own.
+    """
+    share = utilisation if utilisation is not None else device.utilisation
+    peak = device.flops_bfloat16 if found.bfloat16 else device.flops
+    seconds = found.replica.flops / (peak * share)
+    hosts = math.ceil(found.replicas / device.a_host)
+    inputs = found.input_bytes / found.replicas
+    needed = found.state_bytes + inputs + found.replica.kept_bytes
+    result = Outlook(
+        device=device,
+        utilisation=share,
+        step_seconds=seconds,
+        hours=seconds * found.steps / 3600,
+        memory_needed=needed,
+        memory_traced=found.state_bytes + inputs + found.replica.live_bytes,
+        host_views=found.views_a_step / hosts / seconds,
+        host_bytes=found.input_bytes / hosts / seconds,
+        breaks="",
+    )
+    return dataclasses.replace(result, breaks=_breaks(found, result))
+
+
+def _breaks(found: Plan, on: Outlook) -> str:
+    memory = on.memory_needed / on.device.memory
+    if memory > 1:
+        # Replicas halve activations, not the state; a power of two divides batches.
+        return f"memory: {memory:.1f} times what a replica has; use more replicas"
+    if found.views_a_core is not None:
+        host = on.host_views / (found.views_a_core * _HOST_CORES)
+        if host > 1:
+            return (
+                f"host: {host:.1f} times what {_HOST_CORES} cores like these make; "
+                "use more hosts, data.service or placement = 'device'"
+            )
+    views = found.views_a_step // found.replicas
+    if views < _FEW_VIEWS:
+        return f"batch too small: {views} views a replica; use fewer replicas"
+    if on.memory_traced > on.device.memory:
+        return "memory is tight: it holds if activations are fused or made again"
+    return ""
+
+
+def _traced(training: Training, images: int) -> tf.types.experimental.ConcreteFunction:
+    spec = TrainingBatch(
+        views={
+            name: tf.TensorSpec([images, count, size, size, 3], tf.uint8)
+            for name, (count, size) in training.augmentation.groups.items()
+        },
+        label=tf.TensorSpec([images], tf.int32),
+        weight=tf.TensorSpec([images], tf.float32),
+        example_seeds=tf.TensorSpec([images, 2], tf.int32),
+        step=tf.TensorSpec([], tf.int64),
+    )
+    step, strategy = training.step(), training.runner.strategy
+
+    @tf.function
+    def traced(batch: TrainingBatch) -> dict[str, tf.Tensor]:
+        with strategy.scope():
+            return step(batch)
+
+    return traced.get_concrete_function(spec)
+
+
+def _mostly_bfloat16(graph: tf.Graph) -> bool:
+    dtypes: Sequence[tf.DType] = [
+        operation.outputs[0].dtype
+        for operation in graph.get_operations()
+        if operation.type in ("Conv2D", "MatMul")
+    ]
+    return sum(dtype == tf.bfloat16 for dtype in dtypes) * 2 > len(dtypes)
