@@ -25,7 +25,7 @@ COMMANDS = {
     "views": "draw what a recipe's augmentation does to the data",
     "bench": "measure whether the host or the model sets the pace",
     "plugins": "list the installed plugins; --check imports and verifies each",
-    "recipes": "list the recipes, each with the first line of its comment",
+    "recipes": "list the recipes, each with the first line of its comment; verify them",
     "config": "show what a recipe and its overrides come to, without running it",
 }
 

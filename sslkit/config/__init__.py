@@ -11,7 +11,7 @@ from __future__ import annotations
 from sslkit.config.comparison import difference
 from sslkit.config.loading import Config, load, load_resolved
 from sslkit.config.recipes import find_recipe, recipes, search_path
-from sslkit.config.resolution import Resolution, read
+from sslkit.config.resolution import Resolution, left_open, read
 from sslkit.config.stages import Stages, read_stage, read_stages, stage_workdir
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Stages",
     "difference",
     "find_recipe",
+    "left_open",
     "load",
     "load_resolved",
     "read",

@@ -96,6 +96,21 @@ def read(
     return resolution
 
 
+def left_open(recipes: Sequence[str], overrides: Sequence[str] = ()) -> list[str]:
+    """Returns the keys that recipes and overrides leave to the user, as written.
+
+    Raises:
+        UserError: for a missing file or a syntax error.
+    """
+    written = read_files(recipes) + read_overrides(overrides)
+    last = {binding.key: binding.value for binding in written}
+    return [
+        key
+        for key, value in last.items()
+        if isinstance(value, Macro) and value.name in _REQUIRED
+    ]
+
+
 def read_overrides(
     overrides: Sequence[str], *, data_dir: str | None = None
 ) -> list[Binding]:

@@ -1,0 +1,196 @@
+"""Whether a recipe works: built at its full size, run at a toy one."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from sslkit import config
+from sslkit.data.dataset import Data
+from sslkit.errors import UserError
+from sslkit.plan.imagined import ImaginedData, ImaginedRunner
+from sslkit.runners.single import Single
+from sslkit.train.checkpoints import Checkpoints, read, values_of
+from sslkit.train.initialize import CHECKPOINTS
+from sslkit.train.run import Training
+from sslkit.train.workdir import Workdir
+
+_REPLICAS = 32
+"""Devices a recipe for a TPU is built for."""
+_EXAMPLES = 1_281_167
+"""Images that it is told there are: those of ImageNet."""
+_SIZE = 64
+"""Side of a toy's views, in pixels, where the recipe's are larger."""
+_SMALLER = (f"size = {_SIZE}", "backbones.resnet.depth = 18")
+"""What makes a network a toy, where a recipe has it."""
+_BATCH, _STEPS = 4, 2
+_PHOTOGRAPHS, _SIDE = 12, 80
+"""Made-up photographs of each of two classes, and their side in pixels."""
+_SPLITS = {"train_limit": 12, "test_limit": 6}
+
+
+class Verified(NamedTuple):
+    """What was found of one recipe."""
+
+    parameters: int
+    """Trained numbers at full size."""
+    views: int
+    """Views in a global batch at full size."""
+    data: str
+    """What the toy run was trained on."""
+    loss: float
+    """Of the toy run's last step."""
+    protocols: tuple[str, ...]
+    """What it was evaluated by."""
+    seconds: float
+
+
+def verify(
+    recipe: str, overrides: Sequence[str] = (), *, data_dir: str | None = None
+) -> Verified:
+    """Reads a recipe, builds it at full size, and runs it at a toy size.
+
+    The full-size state is built by a symbolic call, for 32 replicas if the recipe is
+    for a TPU. The toy run takes two steps of 4 images on one device through
+    the whole data path, on the recipe's own data where it is in `data_dir` and on
+    made-up photographs otherwise; it saves, goes back to the first checkpoint,
+    and is evaluated.
+
+    Args:
+        recipe: a name as for `config.find_recipe`, without stages.
+        overrides: texts such as `train.epochs = 5`.
+        data_dir: where TFDS datasets are prepared.
+
+    Raises:
+        UserError: for whatever is wrong, in one line.
+    """
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        start, photographs = (os.path.join(folder, n) for n in ("start", "photographs"))
+        open_keys = config.left_open([recipe], overrides)
+        answers = {
+            "train.initialize": start,
+            "data.name": f"folder:{photographs}",
+        }
+        given = [
+            *overrides,
+            *(f"{key} = {answers[key]!r}" for key in open_keys if key in answers),
+        ]
+        loaded = config.load([recipe], given, data_dir=data_dir)
+        full = _full_size(loaded)
+        views = full.batch_size * sum(
+            g.count for g in full.augmentation.groups.values()
+        )
+        parameters = full.state.parameters
+        smaller = _accepted(recipe, given) if full.size > _SIZE else []
+        loaded = config.load([recipe], [*given, *smaller], data_dir=data_dir)
+        training = loaded.train(
+            data=_data(loaded, photographs),
+            runner=Single(),
+            batch_size=_BATCH,
+            steps=_STEPS,
+            log_every=1,
+            checkpoint_every=1,
+            inner_steps=1,
+            knn_every=0,
+        )
+        if "train.initialize" in open_keys:
+            _save(training, start)
+        loss, protocols = _run(loaded, training, os.path.join(folder, "run"))
+        return Verified(
+            parameters=parameters,
+            views=views,
+            data=training.source.name,
+            loss=loss,
+            protocols=protocols,
+            seconds=time.perf_counter() - began,
+        )
+
+
+def _full_size(loaded: config.Config) -> Training:
+    """Builds the state of the recipe as it is, for devices that are not here."""
+    replicas = _REPLICAS if "runners.tpu" in loaded.plugins else 1
+    training = loaded.train(
+        runner=ImaginedRunner(replicas=replicas), data=ImaginedData(_EXAMPLES)
+    )
+    training.state  # noqa: B018
+    return training
+
+
+def _accepted(recipe: str, given: Sequence[str]) -> list[str]:
+    """Returns those of the smaller settings that the recipe uses."""
+    accepted = []
+    for text in _SMALLER:
+        try:
+            config.read([recipe], [*given, text])
+        except UserError:
+            continue
+        accepted.append(text)
+    return accepted
+
+
+def _data(loaded: config.Config, photographs: str) -> Data:
+    """Returns the recipe's data if it is here, or made-up photographs."""
+    own: Data = loaded.data()
+    if not own.name.startswith("folder:"):
+        try:
+            for part in ("train", "test"):
+                own.source(part)
+        except UserError:
+            pass
+        else:
+            return own
+    _photograph(photographs)
+    return Data(name=f"folder:{photographs}")
+
+
+def _photograph(folder: str) -> None:
+    random = np.random.default_rng(0)
+    for channel, name in enumerate(("red", "green")):
+        os.makedirs(os.path.join(folder, name))
+        for number in range(_PHOTOGRAPHS):
+            pixels = random.integers(0, 100, [_SIDE, _SIDE, 3], np.uint8)
+            pixels[..., channel] += 120
+            path = os.path.join(folder, name, f"{number}.jpeg")
+            tf.io.write_file(path, tf.io.encode_jpeg(pixels))
+
+
+def _save(training: Training, start: str) -> None:
+    """Writes the untrained state where another run's would be."""
+    Checkpoints(os.path.join(start, CHECKPOINTS)).save(training.state.table, step=0)
+
+
+def _run(
+    loaded: config.Config, training: Training, folder: str
+) -> tuple[float, tuple[str, ...]]:
+    """Trains, restores and evaluates; returns the last loss and the protocols."""
+    workdir = Workdir(folder)
+    training.check()
+    workdir.claim(loaded.resolution.render())
+    training.run(workdir, say=lambda line: None)
+    first, last = Checkpoints(workdir.checkpoints).prefixes()
+    for prefix in (first, last):
+        training.load(workdir, prefix)
+        table = training.state.table
+        saved = values_of(read(prefix), table, prefix)
+        for name, variable in table.items():
+            if not np.array_equal(variable.numpy(), saved[name], equal_nan=True):
+                raise UserError(f"{name} is not restored as it was saved.")
+    report = loaded.evaluate(
+        objective=training.objective,
+        data=training.data,
+        size=training.size,
+        seed=training.seed,
+        baselines=False,
+        **_SPLITS,
+    )
+    with open(os.path.join(folder, "metrics.jsonl"), encoding="utf-8") as file:
+        loss = json.loads(file.read().splitlines()[-1])["loss"]
+    return loss, tuple(dict.fromkeys(row.protocol for row in report.rows))
