@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import pathlib
 import re
 import shlex
 
 import pytest
 
-from sslkit import config
 from sslkit.cli.main import COMMANDS, main
+from sslkit.cli.stages import read_all
 
 REPOSITORY = pathlib.Path(__file__).parent.parent
 TEXT = (REPOSITORY / "README.md").read_text()
@@ -40,7 +41,13 @@ def test_command_resolves(call, monkeypatch, capsys):
     usage = capsys.readouterr().out
     assert all(word in usage for word in call if word.startswith("--"))
     if values(call, "--gin"):
-        config.read(values(call, "--gin"), values(call, "--set"))
+        given = argparse.Namespace(
+            gin=values(call, "--gin"),
+            set=values(call, "--set"),
+            stage=(values(call, "--stage") or [None])[0],
+            data_dir=None,
+        )
+        assert read_all(given, workdir="W")
 
 
 def test_files_it_names_are_there():
