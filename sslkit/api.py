@@ -244,6 +244,26 @@ class Schedule(abc.ABC):
                 examples seen and not in steps.
         """
 
+    def describe(self, *, steps: int, batch_size: int, examples: int) -> str:
+        """Returns what the rate will do in a run, for the log.
+
+        Args:
+            steps: updates of the whole run.
+            batch_size: the global batch.
+            examples: examples in the training split.
+        """
+        places = {"at first": 0, "halfway": steps // 2, "at last": steps - 1}
+        rates = {
+            place: self.rate(
+                tf.constant(step, tf.int64),
+                steps=steps,
+                batch_size=batch_size,
+                examples=examples,
+            )
+            for place, step in places.items()
+        }
+        return ", ".join(f"{float(rate):.4g} {place}" for place, rate in rates.items())
+
 
 class Optimizer(abc.ABC):
     """Moves weights along gradients that are already averaged over replicas."""
@@ -287,6 +307,11 @@ class Runner(abc.ABC):
     def is_chief(self) -> bool:
         """Whether this process writes checkpoints, metrics and exports."""
         return True
+
+    @property
+    def hosts(self) -> int:
+        """Machines, or processes, whose devices take part."""
+        return 1
 
     @property
     def jit(self) -> bool:

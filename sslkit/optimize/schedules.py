@@ -30,6 +30,16 @@ def scaled_rate(base: float, scaling: str, batch_size: int) -> float:
     raise UserError(f"scaling is {scaling!r}; it can be 'sqrt', 'linear' or 'none'.")
 
 
+def scaled_text(base: float, scaling: str, batch_size: int) -> str:
+    """Returns `scaled_rate` and how it came about, for the log."""
+    peak = f"{scaled_rate(base, scaling, batch_size):.4g}"
+    if scaling == "sqrt":
+        return f"{peak} ({base:g} x sqrt({batch_size}))"
+    if scaling == "linear":
+        return f"{peak} ({base:g} x {batch_size} / 256)"
+    return peak
+
+
 class WarmupCosine(Schedule):
     """Linear from 0 to the scaled rate, then a cosine to 0 at the last step.
 
@@ -53,7 +63,7 @@ class WarmupCosine(Schedule):
     ) -> tf.Tensor:
         """Implements `Schedule.rate`."""
         peak = scaled_rate(self._base, self._scaling, batch_size)
-        warmup = int(self._warmup_epochs * examples // batch_size)
+        warmup = self._warmup(batch_size, examples)
         now = tf.cast(step, tf.float32)
         rising = now / warmup * peak if warmup else tf.constant(peak, tf.float32)
         # A run that ends inside its warm-up has no cosine; past its end the rate is 0.
@@ -63,6 +73,20 @@ class WarmupCosine(Schedule):
         )
         falling = 0.5 * (1.0 + tf.cos(tf.constant(math.pi) * done)) * peak
         return tf.where(now < warmup, rising, falling)
+
+    def describe(self, *, steps: int, batch_size: int, examples: int) -> str:
+        """Implements `Schedule.describe`."""
+        peak = scaled_text(self._base, self._scaling, batch_size)
+        warmup = self._warmup(batch_size, examples)
+        if warmup >= steps:
+            return (
+                f"{peak} would follow {warmup:,} step(s) of warm-up, which end the run"
+            )
+        rising = f" after {warmup:,} step(s) of warm-up" if warmup else ""
+        return f"{peak}{rising}, then a cosine to 0"
+
+    def _warmup(self, batch_size: int, examples: int) -> int:
+        return int(self._warmup_epochs * examples // batch_size)
 
 
 class Constant(Schedule):
@@ -84,3 +108,7 @@ class Constant(Schedule):
     ) -> tf.Tensor:
         """Implements `Schedule.rate`."""
         return tf.constant(scaled_rate(self._base, self._scaling, batch_size))
+
+    def describe(self, *, steps: int, batch_size: int, examples: int) -> str:
+        """Implements `Schedule.describe`."""
+        return f"{scaled_text(self._base, self._scaling, batch_size)} throughout"

@@ -73,6 +73,11 @@ class MultiWorker(Runner):
         """Whether this is the first process."""
         return self._cluster.place == 0
 
+    @property
+    def hosts(self) -> int:
+        """The processes."""
+        return len(self._cluster.workers)
+
     @functools.cached_property
     def strategy(self) -> tf.distribute.Strategy:
         """Waits for the others and connects to them."""

@@ -37,6 +37,11 @@ class TPU(Runner):
         self._connect_seconds = connect_seconds
 
     @property
+    def hosts(self) -> int:
+        """Machines that feed the slice's cores."""
+        return self.strategy.extended.num_hosts
+
+    @property
     def jit(self) -> bool:
         """False: TPUStrategy compiles every step by itself."""
         return False

@@ -226,8 +226,11 @@ class Training:
         return True
 
     def describe(self) -> list[str]:
-        """Returns lines that say what will run: devices, batch, length, model."""
+        """Returns lines that say what will run: devices, batch, rate, length, model."""
         replicas = self.runner.strategy.num_replicas_in_sync
+        rate = self.schedule.describe(
+            steps=self.steps, batch_size=self.batch_size, examples=self.source.size
+        )
         epochs = self.steps * self.batch_size / self.source.size
         views = ", ".join(
             f"{name} {count} x {size} px"
@@ -239,8 +242,10 @@ class Training:
             f"encoder: {self.objective.encoder.describe()}",
             f"data {self.source.name}: {self.source.size:,} examples; "
             f"{self.steps:,} steps of {self.batch_size} are {epochs:.4g} epochs",
-            f"runner: {replicas} replica(s) of {self.batch_size // replicas}; "
-            f"seed {self.seed}",
+            f"learning rate: {rate}",
+            f"runner: {replicas} replica(s) on {self.runner.hosts} host(s); global "
+            f"batch {self.batch_size}, {self.batch_size // replicas} a replica; seed "
+            f"{self.seed}",
         ]
 
     def _build(self) -> TrainState:

@@ -98,3 +98,7 @@ def test_says_that_its_port_is_taken():
         runner = MultiWorker(workers=[own, "127.0.0.1:1"], index=0, wait_seconds=0.3)
         with pytest.raises(UserError, match=f"port cannot be opened: {own}"):
             runner.strategy  # noqa: B018
+
+
+def test_counts_its_processes():
+    assert MultiWorker(workers=["a:1", "b:1", "c:1"], index=1).hosts == 3

@@ -98,7 +98,13 @@ def test_says_what_runs(whole):
     assert "views instance 2 x 8 px" in said[0]
     assert said[1] == "encoder: TinyBackbone, 8 features"
     assert said[2].startswith("data digits/train: 1,437 examples; 6 steps of 16")
-    assert said[3] == "runner: 1 replica(s) of 16; seed 0"
+    assert said[3] == (
+        "learning rate: 1.2 (0.3 x sqrt(16)) after 1 step(s) of warm-up, then a cosine "
+        "to 0"
+    )
+    assert said[4] == (
+        "runner: 1 replica(s) on 1 host(s); global batch 16, 16 a replica; seed 0"
+    )
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(whole, tmp_path):
