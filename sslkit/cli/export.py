@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             size=training.size,
             step=step,
             steps=training.steps,
-            config=pathlib.Path(workdir.config()).read_text(),
+            config=workdir.read_config(),
             result=workdir.result(),
             load=lines,
         )

@@ -131,22 +131,35 @@ _OVERRIDE_HINT = (
 )
 
 
-def _read_file(
-    name: str, wanted_by: str, above: tuple[pathlib.Path, ...]
-) -> Iterator[Binding]:
-    path = find_recipe(name, wanted_by=wanted_by).resolve()
+def _read_file(name: str, wanted_by: str, above: tuple[str, ...]) -> Iterator[Binding]:
+    remote = "://" in name  # Such as gs://bucket/run/config.gin.
+    path = name if remote else str(find_recipe(name, wanted_by=wanted_by).resolve())
     if path in above:
         raise UserError(f"{name} includes itself ({wanted_by}). Remove the include.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{name} cannot be read: {error}.") from error
+    text = _remote_text(path) if remote else _local_text(path, name)
     for statement in _statements(io.StringIO(text), name):
         place = f"{name}:{statement.location.line_num}"
         if isinstance(statement, config_parser.IncludeStatement):
             yield from _read_file(statement.filename, place, (*above, path))
         elif isinstance(statement, config_parser.BindingStatement):
             yield _binding(statement, place, override=False)
+
+
+def _local_text(path: str, name: str) -> str:
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{name} cannot be read: {error}.") from error
+
+
+def _remote_text(path: str) -> str:
+    # Imported here: what is on a disk is read without TensorFlow.
+    import tensorflow as tf
+
+    from sslkit.storage import reaching
+
+    with reaching("the recipe", path), tf.io.gfile.GFile(path) as file:
+        return file.read()
 
 
 def _statements(stream: io.StringIO, source: str, hint: str = "") -> Iterator[Any]:

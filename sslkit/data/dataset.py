@@ -82,10 +82,12 @@ class Data:
                 self.name.removeprefix("folder:"), split, on_error=self.on_error
             )
         from sslkit.data.tfds import PreparedTFDS
+        from sslkit.storage import reaching
 
-        return PreparedTFDS(
-            self.name, split, data_dir=self.data_dir, cache_dir=self.cache_dir
-        )
+        with reaching("the data", self.data_dir or self.name):
+            return PreparedTFDS(
+                self.name, split, data_dir=self.data_dir, cache_dir=self.cache_dir
+            )
 
 
 def data(

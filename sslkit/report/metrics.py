@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import pathlib
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -44,13 +43,15 @@ class MetricsLog:
                 about to be done again.
             clock: seconds since 1970.
         """
-        folder = pathlib.Path(workdir)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "metrics.jsonl"
+        folder = os.fspath(workdir)
+        tf.io.gfile.makedirs(folder)
+        path = os.path.join(folder, "metrics.jsonl")
         _drop_after(path, resume_step)
         self._clock = clock
-        self._lines = path.open("a", encoding="utf-8")
-        self._events = _event_writer(folder / "tensorboard", resume_step, clock())
+        self._lines = tf.io.gfile.GFile(path, "a")
+        self._events = _event_writer(
+            os.path.join(folder, "tensorboard"), resume_step, clock()
+        )
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Appends one line and one event, and flushes both.
@@ -99,20 +100,22 @@ class MetricsLog:
         self.close()
 
 
-def _drop_after(path: pathlib.Path, step: int) -> None:
+def _drop_after(path: str, step: int) -> None:
     """Rewrites a file of JSON lines without the steps after `step`, atomically.
 
     A line that was cut off when a run was killed goes too.
     """
-    if not path.exists():
+    if not tf.io.gfile.exists(path):
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    with tf.io.gfile.GFile(path) as file:
+        lines = file.read().splitlines(keepends=True)
     kept = [line for line in lines if _is_until(line, step)]
     if kept == lines:
         return
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text("".join(kept), encoding="utf-8")
-    partial.replace(path)
+    partial = f"{path}.{os.getpid()}.partial"
+    with tf.io.gfile.GFile(partial, "w") as file:
+        file.write("".join(kept))
+    tf.io.gfile.rename(partial, path, overwrite=True)
 
 
 def _is_until(line: str, step: int) -> bool:
@@ -122,13 +125,13 @@ def _is_until(line: str, step: int) -> bool:
         return False
 
 
-def _event_writer(folder: pathlib.Path, step: int, now: float) -> tf.io.TFRecordWriter:
+def _event_writer(folder: str, step: int, now: float) -> tf.io.TFRecordWriter:
     """Opens a new event file; TensorBoard forgets what it knew of later steps."""
-    folder.mkdir(exist_ok=True)
+    tf.io.gfile.makedirs(folder)
     # Readers take the files of a folder in the order of their names.
     stem = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}"
-    taken = len(list(folder.glob("events.out.tfevents.*")))
-    writer = tf.io.TFRecordWriter(str(folder / f"{stem}.{os.getpid()}.{taken}"))
+    taken = len(tf.io.gfile.glob(os.path.join(folder, "events.out.tfevents.*")))
+    writer = tf.io.TFRecordWriter(os.path.join(folder, f"{stem}.{os.getpid()}.{taken}"))
     version = tf.compat.v1.Event(wall_time=now, file_version="brain.Event:2")
     writer.write(version.SerializeToString())
     if step > 0:

@@ -147,7 +147,8 @@ def read(prefix: str) -> tf.train.CheckpointReader:
         UserError: if there is none or it is damaged.
     """
     try:
-        return tf.train.load_checkpoint(prefix)
+        # Not `load_checkpoint`, which first asks whether the prefix is a folder.
+        return tf.compat.v1.train.NewCheckpointReader(prefix)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{prefix} is no readable checkpoint: {reason}") from error

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from sslkit.api import UserError
+from sslkit.storage import reaching
 from sslkit.train.checkpoints import Checkpoints, Table, assign, read
 from sslkit.train.tf1.transfer import is_published, restore_published
 
@@ -26,11 +27,12 @@ def find_checkpoint(path: str) -> str:
     Raises:
         UserError: if there is none.
     """
-    if tf.io.gfile.exists(f"{path}.index"):
-        return path
-    folder = os.path.join(path, CHECKPOINTS)
-    # What TensorFlow itself writes has a file `checkpoint` that names the latest.
-    prefix = Checkpoints(folder).latest() or tf.train.latest_checkpoint(path)
+    with reaching("the checkpoint", path):
+        if tf.io.gfile.exists(f"{path}.index"):
+            return path
+        folder = os.path.join(path, CHECKPOINTS)
+        # What TensorFlow itself writes has a file `checkpoint` that names the latest.
+        prefix = Checkpoints(folder).latest() or tf.train.latest_checkpoint(path)
     if prefix is None:
         raise UserError(
             f"there is no checkpoint at {path}: neither {path}.index nor a run's "

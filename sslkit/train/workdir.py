@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from sslkit.api import UserError
 from sslkit.config import difference
+from sslkit.storage import reaching
 from sslkit.train.initialize import CHECKPOINTS
 
 FREE = (
@@ -55,13 +57,23 @@ class Workdir:
         Raises:
             UserError: if this is no run's folder.
         """
-        if not tf.io.gfile.exists(self._config):
+        if not self._exists(self._config):
             raise UserError(
                 f"{self.path} is no workdir of a run: it has no config.gin. "
                 "Make one with: sslkit train --gin RECIPE --workdir "
                 f"{self.path}"
             )
         return self._config
+
+    def read_config(self) -> str:
+        """Returns the resolved configuration.
+
+        Raises:
+            UserError: if this is no run's folder.
+        """
+        path = self.config()
+        with self._reading(), tf.io.gfile.GFile(path) as file:
+            return file.read()
 
     def claim(self, resolved: str, *, write: bool = True) -> None:
         """Makes this the folder of a configuration.
@@ -74,9 +86,8 @@ class Workdir:
             UserError: if it belongs to a run that computes something else, or cannot
                 be written.
         """
-        if tf.io.gfile.exists(self._config):
-            with tf.io.gfile.GFile(self._config) as file:
-                changes = difference(file.read(), resolved, ignore=FREE)
+        if self._exists(self._config):
+            changes = difference(self.read_config(), resolved, ignore=FREE)
             if changes:
                 shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
                 raise UserError(
@@ -86,20 +97,16 @@ class Workdir:
                 )
         if not write:
             return
-        try:
+        with reaching("the workdir", self.path, verb="written"):
             tf.io.gfile.makedirs(self.path)
-            self._write(self._config, resolved)
-        except (tf.errors.OpError, OSError) as error:
-            raise UserError(
-                f"the workdir {self.path} cannot be written: {error}"
-            ) from error
+        self._write(self._config, resolved)
 
     def result(self, step: int | None = None) -> Mapping[str, Any] | None:
         """Returns the evaluation of a step, or the latest; None before there is one."""
         path = self._result if step is None else self._result_of(step)
-        if not tf.io.gfile.exists(path):
+        if not self._exists(path):
             return None
-        with tf.io.gfile.GFile(path) as file:
+        with self._reading(), tf.io.gfile.GFile(path) as file:
             return json.loads(file.read())
 
     def write_result(self, result: Mapping[str, Any]) -> str:
@@ -138,8 +145,16 @@ class Workdir:
     def _result_of(self, step: int) -> str:
         return os.path.join(self.path, f"result_{step}.json")
 
+    def _exists(self, path: str) -> bool:
+        with self._reading():
+            return tf.io.gfile.exists(path)
+
+    def _reading(self) -> contextlib.AbstractContextManager[None]:
+        return reaching("the workdir", self.path)
+
     def _write(self, path: str, text: str) -> None:
         partial = f"{path}.partial"
-        with tf.io.gfile.GFile(partial, "w") as file:
-            file.write(text)
-        tf.io.gfile.rename(partial, path, overwrite=True)
+        with reaching("the workdir", self.path, verb="written"):
+            with tf.io.gfile.GFile(partial, "w") as file:
+                file.write(text)
+            tf.io.gfile.rename(partial, path, overwrite=True)

@@ -1,0 +1,154 @@
+"""Runs whose workdir is in a bucket: `ram://` stands in for `gs://`.
+
+TensorFlow's memory file system, like a bucket, opens for `tf.io.gfile` alone.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tensorflow as tf
+
+from sslkit.cli.main import main
+
+RECIPE = "gin/simclr_digits_pretrain.gin"
+SMALL = {
+    "train.steps": "4",
+    "train.batch_size": "16",
+    "train.knn_every": "0",
+    "train.checkpoint_every": "2",
+    "train.log_every": "1",
+    "backbones.convnet.filters": "(4, 8)",
+    "objectives.simclr.projection_dim": "8",
+    "evaluate.train_limit": "100",
+    "evaluate.test_limit": "50",
+    "evaluate.linear": "False",
+    "evaluate.baselines": "False",
+}
+WORKDIR = "ram://bucket/runs/digits"
+
+
+def train(workdir: str, **changed: str) -> int:
+    settings = {**SMALL, **{f"train.{name}": value for name, value in changed.items()}}
+    words = [
+        word
+        for name, value in settings.items()
+        for word in ("--set", f"{name} = {value}")
+    ]
+    return main(["train", "--gin", RECIPE, "--workdir", workdir, *words])
+
+
+def read(name: str) -> str:
+    with tf.io.gfile.GFile(f"{WORKDIR}/{name}") as file:
+        return file.read()
+
+
+@pytest.fixture(scope="module")
+def finished():
+    """A run in the bucket, cut off after its first checkpoint and resumed."""
+    assert train(WORKDIR) == 0
+    for name in tf.io.gfile.glob(f"{WORKDIR}/checkpoints/step_00000004.*"):
+        tf.io.gfile.remove(name)
+    tf.io.gfile.remove(f"{WORKDIR}/result.json")
+    assert train(WORKDIR) == 0
+
+
+def test_leaves_all_that_a_run_leaves(finished):
+    names = set(tf.io.gfile.listdir(WORKDIR))
+    assert names == {
+        "checkpoints",
+        "config.gin",
+        "metrics.jsonl",
+        "result.json",
+        "tensorboard",
+    }
+    steps = [json.loads(line)["step"] for line in read("metrics.jsonl").splitlines()]
+    assert steps == [1, 2, 3, 4]
+    assert json.loads(read("result.json"))["step"] == 4
+    checkpoints = tf.io.gfile.glob(f"{WORKDIR}/checkpoints/*.index")
+    assert sorted(path.rpartition("/")[2] for path in checkpoints) == [
+        "step_00000002.index",
+        "step_00000004.index",
+    ]
+
+
+def test_can_be_read_by_tensorboard(finished):
+    steps = [
+        tf.compat.v1.Event.FromString(record.numpy()).step
+        for path in sorted(tf.io.gfile.glob(f"{WORKDIR}/tensorboard/*"))
+        for record in tf.data.TFRecordDataset(path)
+    ]
+    # Each file begins with its version; the second says from where it goes on.
+    assert steps == [0, 1, 2, 3, 4, 0, 3, 3, 4]
+
+
+def test_is_evaluated_and_exported_from_there(finished, tmp_path, capsys):
+    tf.io.gfile.remove(f"{WORKDIR}/result.json")
+    assert main(["evaluate", "--workdir", WORKDIR]) == 0
+    assert f"step 4 of {WORKDIR}" in capsys.readouterr().out
+    assert json.loads(read("result.json"))["step"] == 4
+    assert main(["export", "--workdir", WORKDIR, "--to", str(tmp_path / "out")]) == 0
+    assert "train.steps = 4" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_is_somewhere_to_start_from(finished, capsys):
+    assert train("ram://bucket/runs/next", initialize=f"'{WORKDIR}'", steps="1") == 0
+    assert f"from {WORKDIR}/checkpoints/step_00000004" in capsys.readouterr().out
+
+
+def test_belongs_to_one_recipe(finished, capsys):
+    assert train(WORKDIR, seed="7") == 2
+    assert f"{WORKDIR} belongs to another run" in capsys.readouterr().err
+
+
+CREDENTIALS = "gcloud auth application-default login"
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """A bucket that answers as Google Cloud does without credentials."""
+
+    def refuse(path, *rest, **options):
+        raise tf.errors.UnauthenticatedError(
+            None, None, f"Error executing an HTTP request: HTTP 401\nreading {path}"
+        )
+
+    for name in ("exists", "isdir", "glob", "listdir", "makedirs"):
+        monkeypatch.setattr(tf.io.gfile, name, refuse)
+
+
+@pytest.mark.parametrize(
+    ("workdir", "changed", "what"),
+    [
+        ("gs://mine/run", {}, "the workdir gs://mine/run"),
+        ("W", {"initialize": "'gs://mine/other'"}, "the checkpoint gs://mine/other"),
+    ],
+)
+def test_without_credentials_is_one_line(locked, capsys, workdir, changed, what):
+    assert train(workdir, **changed) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert f"{what} cannot be read: Error executing an HTTP request: HTTP 401." in line
+    assert CREDENTIALS in line
+
+
+def test_data_without_credentials_is_one_line(locked, capsys):
+    arguments = ["--workdir", "W", "--data-dir", "gs://mine/data"]
+    recipe = ["--gin", "gin/simclr_cifar10_pretrain.gin"]
+    assert main(["train", *recipe, *arguments]) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "the data gs://mine/data cannot be read" in line
+    assert CREDENTIALS in line
+
+
+def test_a_recipe_without_credentials_is_one_line(monkeypatch, capsys):
+    def refuse(self, *rest):
+        raise tf.errors.PermissionDeniedError(None, None, "HTTP 403")
+
+    monkeypatch.setattr(tf.io.gfile.GFile, "read", refuse)
+    assert main(["config", "--gin", "gs://mine/run/config.gin"]) == 2
+    line = capsys.readouterr().err
+    assert "the recipe gs://mine/run/config.gin cannot be read: HTTP 403." in line
+    assert CREDENTIALS in line
