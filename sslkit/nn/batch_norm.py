@@ -116,12 +116,13 @@ class BatchNorm(keras.layers.Layer):
         return (x - mean) * (gamma * tf.math.rsqrt(variance + self.epsilon)) + beta
 
     def _track(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
-        for moving, seen in (
-            (self.moving_mean, mean),
-            (self.moving_variance, variance),
-        ):
-            seen = tf.stop_gradient(seen)
-            moving.assign(self.momentum * moving + (1 - self.momentum) * seen)
+        statistics = [self.moving_mean, self.moving_variance]
+        moved = [
+            self.momentum * moving + (1 - self.momentum) * tf.stop_gradient(seen)
+            for moving, seen in zip(statistics, (mean, variance), strict=True)
+        ]
+        # They are equal already; a plain assignment would send them around once more.
+        replica.assign(statistics, moved)
 
 
 def _near_zero(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
