@@ -86,8 +86,10 @@ def gather(value: tf.Tensor) -> tf.Tensor:
         return tf.repeat(value, replicas, axis=0)
     # Scattering into zeros and summing costs a third of all_gather's graph, is one
     # collective, and keeps shapes static, which XLA needs.
+    # Multiplied element by element: a TPU rounds the factors of a matrix product.
     place = tf.one_hot(index(), replicas, dtype=value.dtype)
-    spread = tf.tensordot(place, value, axes=0)
+    ones = [1] * value.shape.rank
+    spread = tf.reshape(place, [replicas, *ones]) * value[tf.newaxis]
     total = context.all_reduce(tf.distribute.ReduceOp.SUM, spread)
     return tf.reshape(total, [replicas * rows, *value.shape[1:]])
 

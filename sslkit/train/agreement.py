@@ -7,6 +7,8 @@ import tensorflow as tf
 from sslkit import replica
 from sslkit.api import UserError
 
+_DIGIT = 2**20
+
 
 def check_agreement(strategy: tf.distribute.Strategy, step: int) -> None:
     """Refuses to go on where the processes of a run found different checkpoints.
@@ -23,11 +25,12 @@ def check_agreement(strategy: tf.distribute.Strategy, step: int) -> None:
 
     @tf.function
     def gathered() -> tf.Tensor:
-        # Whole numbers up to 2^53 are exact, and all devices multiply float64.
-        own = tf.constant([step], tf.float64)
+        # Two digits, each of which float32 holds exactly; not every device has more.
+        own = tf.constant([divmod(step, _DIGIT)], tf.float32)
         return strategy.run(lambda: replica.gather(own))
 
-    found = strategy.experimental_local_results(gathered())[0].numpy().astype(int)
+    digits = strategy.experimental_local_results(gathered())[0].numpy().astype(int)
+    found = [high * _DIGIT + low for high, low in digits]
     if len(set(found)) > 1:
         raise UserError(
             f"the processes of this run found different checkpoints: of steps "
