@@ -14,7 +14,7 @@ import tensorflow as tf
 from runners.cluster import Cluster
 from runners.fake_tpu import fake_slice
 
-from sslkit.api import UserError
+from sslkit import config
 from sslkit.data import data
 from sslkit.optimize.lars import LARS
 from sslkit.optimize.schedules import WarmupCosine
@@ -59,12 +59,16 @@ def iterator(training):
     return training.runner.iterate(functools.partial(training.batches, 0))
 
 
-@pytest.fixture(scope="module")
-def loop(training, iterator):
-    """The device loop as a graph."""
+def traced(training, iterator):
+    """Returns the device loop as a graph."""
     step = training.step()
     compiled = training.runner.compile(step, step.metrics)
     return compiled.get_concrete_function(iterator, tf.constant(3)).graph
+
+
+@pytest.fixture(scope="module")
+def loop(training, iterator):
+    return traced(training, iterator)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +145,19 @@ def test_every_operation_compiles(cluster):
 
 
 def test_every_shape_is_static(cluster):
+    assert cluster.dynamic() == []
+
+
+@pytest.mark.slow
+def test_a_whole_recipe_is_made_for_the_cores():
+    """Views on the device, support views, detection and the losses of the plugin."""
+    training = config.load(["gin/fnc_digits_pretrain.gin"]).train()
+    training.runner = Slice()
+    iterator = training.runner.iterate(functools.partial(training.batches, 0))
+    cluster = Cluster(traced(training, iterator))
+    assert cluster.collectives == {"CrossReplicaSum"}
+    assert cluster.summed == {tf.float32}
+    assert cluster.without_kernel() == set()
     assert cluster.dynamic() == []
 
 

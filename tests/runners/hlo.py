@@ -1,0 +1,69 @@
+"""The program that XLA makes of a training step, as text to ask questions of."""
+
+from __future__ import annotations
+
+import collections
+import re
+
+import tensorflow as tf
+
+from sslkit.data.batches import TrainingBatch
+from sslkit.train.run import Training
+
+_TYPE = re.compile(r"\b(pred|bf16|[csuf]\d+)\[([^\]]*)\]")
+_PRODUCT = re.compile(r"= (\w+)\[[^\]]*\]\S* (?:dot|convolution)\(")
+_CUSTOM_CALL = re.compile(r'custom_call_target="([^"]*)"')
+_TO_HOST = re.compile(r"(?<!\w)(?:infeed|outfeed|send|recv)\(")
+
+
+class Program:
+    """A step in XLA's own words, before it is optimised for any device.
+
+    Attributes:
+        types: element type -> the sides of its arrays, as written.
+        products: element types of matrix products and convolutions.
+        calls: what it calls outside XLA, by any means.
+    """
+
+    def __init__(self, text: str):
+        """Reads the program."""
+        self.types: dict[str, set[str]] = collections.defaultdict(set)
+        for kind, sides in _TYPE.findall(text):
+            self.types[kind].add(sides)
+        self.products = set(_PRODUCT.findall(text))
+        self.calls = set(_CUSTOM_CALL.findall(text)) | set(_TO_HOST.findall(text))
+
+    @property
+    def dynamic(self) -> set[str]:
+        """Arrays of which XLA knows only a bound, written `<=8`."""
+        return {
+            f"{kind}[{sides}]"
+            for kind, found in self.types.items()
+            for sides in found
+            if "<=" in sides or "?" in sides
+        }
+
+
+def lower(training: Training) -> Program:
+    """Lowers a whole training step; runs nothing.
+
+    An operation without an XLA kernel is an error of TensorFlow's that names it.
+    """
+    step = tf.function(training.step(), jit_compile=True)
+    batch = zeros(training)
+    return Program(step.experimental_get_compiler_ir(batch)(stage="hlo"))
+
+
+def zeros(training: Training) -> TrainingBatch:
+    """Returns one replica's share of a batch as it leaves the host, black."""
+    rows = training.batch_size
+    return TrainingBatch(
+        views={
+            name: tf.zeros([rows, count, size, size, 3], tf.uint8)
+            for name, (count, size) in training.augmentation.groups.items()
+        },
+        label=tf.zeros([rows], tf.int32),
+        weight=tf.ones([rows]),
+        example_seeds=tf.zeros([rows, 2], tf.int32),
+        step=tf.zeros([], tf.int64),
+    )
