@@ -106,12 +106,19 @@ def _seam(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             _check_bound(name, function, {*bound, *given})
             return function(**{**bound, **given})
         except UserError as error:
-            message, trailer, _ = str(error).partition(_GIN_TRAILER)
-            if not trailer:
+            if _GIN_TRAILER not in str(error):
                 raise
-            raise UserError(message) from error
+            raise UserError(plain(error)) from error
 
     return call
+
+
+def plain(error: UserError) -> str:
+    """Returns an error's message without what gin adds to it.
+
+    A factory that a recipe binds runs later than this module, and gin with it.
+    """
+    return str(error).partition(_GIN_TRAILER)[0]
 
 
 def _check_bound(name: str, function: Callable[..., Any], bound: set[str]) -> None:
