@@ -6,6 +6,7 @@ import pathlib
 
 import pytest
 import tensorflow as tf
+from runners.test_two_processes import free_addresses
 
 from sslkit import config
 from sslkit.cli.main import main
@@ -83,6 +84,12 @@ def test_a_batch_that_does_not_divide_among_the_replicas(refused):
     assert "batch_size 15 does not divide among 2 replicas; use 14 or 16" in line
 
 
+def test_a_bank_that_one_step_would_overrun(refused):
+    line = refused("objectives.fnc.bank = 3")
+    assert "bank is 3 global batches; each step writes 4 views of every image" in line
+    assert "0 or at least 4" in line
+
+
 def test_a_runner_that_is_not_available_here(refused):
     line = refused("train.runner = @runners.mirrored()")
     assert "there is no GPU here" in line
@@ -93,6 +100,12 @@ def test_a_runner_that_is_not_available_here(refused):
 def test_a_checkpoint_to_start_from_that_is_not_there(refused, tmp_path):
     line = refused(f"train.initialize = '{tmp_path}/none'")
     assert f"there is no checkpoint at {tmp_path}/none" in line
+
+
+@pytest.mark.parametrize("stage", ["linear", "finetune"])
+def test_a_stage_without_a_checkpoint_to_start_from(refused, stage):
+    line = refused(recipe=f"gin/digits_{stage}.gin")
+    assert "leaves train.initialize to you. Add --set 'train.initialize" in line
 
 
 def test_a_checkpoint_of_another_model_to_start_from(refused, tmp_path):
@@ -135,3 +148,51 @@ def test_a_folder_that_is_no_workdir(command, tmp_path, capsys):
     line = capsys.readouterr().err
     assert f"{tmp_path} is no workdir of a run: it has no config.gin" in line
     assert line.count("\n") == 1
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder of pictures that nobody labelled."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    picture = tf.io.encode_jpeg(tf.zeros([16, 16, 3], tf.uint8)).numpy()
+    for number in range(4):
+        (folder / f"{number}.jpg").write_bytes(picture)
+    return folder
+
+
+def test_a_supervised_stage_without_labels(refused, photographs):
+    line = refused(
+        f"data.name = 'folder:{photographs}'", recipe="gin/digits_supervised.gin"
+    )
+    assert f"objective supervised reads labels and folder:{photographs}" in line
+    assert "has none" in line
+
+
+def test_more_classes_than_the_classifier_has(refused):
+    line = refused("classes = 5", recipe="gin/digits_supervised.gin")
+    assert "digits/train has 10 classes and objective supervised 5" in line
+    assert "Set objectives.supervised.classes = 10" in line
+
+
+def test_a_tpu_that_does_not_answer(refused):
+    (dead,) = free_addresses(1)
+    line = refused(
+        "train.runner = @runners.tpu()",
+        f"runners.tpu.name = 'grpc://{dead}'",
+        "runners.tpu.connect_seconds = 0.5",
+    )
+    assert f"runner tpu: nothing answers at {dead} within 0.5 s" in line
+    assert "Is the TPU running" in line
+
+
+def test_one_of_two_workers_missing(refused):
+    here, missing = free_addresses(2)
+    line = refused(
+        "train.runner = @runners.multiworker()",
+        f"runners.multiworker.workers = ['{here}', '{missing}']",
+        "runners.multiworker.index = 0",
+        "runners.multiworker.wait_seconds = 0.5",
+    )
+    assert f"runner multiworker: {missing} did not answer within 0.5 s" in line
+    assert "Start the same command on every machine" in line
