@@ -12,15 +12,13 @@ import tensorflow as tf
 
 from sslkit.cli.main import main
 
-RECIPE = "gin/simclr_digits_pretrain.gin"
+RECIPE = "gin/digits_supervised.gin"
 SMALL = {
     "train.steps": "4",
     "train.batch_size": "16",
-    "train.knn_every": "0",
     "train.checkpoint_every": "2",
     "train.log_every": "1",
     "backbones.convnet.filters": "(4, 8)",
-    "objectives.simclr.projection_dim": "8",
     "evaluate.train_limit": "100",
     "evaluate.test_limit": "50",
     "evaluate.linear": "False",
@@ -29,14 +27,14 @@ SMALL = {
 WORKDIR = "ram://bucket/runs/digits"
 
 
-def train(workdir: str, **changed: str) -> int:
+def train(workdir: str, recipe: str = RECIPE, **changed: str) -> int:
     settings = {**SMALL, **{f"train.{name}": value for name, value in changed.items()}}
     words = [
         word
         for name, value in settings.items()
         for word in ("--set", f"{name} = {value}")
     ]
-    return main(["train", "--gin", RECIPE, "--workdir", workdir, *words])
+    return main(["train", "--gin", recipe, "--workdir", workdir, *words])
 
 
 def read(name: str) -> str:
@@ -93,7 +91,8 @@ def test_is_evaluated_and_exported_from_there(finished, tmp_path, capsys):
 
 
 def test_is_somewhere_to_start_from(finished, capsys):
-    assert train("ram://bucket/runs/next", initialize=f"'{WORKDIR}'", steps="1") == 0
+    recipe, start = "gin/digits_linear.gin", f"'{WORKDIR}'"
+    assert train("ram://bucket/runs/linear", recipe, initialize=start, steps="1") == 0
     assert f"from {WORKDIR}/checkpoints/step_00000004" in capsys.readouterr().out
 
 
