@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import pathlib
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -36,3 +38,17 @@ def reaching(what: str, path: str, *, verb: str = "read") -> Iterator[None]:
         raise UserError(
             f"{what} {path} cannot be {verb}: {reason.rstrip('.')}.{hint}"
         ) from error
+
+
+def on_disk(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Returns the absolute path of something that is written to a disk.
+
+    Raises:
+        UserError: if it is in a bucket, where a folder cannot be replaced in one move.
+    """
+    if "://" in os.fspath(path):
+        raise UserError(
+            f"{os.fspath(path)} is not on a disk. Write to one, and copy it with "
+            "`gcloud storage cp -r`."
+        )
+    return pathlib.Path(path).absolute()

@@ -46,13 +46,15 @@ def run(args: argparse.Namespace) -> int:
     """Exports a run's latest checkpoint and a model card; prints how to load it."""
     from sslkit.cli.runs import reopen
     from sslkit.export.card import model_card
+    from sslkit.storage import on_disk
 
+    target = on_disk(args.to)
     _, training, workdir = reopen(args)
     step = training.load(workdir)
     write, card = _WRITERS[args.format]
     lines = write(training, args)
     encoder = training.objective.encoder
-    card_path = card(pathlib.Path(args.to))
+    card_path = card(target)
     card_path.write_text(
         model_card(
             objective=training.objective.name,

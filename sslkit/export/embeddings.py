@@ -16,6 +16,7 @@ from sslkit.api import UserError
 from sslkit.data.batches import evaluation_batches
 from sslkit.data.sources import Source
 from sslkit.evaluate.features import Features, FrozenEncoder, stream
+from sslkit.storage import on_disk
 from sslkit.views.crop import evaluation_view
 
 SUFFIXES = (".npz", ".tfrecord")
@@ -53,7 +54,7 @@ def embed(
         UserError: if the suffix is another, an example cannot be read, or the file
             cannot be written.
     """
-    target = pathlib.Path(path).absolute()
+    target = on_disk(path)
     writers: dict[str, Callable[..., int]] = {".npz": _npz, ".tfrecord": _tfrecord}
     if target.suffix not in writers:
         raise UserError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 
 import keras
 
@@ -14,6 +13,7 @@ from sslkit.nn.convolution import ConvNorm, Convolution
 from sslkit.nn.residual_block import ResidualBlock, Shortcut
 from sslkit.nn.selective_kernel import SelectiveKernel
 from sslkit.nn.squeeze_excitation import SqueezeExcitation
+from sslkit.storage import on_disk
 
 SUFFIX = ".keras"
 
@@ -32,7 +32,7 @@ def save_keras(encoder: Backbone, path: str | os.PathLike[str], *, size: int) ->
     Raises:
         UserError: if the encoder is no ResNet, or the file cannot be written.
     """
-    target = pathlib.Path(path).absolute()
+    target = on_disk(path)
     if target.suffix != SUFFIX:
         raise UserError(f"{path} does not end in {SUFFIX}, which Keras insists on.")
     model = stock_layers(encoder, size=size)

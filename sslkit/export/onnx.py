@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
-import pathlib
 
 import tensorflow as tf
 
 from sslkit.api import Backbone, UserError
+from sslkit.storage import on_disk
 
 OPSET = 17
 
@@ -34,7 +34,7 @@ def save_onnx(encoder: Backbone, path: str | os.PathLike[str], *, size: int) -> 
             "writing ONNX needs the package tf2onnx. Install it with: "
             "pip install 'sslkit[onnx]'"
         ) from error
-    target = pathlib.Path(path).absolute()
+    target = on_disk(path)
     spec = tf.TensorSpec([None, size, size, 3], tf.float32, name="images")
 
     @tf.function(input_signature=[spec])

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from sslkit.api import Objective
 from sslkit.errors import UserError
+from sslkit.storage import on_disk
 
 _DESCRIPTION = "export.json"
 _WRITER = "sslkit saved_model"
@@ -63,7 +64,7 @@ def export(
     Raises:
         UserError: if `directory` holds something else or cannot be written.
     """
-    target = pathlib.Path(directory).absolute()
+    target = on_disk(directory)
     _require_replaceable(target)
     module = _SavedEncoder(objective, size)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")

@@ -90,6 +90,14 @@ def test_is_evaluated_and_exported_from_there(finished, tmp_path, capsys):
     assert "train.steps = 4" in (tmp_path / "out" / "README.md").read_text()
 
 
+@pytest.mark.parametrize("name", ["encoder", "encoder.npz"])
+def test_what_is_made_of_it_goes_to_a_disk(finished, capsys, name):
+    command = "embed" if name.endswith("npz") else "export"
+    assert main([command, "--workdir", WORKDIR, "--to", f"gs://mine/{name}"]) == 2
+    line = capsys.readouterr().err
+    assert f"gs://mine/{name} is not on a disk. Write to one, and copy it" in line
+
+
 def test_is_somewhere_to_start_from(finished, capsys):
     recipe, start = "gin/digits_linear.gin", f"'{WORKDIR}'"
     assert train("ram://bucket/runs/linear", recipe, initialize=start, steps="1") == 0
