@@ -1,4 +1,4 @@
-"""The README's commands exist and resolve; CI runs the first two as they stand."""
+"""The documents' commands exist and resolve; CI runs the README's first two."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from sslkit.cli.stages import read_all
 
 REPOSITORY = pathlib.Path(__file__).parent.parent
 TEXT = (REPOSITORY / "README.md").read_text()
+COMMANDS_IN = TEXT + (REPOSITORY / "docs" / "tpu.md").read_text()
 CALLS = [
     shlex.split(call)[1:]
-    for block in re.findall(r"^```\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+    for block in re.findall(r"^```\n(.*?)^```", COMMANDS_IN, re.DOTALL | re.MULTILINE)
     for line in block.splitlines()
     for call in line.split(" && ")
     if call.startswith("sslkit ")
