@@ -180,6 +180,14 @@ def test_comparing_steps_takes_no_number_that_a_core_lacks(training, monkeypatch
     assert tf.float64 not in seen
 
 
+def test_the_encoder_answers_outside_the_step(training):
+    """As evaluation asks it, which knows no strategy."""
+    encoder = training.objective.encoder
+    encode = tf.function(lambda images: encoder(images, training=False))
+    features = encode(tf.ones([2, 8, 8, 3]))
+    assert features.shape == (2, encoder.feature_dim)
+
+
 def test_a_checkpoint_in_a_bucket_comes_back_to_every_core(training):
     table = training.state.table
     store = Checkpoints("ram://bucket/slice/checkpoints")
