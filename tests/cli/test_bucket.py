@@ -59,6 +59,7 @@ def test_leaves_all_that_a_run_leaves(finished):
         "config.gin",
         "metrics.jsonl",
         "result.json",
+        "result_4.json",
         "tensorboard",
     }
     steps = [json.loads(line)["step"] for line in read("metrics.jsonl").splitlines()]
