@@ -12,7 +12,7 @@ strategy's scope and outside replica context. There one replica stands for all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import keras
@@ -86,12 +86,23 @@ def gather(value: tf.Tensor) -> tf.Tensor:
         return tf.repeat(value, replicas, axis=0)
     # Scattering into zeros and summing costs a third of all_gather's graph, is one
     # collective, and keeps shapes static, which XLA needs.
-    # Multiplied element by element: a TPU rounds the factors of a matrix product.
-    place = tf.one_hot(index(), replicas, dtype=value.dtype)
-    ones = [1] * value.shape.rank
-    spread = tf.reshape(place, [replicas, *ones]) * value[tf.newaxis]
-    total = context.all_reduce(tf.distribute.ReduceOp.SUM, spread)
+    total = context.all_reduce(tf.distribute.ReduceOp.SUM, _scatter(value))
     return tf.reshape(total, [replicas * rows, *value.shape[1:]])
+
+
+def _scatter(value: tf.Tensor) -> tf.Tensor:
+    """Puts a replica's tensor at its place among zeros, [count(), *shape]."""
+    own, replicas = index(), count()
+
+    @tf.custom_gradient
+    def scatter(value: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
+        # Multiplied element by element: a TPU rounds the factors of a matrix product.
+        place = tf.one_hot(own, replicas, dtype=value.dtype)
+        ones = [1] * value.shape.rank
+        spread = tf.reshape(place, [replicas, *ones]) * value[tf.newaxis]
+        return spread, lambda upstream: tf.gather(upstream, own)
+
+    return scatter(value)
 
 
 def assign(variables: Sequence[keras.Variable], values: Sequence[tf.Tensor]) -> None:
