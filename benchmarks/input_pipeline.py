@@ -125,7 +125,7 @@ def measure(
     works: dict[str, tuple[Work, Work | None]] = {}
     for name, (make, after) in pipelines.items():
         # Ours go on when an image cannot be read, and that costs something.
-        read = source.example_or_next if name in ours else source.example
+        read = source.search if name in ours else source.example
         dataset = host_part(read, make, images)
         batches = iter(dataset)
         stack = next(batches)
@@ -160,7 +160,7 @@ def host_part(read: Callable, make: Callable, images: int) -> tf.data.Dataset:
     """Returns the first images of a source as one batch, again and again."""
 
     def example(index: tf.Tensor) -> tf.Tensor:
-        image, _ = read(index)
+        image, *_ = read(index)
         return make(image, tf.stack([tf.cast(index, tf.int32), 3]))
 
     options = tf.data.Options()

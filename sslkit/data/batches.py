@@ -39,6 +39,18 @@ class TrainingBatch(NamedTuple):
     """int64 []."""
 
 
+class _Made(NamedTuple):
+    """A batch as it is made, in this process or another."""
+
+    number: tf.Tensor
+    """int64 []; batches that its host made before it, since the run began."""
+    batch: TrainingBatch
+    index: tf.Tensor
+    """int64 [batch]; where reading each row began."""
+    missed: tf.Tensor
+    """int64 [batch]; how many from there on could not be read."""
+
+
 def training_batches(
     source: Source,
     augmentation: Augmentation,
@@ -71,21 +83,25 @@ def training_batches(
     Raises:
         UserError: if the batch does not divide among the replicas.
     """
-    replicas = context.num_replicas_in_sync
+    replicas, hosts = context.num_replicas_in_sync, context.num_input_pipelines
     check_batch_size(batch_size, replicas)
+    rows = batch_size // replicas
     groups = augmentation.groups
 
-    def example(position: tf.Tensor) -> TrainingBatch:
+    def example(count: tf.Tensor) -> _Made:
+        position = order.position(
+            count, batch_size=batch_size, hosts=hosts, host=context.input_pipeline_id
+        )
         epoch, index = order.index_at(position, seed=seed, size=source.size)
         draw = order.example_seed(seed, epoch, index)
-        image, label = source.example_or_next(index)
+        image, label, missed = source.search(index)
         views = augmentation.example(image, draw)
         if set(views) != set(groups):
             raise ValueError(
                 f"{type(augmentation).__name__}.example made the groups "
                 f"{sorted(views)}; its `groups` promises {sorted(groups)}"
             )
-        return TrainingBatch(
+        batch = TrainingBatch(
             views={
                 name: tf.ensure_shape(views[name], [count, size, size, 3])
                 for name, (count, size) in groups.items()
@@ -95,24 +111,29 @@ def training_batches(
             example_seeds=draw,
             step=position // batch_size,
         )
+        return _Made(count // rows, batch, index, missed)
 
-    return (
-        order.positions(
-            start_step,
-            stop_step,
-            batch_size=batch_size,
-            hosts=context.num_input_pipelines,
-            host=context.input_pipeline_id,
+    def make(first: int, last: int) -> tf.data.Dataset:
+        # One element of the range is one batch: what a service shares out.
+        return (
+            tf.data.Dataset.range(first, last)
+            .flat_map(lambda n: tf.data.Dataset.range(n * rows, (n + 1) * rows))
+            .map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            .batch(rows, drop_remainder=True)
+            .map(_one_batch)
         )
-        .map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch_size // replicas, drop_remainder=True)
-        .map(_one_step)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+
+    def noted(made: _Made) -> TrainingBatch:
+        with tf.control_dependencies([source.note(made.index, made.missed)]):
+            return tf.nest.map_structure(tf.identity, made.batch)
+
+    first, last = (step * (replicas // hosts) for step in (start_step, stop_step))
+    return make(first, last).map(noted).prefetch(tf.data.AUTOTUNE)
 
 
-def _one_step(batch: TrainingBatch) -> TrainingBatch:
-    return batch._replace(step=batch.step[0])
+def _one_batch(made: _Made) -> _Made:
+    batch = made.batch._replace(step=made.batch.step[0])
+    return made._replace(number=made.number[0], batch=batch)
 
 
 def evaluation_batches(

@@ -12,7 +12,7 @@ __all__ = ["Data", "data"]
 
 Part = Literal["train", "test"]
 
-Cache = Literal["memory"]
+Cache = Literal["memory", "disk"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Data:
         train: the split to train on.
         test: the split to evaluate on.
         data_dir: where TFDS datasets are prepared.
-        cache_dir: where the record index of TFDS shards is kept.
+        cache_dir: where the record index of TFDS shards and decoded images are kept.
         on_error: what to do about an example that cannot be read.
-        cache: `memory` keeps decoded images in memory.
+        cache: `memory` or `disk` keeps decoded images there.
     """
 
     name: str
@@ -56,11 +56,7 @@ class Data:
         if split not in self._opened:
             source = self._open(split)
             source.on_error = self.on_error
-            if self.cache == "memory":
-                from sslkit.data.memory import InMemory
-
-                source = InMemory(source)
-            self._opened[split] = source
+            self._opened[split] = self._cached(source)
         return self._opened[split]
 
     def skipped(self) -> list[str]:
@@ -68,6 +64,17 @@ class Data:
         lines = (line for source in self._opened.values() for line in source.skipped())
         # Splits of one folder pass over the same files.
         return list(dict.fromkeys(lines))
+
+    def _cached(self, source: Source) -> Source:
+        if self.cache == "memory":
+            from sslkit.data.memory import InMemory
+
+            return InMemory(source)
+        if self.cache == "disk":
+            from sslkit.data.disk import OnDisk
+
+            return OnDisk(source, cache_dir=self.cache_dir)
+        return source
 
     def _open(self, split: str) -> Source:
         # Each kind imports what the others do not need.
@@ -109,12 +116,15 @@ def data(
         test: the split to evaluate on; ImageNet's is `validation`.
         data_dir: where TFDS datasets are prepared; $TFDS_DATA_DIR or
             ~/tensorflow_datasets unless given.
-        cache_dir: where the record index of TFDS shards is kept;
-            $XDG_CACHE_HOME/sslkit or ~/.cache/sslkit unless given.
+        cache_dir: where the record index of TFDS shards and, with `cache = 'disk'`,
+            decoded images are kept; $XDG_CACHE_HOME/sslkit or ~/.cache/sslkit unless
+            given.
         on_error: `skip` goes on without an example that cannot be read and names it at
             the end; `raise` ends the run.
-        cache: `memory` reads and decodes a split once and keeps its pixels, for data of
-            up to 8 GiB; None reads from disk each time.
+        cache: `memory` reads and decodes a split once a run and keeps its pixels, for
+            data of up to 8 GiB; `disk` decodes it once and keeps the pixels in
+            `cache_dir`, where later runs find them and the processes of a machine
+            share them; None reads and decodes each time.
 
     Returns:
         The dataset, unopened.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-__all__ = ["LARGEST", "decode"]
+__all__ = ["LARGEST", "REVISION", "decode"]
+
+REVISION = 1
+"""Goes up when an image is decoded to other pixels than before."""
 
 LARGEST = 100_000_000
 """Pixels of the largest image that is decoded: 300 MB. Several are decoded at once, and

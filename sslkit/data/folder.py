@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from sslkit.data.decoding import decode
+from sslkit.data.records import fingerprint
 from sslkit.data.sources import OnError, Source
 from sslkit.errors import UserError
 
@@ -90,6 +91,12 @@ class Folder(Source):
         """Reads and decodes one file; see `Source.example`."""
         content = tf.io.read_file(tf.gather(self._paths, index))
         return decode(content), tf.gather(self._labels, index)
+
+    def identity(self) -> str:
+        """Returns a digest of the files, their paths and their labels."""
+        files = [os.fsdecode(path) for path in self._paths.numpy()]
+        labels = self._labels.numpy().tolist()
+        return f"{fingerprint(files)} {labels} {self.label_names}"
 
     def describe(self, index: int) -> str:
         """Returns the file's path."""

@@ -8,11 +8,13 @@ looked up on its own, resuming costs nothing and replays nothing.
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow as tf
 
 from sslkit.errors import UserError
 
-__all__ = ["example_seed", "index_at", "positions", "shuffle"]
+__all__ = ["example_seed", "index_at", "position", "positions", "shuffle"]
 
 # The operation's default of 4 rounds gives neighbouring epochs almost the same order
 # from 2^16 examples on. 32 is what the cipher below it (Simon 32/64) specifies.
@@ -112,11 +114,28 @@ def positions(
         blocks.
     """
     share = batch_size // hosts
+    counts = tf.data.Dataset.range(start_step * share, stop_step * share)
+    return counts.map(
+        functools.partial(position, batch_size=batch_size, hosts=hosts, host=host)
+    )
 
-    def place(count: tf.Tensor) -> tf.Tensor:
-        return (count // share) * batch_size + host * share + count % share
 
-    return tf.data.Dataset.range(start_step * share, stop_step * share).map(place)
+def position(
+    count: tf.Tensor, *, batch_size: int, hosts: int = 1, host: int = 0
+) -> tf.Tensor:
+    """Returns the position of what a host reads after `count` others.
+
+    Args:
+        count: int64 [], examples that this host has read since the run began.
+        batch_size: the global batch; a multiple of `hosts`.
+        hosts: input pipelines that share each batch.
+        host: which of them this is.
+
+    Returns:
+        int64 [].
+    """
+    share = batch_size // hosts
+    return (count // share) * batch_size + host * share + count % share
 
 
 def _checked(seed: int) -> int:

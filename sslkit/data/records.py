@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from sslkit.errors import UserError
 
-__all__ = ["read_record", "record_table"]
+__all__ = ["cache_folder", "fingerprint", "read_record", "record_table"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def record_table(paths: Sequence[str], *, cache_dir: str | None = None) -> np.nd
     Raises:
         UserError: if a file is missing or is not a whole TFRecord file.
     """
-    cached = _cache_path(paths, cache_dir)
+    cached = cache_folder(cache_dir) / "records" / f"{fingerprint(paths)}.npy"
     table = _load(cached)
     if table is not None:
         return table
@@ -120,12 +120,30 @@ def _reason(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _cache_path(paths: Sequence[str], cache_dir: str | None) -> pathlib.Path:
-    if cache_dir is None:
-        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        folder = pathlib.Path(home).expanduser() / "sslkit"
-    else:
-        folder = pathlib.Path(cache_dir).expanduser()
+def cache_folder(cache_dir: str | None) -> pathlib.Path:
+    """Returns where what was computed from data is kept.
+
+    Args:
+        cache_dir: the folder; $XDG_CACHE_HOME/sslkit or ~/.cache/sslkit unless given.
+    """
+    if cache_dir is not None:
+        return pathlib.Path(cache_dir).expanduser()
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return pathlib.Path(home).expanduser() / "sslkit"
+
+
+def fingerprint(paths: Sequence[str]) -> str:
+    """Returns what changes when one of some files does.
+
+    Args:
+        paths: the files; local, or anything `tf.io.gfile` opens.
+
+    Returns:
+        Hexadecimal digits that depend on the files' paths, sizes and times of change.
+
+    Raises:
+        UserError: if a file is missing.
+    """
     digest = hashlib.sha256()
     for path in paths:
         try:
@@ -136,7 +154,7 @@ def _cache_path(paths: Sequence[str], cache_dir: str | None) -> pathlib.Path:
                 "dataset again"
             ) from error
         digest.update(f"{path}\0{stat.length}\0{stat.mtime_nsec}\0".encode())
-    return folder / "records" / f"{digest.hexdigest()[:32]}.npy"
+    return digest.hexdigest()[:32]
 
 
 def _load(cached: pathlib.Path) -> np.ndarray | None:

@@ -10,6 +10,8 @@ from typing import Literal
 
 import tensorflow as tf
 
+from sslkit.errors import UserError
+
 __all__ = ["UNREADABLE", "OnError", "Source"]
 
 OnError = Literal["skip", "raise"]
@@ -71,47 +73,42 @@ class Source(abc.ABC):
             image and label as of `example`, and whether they were read, bool []; if
             not, a black pixel and -1. Where `on_error` is `raise`, an error.
         """
-        if self.on_error == "raise":
-            return *self.example(index), tf.constant(True)
+        image, label, ok = self._try(index)
+        with tf.control_dependencies([self.note(index, tf.cast(~ok, tf.int64))]):
+            return image, label, tf.identity(ok)
 
-        def read(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            return *self.example(place), tf.constant(True)
-
-        # The one way to catch an error inside a graph: a dataset of one element, or,
-        # where reading it failed, of the one put behind it. Not `reduce`, which would
-        # optimise the dataset anew for every example, at 60 ms.
-        nothing = tf.zeros([1, 1, 3], tf.uint8), tf.constant(-1), tf.constant(False)
-        found = tf.data.Dataset.from_tensors(index).map(read).ignore_errors()
-        found = found.concatenate(tf.data.Dataset.from_tensors(nothing)).take(1)
-        image, label, ok = found.get_single_element()
-        with tf.control_dependencies([self._note(index, ok)]):
-            return tf.ensure_shape(image, [None, None, 3]), label, tf.identity(ok)
-
-    def example_or_next(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def search(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Reads one example, or the first after it that can be read.
+
+        Does nothing but read, so that it may run in another process. What it passed
+        over, `note` remembers for `skipped`.
 
         Args:
             index: int64 [], in [0, size).
 
         Returns:
-            image and label as of `example`.
+            image and label as of `example`, and how many it passed over, int64 [].
         """
         if self.on_error == "raise":
-            return self.example(index)
+            return *self.example(index), tf.constant(0, tf.int64)
 
         def step(
-            place: tf.Tensor, left: tf.Tensor, *last: tf.Tensor
+            place: tf.Tensor, missed: tf.Tensor, *last: tf.Tensor
         ) -> tuple[tf.Tensor, ...]:
-            return (place + 1) % self.size, left - 1, *self.attempt(place)
+            del last
+            image, label, ok = self._try(place)
+            missed += tf.cast(~ok, tf.int64)
+            return (place + 1) % self.size, missed, image, label, ok
 
         any_image = tf.TensorShape([None, None, 3])
         scalar = tf.TensorShape([])
-        *_, image, label, ok = tf.while_loop(
-            lambda place, left, image, label, ok: (left > 0) & ~ok,
+        most = min(_ATTEMPTS, self.size)
+        _, missed, image, label, ok = tf.while_loop(
+            lambda place, missed, image, label, ok: (missed < most) & ~ok,
             step,
             (
                 index,
-                tf.constant(min(_ATTEMPTS, self.size)),
+                tf.constant(0, tf.int64),
                 tf.zeros([1, 1, 3], tf.uint8),
                 tf.constant(-1),
                 tf.constant(False),
@@ -120,7 +117,39 @@ class Source(abc.ABC):
         )
         # Says what is wrong with the first of too many.
         image, label = tf.cond(ok, lambda: (image, label), lambda: self.example(index))
-        return tf.ensure_shape(image, any_image), label
+        return tf.ensure_shape(image, any_image), label, missed
+
+    def note(self, index: tf.Tensor, missed: tf.Tensor) -> tf.Operation:
+        """Remembers what could not be read, for `skipped`; in graph operations.
+
+        Args:
+            index: int64 [] or [n], where reading began.
+            missed: int64, shaped like `index`: how many from there on could not be
+                read, at most 16.
+        """
+
+        def remember() -> tf.Operation:
+            offsets = tf.range(_ATTEMPTS, dtype=tf.int64)
+            places = (tf.reshape(index, [-1, 1]) + offsets) % self.size
+            places = places[offsets < tf.reshape(missed, [-1, 1])]
+            return tf.group(self._unreadable.insert(places, places))
+
+        return tf.cond(tf.reduce_any(missed > 0), remember, tf.no_op)
+
+    def complaint(self) -> str | None:
+        """Returns what to tell the user when a run stumbled over an example.
+
+        Returns:
+            The examples that cannot be read, looked for in all of the source, and what
+            to do; None if all of them can.
+        """
+        broken = self.diagnose()
+        if not broken:
+            return None
+        return (
+            f"an example of {self.name} cannot be read: {'; '.join(broken)}. Repair or "
+            "remove it and run the same command again."
+        )
 
     def skipped(self, *, limit: int = 20) -> list[str]:
         """Returns what could not be read so far, and why.
@@ -143,17 +172,38 @@ class Source(abc.ABC):
         count = f"{len(indices)} of {self.size} examples of {self.name}"
         return [f"skipped {count}, which cannot be read:", *lines]
 
-    def _note(self, index: tf.Tensor, ok: tf.Tensor) -> tf.Operation:
-        def remember() -> tf.Operation:
-            place = tf.reshape(index, [1])
-            return tf.group(self._unreadable.insert(place, place))
+    def _try(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Does what `attempt` promises, and remembers nothing."""
+        if self.on_error == "raise":
+            return *self.example(index), tf.constant(True)
 
-        return tf.cond(ok, lambda: tf.no_op(), remember)
+        def read(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            return *self.example(place), tf.constant(True)
+
+        # The one way to catch an error inside a graph: a dataset of one element, or,
+        # where reading it failed, of the one put behind it. Not `reduce`, which would
+        # optimise the dataset anew for every example, at 60 ms.
+        nothing = tf.zeros([1, 1, 3], tf.uint8), tf.constant(-1), tf.constant(False)
+        found = tf.data.Dataset.from_tensors(index).map(read).ignore_errors()
+        found = found.concatenate(tf.data.Dataset.from_tensors(nothing)).take(1)
+        image, label, ok = found.get_single_element()
+        return tf.ensure_shape(image, [None, None, 3]), label, ok
 
     @functools.cached_property
     def _unreadable(self) -> tf.lookup.experimental.MutableHashTable:
         with tf.init_scope(), tf.device("CPU:0"):
             return tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, -1)
+
+    def identity(self) -> str:
+        """Returns what changes whenever an example of the source may have changed.
+
+        Raises:
+            UserError: if that cannot be known.
+        """
+        raise UserError(
+            f"{self.name} is not read from files, so that a cache on disk is no use; "
+            "set data.cache = None"
+        )
 
     def describe(self, index: int) -> str:
         """Returns where an example comes from: a file, or a record of a file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import types
@@ -12,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.data.decoding import decode
-from sslkit.data.records import read_record, record_table
+from sslkit.data.records import fingerprint, read_record, record_table
 from sslkit.data.sources import Source
 from sslkit.errors import UserError
 
@@ -80,6 +81,14 @@ class PreparedTFDS(Source):
         if self.classes is None:
             return image, tf.constant(-1, tf.int32)
         return image, tf.cast(features["label"], tf.int32)
+
+    def identity(self) -> str:
+        """Returns a digest of the shards, and which of their records these are."""
+        rows = hashlib.sha256()
+        for column in (self._shards, self._starts):
+            rows.update(column.numpy().tobytes())
+        files = [path.decode() for path in self._paths.numpy()]
+        return f"{fingerprint(files)} {rows.hexdigest()} {self.label_names}"
 
     def describe(self, index: int) -> str:
         """Returns the shard and the byte at which the record starts."""

@@ -55,7 +55,7 @@ def rows(
         order.example_seed(seed, epoch, index)
         for epoch, index in zip(epochs, indices, strict=True)
     ]
-    examples = [source.example_or_next(index) for index in indices]
+    examples = [_read(source, index) for index in indices]
     made = [
         augmentation.example(image, key)
         for (image, _), key in zip(examples, drawn, strict=True)
@@ -82,6 +82,12 @@ def rows(
             examples, indices, drawn, stacks, strict=True
         )
     ]
+
+
+def _read(source: Source, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    image, label, missed = source.search(index)
+    source.note(index, missed)
+    return image, label
 
 
 def write(sheet: Sequence[Row], path: str) -> None:
