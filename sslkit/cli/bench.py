@@ -38,14 +38,16 @@ def run(args: argparse.Namespace) -> int:
     )
     print(f"host makes  {found.host:12,.0f} views/s")
     print(f"model takes {found.model:12,.0f} views/s")
+    if training.data.connection is not None:
+        print(f"note: the host gets them from {training.data.connection.address}")
     if not accelerated:
         print("note: there is no accelerator here; the model runs on the host's cores,")
         print("      and in training the two share them")
     print(f"bottleneck: {found.bottleneck}")
     if found.bottleneck == "host":
         print(
-            "next: placement = 'device' of the augmentation, or data.cache = 'memory' "
-            "for small data"
+            "next: placement = 'device' of the augmentation, data.cache for small data "
+            "or more processors: sslkit data-service"
         )
     for line in training.data.skipped():
         print(line)

@@ -23,6 +23,7 @@ COMMANDS = {
     "import": "turn published TensorFlow 1 weights into a checkpoint to start from",
     "plan": "count what a recipe takes, and its hours on several devices",
     "views": "draw what a recipe's augmentation does to the data",
+    "data-service": "make training batches for runs of other processes or machines",
     "bench": "measure whether the host or the model sets the pace",
     "plugins": "list the installed plugins; --check imports and verifies each",
     "recipes": "list the recipes, each with the first line of its comment; verify them",
@@ -37,6 +38,7 @@ NEED_TENSORFLOW = (
     "import",
     "plan",
     "views",
+    "data-service",
     "bench",
 )
 """Commands that import TensorFlow; the others must start without it."""
@@ -116,7 +118,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         )
         if name == chosen:
             # A module cannot be called `import`; the word is Python's own.
-            file = f"{name}_" if keyword.iskeyword(name) else name
+            file = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
             module = importlib.import_module(f"sslkit.cli.{file}")
             module.add_arguments(command)
             command.set_defaults(run=module.run, command=name)

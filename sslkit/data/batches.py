@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from sslkit.api import Augmentation, Views
 from sslkit.data import order
+from sslkit.data.service import Service
 from sslkit.data.sources import Source
 from sslkit.errors import UserError
 
@@ -60,6 +61,7 @@ def training_batches(
     start_step: int,
     stop_step: int,
     context: tf.distribute.InputContext,
+    service: Service | None = None,
 ) -> tf.data.Dataset:
     """Builds the training pipeline of one host.
 
@@ -75,13 +77,15 @@ def training_batches(
         start_step: first step to make a batch for; nothing before it is read.
         stop_step: the step after the last.
         context: which host this is, of how many, and the number of replicas.
+        service: makes the batches in other processes; this one unless given.
 
     Returns:
         Dataset of `TrainingBatch` of `batch_size / replicas` rows, static shapes,
         `(stop_step - start_step) * replicas / hosts` elements.
 
     Raises:
-        UserError: if the batch does not divide among the replicas.
+        UserError: if the batch does not divide among the replicas, or the service
+            cannot be reached.
     """
     replicas, hosts = context.num_replicas_in_sync, context.num_input_pipelines
     check_batch_size(batch_size, replicas)
@@ -128,7 +132,11 @@ def training_batches(
             return tf.nest.map_structure(tf.identity, made.batch)
 
     first, last = (step * (replicas // hosts) for step in (start_step, stop_step))
-    return make(first, last).map(noted).prefetch(tf.data.AUTOTUNE)
+    if service is None:
+        made = make(first, last)
+    else:
+        made = service.batches(make, first, last, complaint=source.complaint)
+    return made.map(noted).prefetch(tf.data.AUTOTUNE)
 
 
 def _one_batch(made: _Made) -> _Made:

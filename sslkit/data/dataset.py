@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Literal, get_args
 
+from sslkit.data.service import Service
 from sslkit.data.sources import OnError, Source
 from sslkit.errors import UserError
 
@@ -27,6 +29,7 @@ class Data:
         cache_dir: where the record index of TFDS shards and decoded images are kept.
         on_error: what to do about an example that cannot be read.
         cache: `memory` or `disk` keeps decoded images there.
+        service: the address of a data service that makes the training batches.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Data:
     cache_dir: str | None = None
     on_error: OnError = "skip"
     cache: Cache | None = None
+    service: str | None = None
     _opened: dict[str, Source] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -58,6 +62,11 @@ class Data:
             source.on_error = self.on_error
             self._opened[split] = self._cached(source)
         return self._opened[split]
+
+    @functools.cached_property
+    def connection(self) -> Service | None:
+        """What makes the training batches, if not this process."""
+        return None if self.service is None else Service(self.service)
 
     def skipped(self) -> list[str]:
         """Returns what could not be read of the opened splits; see `Source.skipped`."""
@@ -106,6 +115,7 @@ def data(
     cache_dir: str | None = None,
     on_error: OnError = "skip",
     cache: Cache | None = None,
+    service: str | None = None,
 ) -> Data:
     """Names a dataset; nothing is opened until a split is asked for.
 
@@ -125,6 +135,9 @@ def data(
             data of up to 8 GiB; `disk` decodes it once and keeps the pixels in
             `cache_dir`, where later runs find them and the processes of a machine
             share them; None reads and decodes each time.
+        service: `grpc://host:port`, as `sslkit data-service` prints it: the training
+            batches are made there, the same in the same order. Its workers read the
+            data, and a cache on disk, under the same paths as this process.
 
     Returns:
         The dataset, unopened.
@@ -141,6 +154,11 @@ def data(
                 f"data.{option} is {value!r}; use one of "
                 f"{', '.join(map(repr, choices))}"
             )
+    if service is not None and cache == "memory":
+        raise UserError(
+            "data.cache is 'memory', which the workers of data.service cannot reach; "
+            "use 'disk', in a data.cache_dir that they share, or None"
+        )
     return Data(
         name=name,
         train=train,
@@ -149,4 +167,5 @@ def data(
         cache_dir=cache_dir,
         on_error=on_error,
         cache=cache,
+        service=service,
     )

@@ -148,7 +148,7 @@ class Source(abc.ABC):
             return None
         return (
             f"an example of {self.name} cannot be read: {'; '.join(broken)}. Repair or "
-            "remove it and run the same command again."
+            "remove it and run the same command again"
         )
 
     def skipped(self, *, limit: int = 20) -> list[str]:
@@ -167,6 +167,11 @@ class Source(abc.ABC):
         if not indices:
             return []
         lines = self.diagnose(indices[:limit], limit=limit)
+        if mended := min(limit, len(indices)) - len(lines):
+            lines.append(
+                f"{mended} that can be read now, from here: a disk, or a worker of "
+                "data.service, could not"
+            )
         if len(indices) > limit:
             lines.append(f"and {len(indices) - limit} more")
         count = f"{len(indices)} of {self.size} examples of {self.name}"

@@ -74,6 +74,8 @@ class ImaginedData:
         examples: of its training split.
     """
 
+    connection = None
+
     def __init__(self, examples: int) -> None:
         """Keeps the options; see the class."""
         self._examples = examples

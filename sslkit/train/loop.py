@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from sslkit.api import UserError
+from sslkit.data.service import Service
 from sslkit.data.sources import UNREADABLE, Source
 from sslkit.report.metrics import MetricsLog
 from sslkit.report.progress import Progress
@@ -27,6 +28,7 @@ class Loop:
         batches: the run's batches, from the step it starts at.
         state: what is saved.
         source: names the example when one cannot be read.
+        service: makes the batches, and knows why it cannot; None for this process.
         checkpoints: where the state goes.
         probe: returns kNN top-1 of the encoder, or None for no probe.
         views: views in a global batch.
@@ -44,6 +46,7 @@ class Loop:
         batches: Iterator[Any],
         state: TrainState,
         source: Source,
+        service: Service | None,
         checkpoints: Checkpoints,
         probe: Callable[[], float] | None,
         views: int,
@@ -58,6 +61,7 @@ class Loop:
         self._batches = batches
         self._state = state
         self._source = source
+        self._service = service
         self._checkpoints = checkpoints
         self._views = views
         self._every = {"log": log_every, "checkpoint": checkpoint_every}
@@ -117,13 +121,16 @@ class Loop:
         try:
             out = self._advance(self._batches, tf.constant(inner))
         except UNREADABLE as error:
-            broken = self._source.diagnose()
-            if not broken:
+            complaint = self._source.complaint()
+            if complaint is None:
+                raise
+            raise UserError(f"{complaint}.") from error
+        except tf.errors.UnknownError as error:
+            # How an error in Python comes out of a pipeline.
+            if self._service is None or self._service.failure is None:
                 raise
             raise UserError(
-                f"an example of {self._source.name} cannot be read: "
-                f"{'; '.join(broken)}. Repair or remove it and run the same command "
-                "again."
+                f"{self._service.failure}; {self._last_checkpoint()}."
             ) from error
         except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
             if interrupt.requested:

@@ -154,6 +154,8 @@ class Training:
         """
         # First: some devices must be set up before anything runs in TensorFlow.
         self.runner.strategy  # noqa: B018
+        if self.data.connection is not None:
+            self.data.connection.knock()
         if self._initialize is not None:
             find_checkpoint(self._initialize)
         if self._knn_every and self.source.classes is not None:
@@ -208,6 +210,7 @@ class Training:
             batches=self.runner.iterate(functools.partial(self.batches, start)),
             state=self.state,
             source=self.source,
+            service=self.data.connection,
             checkpoints=checkpoints,
             probe=self._probe(say),
             views=self.batch_size
@@ -302,6 +305,7 @@ class Training:
             start_step=start,
             stop_step=self.steps,
             context=context,
+            service=self.data.connection,
         )
 
     def _probe(self, say: Callable[[str], None]) -> KnnProbe | None:

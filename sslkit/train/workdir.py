@@ -22,6 +22,7 @@ FREE = (
     "data.data_dir",
     "data.cache",
     "data.cache_dir",
+    "data.service",
     "train.keep",
     "train.log_every",
     "train.checkpoint_every",

@@ -171,6 +171,16 @@ def test_raise_ends_the_run(tmp_path):
         source(tmp_path, on_error="raise", cache="memory")
 
 
+def test_what_can_be_read_by_now_is_told(tmp_path):
+    opened = source(folder(tmp_path, {3: b"GIF89a"}))
+    epochs(opened, 1)
+    (tmp_path / "03.png").write_bytes(png(3))
+    assert opened.skipped()[1:] == [
+        "1 that can be read now, from here: a disk, or a worker of data.service, "
+        "could not"
+    ]
+
+
 def test_files_that_are_no_images(tmp_path):
     folder(tmp_path, {})
     (tmp_path / "notes.txt").write_text("not an image")

@@ -25,6 +25,8 @@ from sslkit.train.workdir import Workdir
 class PicturesAsData:
     """Data with one split in memory."""
 
+    connection = None
+
     def source(self, part):
         return Pictures()
 

@@ -33,6 +33,7 @@ class Rehearsed:
             batches=iter(()),
             state=types.SimpleNamespace(table=table),
             source=Pictures(4),
+            service=None,
             checkpoints=self.checkpoints,
             probe=self.probe,
             views=8,

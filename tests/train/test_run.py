@@ -188,6 +188,8 @@ def test_sets_up_devices_before_it_opens_data():
             return super().strategy
 
     class WatchedData:
+        connection = None
+
         def source(self, part):
             order.append("data")
             return data(name="digits").source(part)

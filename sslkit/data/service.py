@@ -1,0 +1,304 @@
+"""Batches made in other processes, by tf.data service, in the order of the run.
+
+The work is shared out by batch: a worker asks the dispatcher which batch is next, makes
+all of it, and sends it here. Workers of different speed deliver in any order, so each
+batch carries its number, and they are put in order here. What is in a batch depends on
+its number alone. So neither how many workers there are, nor their speed, nor one that
+comes or goes in the middle of a run changes a batch or its place.
+
+Every host of a run has a stream of its own, of its own share of each batch. Nothing is
+shared between the hosts but the workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.eager import cancellation
+
+from sslkit.errors import UserError
+
+__all__ = ["Service"]
+
+_log = logging.getLogger(__name__)
+
+_PROTOCOL = "grpc"
+_LOOK_SECONDS = 1.0  # between two looks at a dispatcher that sends nothing
+_OF_DATA = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
+_LARGEST = 2**31  # bytes of a message, of which one holds a batch
+
+Make = Callable[[int, int], tf.data.Dataset]
+"""(first, last) -> the batches of these numbers; the first component of each is its
+number, and its source is `tf.data.Dataset.range(first, last)`."""
+
+
+class Service:
+    """A dispatcher and its workers, as started by `sslkit data-service`.
+
+    Attributes:
+        address: `grpc://host:port` of the dispatcher.
+        failure: what went wrong while batches were read, for the user; None so far.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        answer_seconds: float = 10.0,
+        patience_seconds: float = 120.0,
+    ) -> None:
+        """Keeps the options; nothing is connected.
+
+        Args:
+            address: `grpc://host:port` of the dispatcher.
+            answer_seconds: how long the dispatcher may take to answer.
+            patience_seconds: how long a batch may take to be made.
+
+        Raises:
+            UserError: if this is no such address.
+        """
+        protocol, _, place = address.partition("://")
+        host, _, port = place.rpartition(":")
+        if protocol != _PROTOCOL or not host or not port.isdigit():
+            raise UserError(
+                f"data.service is {address!r}; it looks like 'grpc://127.0.0.1:5050', "
+                "as `sslkit data-service` prints it"
+            )
+        self.address = address
+        self.failure: str | None = None
+        self._place = host.strip("[]"), int(port)
+        self._answer_seconds = answer_seconds
+        self._patience_seconds = patience_seconds
+
+    def knock(self) -> None:
+        """Waits until the dispatcher answers. TensorFlow would wait for an hour.
+
+        Raises:
+            UserError: if it does not in time.
+        """
+        deadline = time.monotonic() + self._answer_seconds
+        while (refusal := self._refusal()) is not None:
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"data.service: nothing answers at {self.address} within "
+                    f"{self._answer_seconds:g} s ({refusal}). Start it with `sslkit "
+                    "data-service`, or set data.service = None"
+                )
+            time.sleep(min(0.2, self._answer_seconds))
+
+    def batches(
+        self,
+        make: Make,
+        first: int,
+        last: int,
+        *,
+        complaint: Callable[[], str | None],
+    ) -> tf.data.Dataset:
+        """Returns what `make` makes, made by the workers, in order.
+
+        Args:
+            make: see `Make`. Its graph is sent to the workers, so it may hold nothing
+                of this process but constants; files it reads by their paths.
+            first: number of the first batch.
+            last: the number after the last.
+            complaint: see `Source.complaint`.
+
+        Returns:
+            The dataset `make(first, last)`. Only this process can run it. Where reading
+            fails, it ends with an `UnknownError`, and `failure` says why.
+
+        Raises:
+            UserError: if nothing answers, or a batch is too large for a message.
+        """
+        self.failure = None
+        reader = _Reader(self, make, first, last, complaint)
+        spec = reader.spec
+        parts = tf.nest.flatten(spec)
+        size = sum(part.shape.num_elements() * part.dtype.size for part in parts)
+        if size >= _LARGEST:
+            raise UserError(
+                f"data.service: a replica's batch is {size / 2**30:.1f} GiB of views, "
+                "and a message of the service holds 2 GiB; lower train.batch_size"
+            )
+
+        def take(number: tf.Tensor) -> Any:
+            # Order and time limits are kept by Python, and the pixels never enter it.
+            values = tf.py_function(reader.take, [number], [p.dtype for p in parts])
+            for value, part in zip(values, parts, strict=True):
+                value.set_shape(part.shape)
+            return tf.nest.pack_sequence_as(spec, values)
+
+        return tf.data.Dataset.range(first, last).map(take)
+
+    def _refusal(self) -> str | None:
+        """Says why the dispatcher does not answer, or None if it does."""
+        try:
+            socket.create_connection(self._place, timeout=self._answer_seconds).close()
+        except OSError as error:
+            return error.strerror or str(error)
+        return None
+
+
+class _Reader:
+    """Puts the batches of a service in order.
+
+    A batch that does not come, because its worker or the dispatcher has gone, is asked
+    for once more, with all that follow it: to a run that is a pause.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        make: Make,
+        first: int,
+        last: int,
+        complaint: Callable[[], str | None],
+    ) -> None:
+        self._service = service
+        self._make = make
+        self._last = last
+        self._complaint = complaint
+        self._lock = threading.Lock()
+        self._next = first
+        self._held: dict[int, list[tf.Tensor]] = {}
+        self._close: Callable[[], object] = lambda: None
+        self._open(first)
+
+    def take(self, number: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the parts of a batch; waits until it is there."""
+        with self._lock:
+            # A pipeline asks for the next even after an error.
+            if self._service.failure is not None:
+                raise UserError(self._service.failure)
+            try:
+                return self._take(int(number))
+            except UserError as error:
+                self._service.failure = str(error)
+                raise
+
+    def _take(self, wanted: int) -> list[tf.Tensor]:
+        if wanted != self._next:
+            self._open(wanted)
+        asked_again = False
+        while (trouble := self._wait(wanted)) is not None:
+            if asked_again or isinstance(trouble, _OF_DATA):
+                raise UserError(self._explain(trouble))
+            asked_again = True
+            self._open(wanted)
+            _log.warning("data.service: asked for batch %d once more", wanted)
+        self._next = wanted + 1
+        return self._held.pop(wanted)
+
+    def _open(self, first: int) -> None:
+        self._service.knock()
+        self._close()
+        self._next = first
+        self._held = {}
+        made = self._make(first, self._last)
+        self.spec = made.element_spec
+        stream = _Stream(made, self._service.address)
+        self._arrived = stream.arrived
+        # Also when Python ends: it would wait for TensorFlow, which waits for a service
+        # that has gone.
+        self._close = weakref.finalize(self, stream.stop)
+
+    def _wait(self, wanted: int) -> Exception | str | None:
+        """Reads on until a batch is there; returns what went wrong, or None."""
+        patience = time.monotonic() + self._service._patience_seconds
+        while wanted not in self._held:
+            try:
+                arrived = self._arrived.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                if self._service._refusal() is not None:
+                    return "nothing answers there any more"
+                if time.monotonic() > patience:
+                    return (
+                        f"no batch came within {self._service._patience_seconds:g} s; "
+                        "is a worker running?"
+                    )
+                continue
+            if isinstance(arrived, Exception):
+                return arrived
+            if arrived is None:
+                return f"batch {wanted} never came"
+            parts = tf.nest.flatten(arrived)
+            self._held[int(parts[0])] = parts
+        return None
+
+    def _explain(self, trouble: Exception | str) -> str:
+        said = self._complaint() if isinstance(trouble, Exception) else None
+        if said is not None:
+            return said
+        if isinstance(trouble, tf.errors.OpError):
+            trouble = (
+                f"{trouble.message.strip().splitlines()[0]}; its workers need the "
+                "files of the data under the same paths"
+            )
+        return f"the data service at {self._service.address} failed: {trouble}"
+
+
+class _Stream:
+    """What a service sends, read by a thread so that waiting for it has a limit."""
+
+    def __init__(self, dataset: tf.data.Dataset, address: str) -> None:
+        self.arrived: queue.Queue[Any] = queue.Queue(maxsize=1)
+        """The elements; after them None, or the error that ended them."""
+        self._stopped = threading.Event()
+        self._cancellation = cancellation.CancellationManager()
+        self._thread = threading.Thread(
+            target=self._run, args=[dataset, address], daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread, also one that waits for a service that has gone."""
+        self._stopped.set()
+        self._cancellation.start_cancel()
+        with contextlib.suppress(queue.Empty):
+            self.arrived.get_nowait()
+        # It is garbage that may be collected in any thread.
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_LOOK_SECONDS)
+
+    def _run(self, dataset: tf.data.Dataset, address: str) -> None:
+        last = None
+        service = tf.data.experimental.service
+        try:
+            # Each worker gets batches by asking, in their order; no two get the same.
+            # Without a name the stream is nobody else's. Compressing what is mostly
+            # noise would cost both sides.
+            elements = iter(
+                dataset.apply(
+                    service.distribute(
+                        service.ShardingPolicy.DYNAMIC, address, compression=None
+                    )
+                )
+            )
+            # A function, because operations outside of one cannot be cancelled.
+            following = tf.function(lambda: next(elements))
+            with cancellation.CancellationManagerContext(self._cancellation):
+                while self._put(following()):
+                    pass
+        except tf.errors.OutOfRangeError:
+            pass
+        except Exception as error:
+            last = error
+        self._put(last)
+
+    def _put(self, element: Any) -> bool:
+        while not self._stopped.is_set():
+            try:
+                self.arrived.put(element, timeout=_LOOK_SECONDS)
+                return True
+            except queue.Full:
+                continue
+        return False
