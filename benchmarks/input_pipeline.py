@@ -31,6 +31,9 @@ from sslkit.views import ContrastiveViews, RandAugment
 
 Work = Callable[[], object]
 
+OURS = ("host", "device")
+"""Rows of what this project does, by where it is placed."""
+
 
 def main() -> None:
     """Measures what the command line asks for."""
@@ -76,7 +79,7 @@ def measure(
             kernel="legacy",
             placement=placement,
         )
-        for placement in ("host", "device")
+        for placement in OURS
     }
     seeds = tf.stack([tf.range(images), tf.fill([images], 3)], axis=1)
 
