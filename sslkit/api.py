@@ -81,6 +81,8 @@ class Backbone(keras.layers.Layer, abc.ABC):
         Args:
             images: float32 [n, size, size, 3] in [0, 1].
             training: whether batch normalisation uses (and tracks) batch statistics.
+                What drops (dropout, stochastic depth) does so in training alone, and
+                draws by `sslkit.randomness.draw`.
 
         Returns:
             float32 [n, feature_dim].

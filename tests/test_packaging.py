@@ -19,6 +19,7 @@ PUBLIC = (
     "sslkit.errors",
     "sslkit.nn",
     "sslkit.objectives",
+    "sslkit.randomness",
     "sslkit.replica",
     "sslkit.testing",
     "sslkit.views",

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sslkit import replica
+from sslkit import randomness, replica
 from sslkit.api import Backbone
 from sslkit.testing.comparison import differences
 from sslkit.testing.devices import strategy
@@ -18,11 +18,16 @@ from sslkit.testing.precision import precision
 from sslkit.testing.rehearsal import BATCH, SIZE
 
 _FLOAT64 = 1e-9
+_STEP_SEED = (3, 4)
 
 
 def _images(dtype: str = "float32") -> tf.Tensor:
     draw = np.random.default_rng(2)
     return tf.constant(draw.uniform(size=[BATCH, SIZE, SIZE, 3]), dtype)
+
+
+def _example_seeds() -> tf.Tensor:
+    return tf.constant([[7, row] for row in range(BATCH)], tf.int32)
 
 
 def _built(subject: Subject, *, seed: int = 1, frozen: bool = False) -> Backbone:
@@ -98,6 +103,29 @@ def is_deterministic(subject: Subject) -> None:
         raise Broken(
             f"two builds from one seed start differently: {moved}",
             "Draw initial weights with keras initializers",
+        )
+
+
+def draws_the_same_in_the_same_step(subject: Subject) -> None:
+    """Dropout drew from global state, and a resumed run saw other noise."""
+    backbone = _pair(subject)[0]
+    images, seeds = _images(), _example_seeds()
+    found = []
+    for _ in range(2):
+        with _restored(backbone), randomness.drawing(_STEP_SEED, seeds):
+            found.append(backbone(images, training=True).numpy())
+    if np.any(found[0] != found[1]):
+        raise Broken(
+            "two calls in training mode differ, in one step, with the same weights",
+            "Draw with sslkit.randomness.draw, which knows the step and the examples",
+        )
+    still = backbone(images, training=False).numpy()
+    with randomness.drawing(_STEP_SEED, seeds):
+        inside = backbone(images, training=False).numpy()
+    if np.any(inside != still):
+        raise Broken(
+            "in inference mode it draws, as a frozen encoder does in a training step",
+            "Draw nothing when training is False",
         )
 
 
@@ -194,7 +222,7 @@ def gradient_reaches_every_weight(subject: Subject) -> None:
 
 
 def encodes_alike_on_two_replicas(subject: Subject) -> None:
-    """Each replica normalised by its own few images."""
+    """Each replica normalised by its own few images, or drew as the first one."""
     features, tables = [], []
     for replicas in (1, 2):
         place = strategy(replicas)
@@ -205,9 +233,11 @@ def encodes_alike_on_two_replicas(subject: Subject) -> None:
             def encode(backbone=backbone, share=share):
                 start = replica.index() * share
                 mine = _images("float64")[start : start + share]
-                return backbone(
-                    tf.ensure_shape(mine, [share, *mine.shape[1:]]), training=True
-                )
+                seeds = _example_seeds()[start : start + share]
+                with randomness.drawing(_STEP_SEED, tf.ensure_shape(seeds, [share, 2])):
+                    return backbone(
+                        tf.ensure_shape(mine, [share, *mine.shape[1:]]), training=True
+                    )
 
             run = tf.function(lambda place=place, encode=encode: place.run(encode))
             parts = place.experimental_local_results(run())
@@ -221,5 +251,6 @@ def encodes_alike_on_two_replicas(subject: Subject) -> None:
     if found:
         raise Broken(
             f"two replicas differ from one: {found}",
-            "Normalise with nn.BatchNorm, whose statistics are those of all replicas",
+            "Normalise with nn.BatchNorm, whose statistics are those of all replicas, "
+            "and draw with sslkit.randomness.draw, which knows the examples",
         )

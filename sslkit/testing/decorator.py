@@ -50,6 +50,7 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
     api.Backbone: (
         backbone_laws.gives_one_vector_an_image,
         backbone_laws.is_deterministic,
+        backbone_laws.draws_the_same_in_the_same_step,
         backbone_laws.is_still_when_frozen,
         backbone_laws.names_all_its_layers,
         backbone_laws.gradient_reaches_every_weight,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from sslkit import replica
+from sslkit import randomness, replica
 from sslkit.api import Augmentation, Batch, Optimizer, Schedule, UserError
 from sslkit.data.batches import TrainingBatch
 from sslkit.train.state import TrainState
@@ -64,13 +64,15 @@ class TrainStep:
         """
         state = self._state
         step = tf.convert_to_tensor(state.step.value)
+        step_seed = view_seed(tf.constant([self._seed, 0]), tf.cast(step, tf.int32))
         views = self._augmentation.batch(
-            batch.views,
-            step_seed=view_seed(tf.constant([self._seed, 0]), tf.cast(step, tf.int32)),
-            example_seeds=batch.example_seeds,
+            batch.views, step_seed=step_seed, example_seeds=batch.example_seeds
         )
         weights = [weight.value for weight in state.trainable.values()]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        with (
+            randomness.drawing(step_seed, batch.example_seeds),
+            tf.GradientTape(watch_accessed_variables=False) as tape,
+        ):
             tape.watch(weights)
             outcome = state.objective(
                 Batch(views, batch.label, batch.weight), step=step

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from sslkit.api import Augmentation, ViewGroup
-from sslkit.views import crop, draws
+from sslkit.randomness import uniform
+from sslkit.views import crop
 from sslkit.views.groups import check_groups
 
 
@@ -60,6 +61,6 @@ class CropFlip(Augmentation):
             kernel=self._kernel,
         )
         if self._flip:
-            numbers = draws.uniform(seed[tf.newaxis], count)[0]
+            numbers = uniform(seed[tf.newaxis], count)[0]
             views = crop.mirror(views, numbers < 0.5)
         return {"instance": views}

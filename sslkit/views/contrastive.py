@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from sslkit.api import Augmentation, ViewGroup, Views
 from sslkit.errors import UserError
+from sslkit.randomness import uniform
 from sslkit.views import color, crop, draws
 from sslkit.views.blur import SIGMA, random_blur, taps
 from sslkit.views.groups import check_groups, split_views
@@ -139,7 +140,7 @@ class ContrastiveViews(Augmentation):
         """
         seeds = draws.view_seed(seed, tf.range(self._count))
         coins, jitter, operations = (part.numpy() for part in self._numbers(seeds))
-        blurs = draws.uniform(seed[tf.newaxis], self._count)[0].numpy() < 0.5
+        blurs = uniform(seed[tf.newaxis], self._count)[0].numpy() < 0.5
         blurs &= self._blur and taps(self._size) > 1
         jitters = color.draw_jitter(tf.constant(jitter), strength=self._strength)
         found = []
@@ -176,11 +177,11 @@ class ContrastiveViews(Augmentation):
             images = tf.reshape(images, stack.shape)
         if self._blur:
             low, high = SIGMA
-            numbers = draws.uniform(step_seed[tf.newaxis], count)[0]
+            numbers = uniform(step_seed[tf.newaxis], count)[0]
             images = random_blur(
                 images,
                 sigma=low + (high - low) * numbers,
-                coins=draws.uniform(example_seeds, count) < 0.5,
+                coins=uniform(example_seeds, count) < 0.5,
                 tile=tile,
             )
         return images
@@ -222,7 +223,7 @@ class ContrastiveViews(Augmentation):
         """Draws for views: two coins, the jitter's numbers, RandAugment's."""
         layers = self._randaugment.layers if self._randaugment is not None else 0
         parts = [2, color.NUMBERS, NUMBERS * layers]
-        return tf.split(draws.uniform(seeds, sum(parts)), parts, axis=1)
+        return tf.split(uniform(seeds, sum(parts)), parts, axis=1)
 
 
 def _is_accelerated() -> bool:

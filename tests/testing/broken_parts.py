@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sslkit import randomness
 from sslkit.api import Augmentation, Backbone, Optimizer, Runner, Schedule, ViewGroup
 from sslkit.nn import BatchNorm
 from sslkit.views import uniform, view_seed
@@ -144,6 +145,38 @@ class HalfFeatures(Encoder):
 class Noisy(Encoder):
     def finish(self, x, training):
         return x + tf.random.normal([4], dtype=x.dtype)
+
+
+class KeyedNoise(Encoder):
+    """Drops features, others for each example and step; healthy.
+
+    Args:
+        name: the layer's name.
+    """
+
+    def finish(self, x, training):
+        noise = (
+            randomness.draw(self.path, rows=x.shape[0], count=4) if training else None
+        )
+        return x if noise is None else x * tf.cast(noise < 0.5, x.dtype)
+
+
+class GlobalNoise(Encoder):
+    def finish(self, x, training):
+        return x * tf.random.uniform(x.shape, dtype=x.dtype) if training else x
+
+
+class NoiseInInference(Encoder):
+    def finish(self, x, training):
+        noise = randomness.draw(self.path, rows=x.shape[0], count=4)
+        return x if noise is None else x * tf.cast(noise, x.dtype)
+
+
+class NoiseByPlace(Encoder):
+    def finish(self, x, training):
+        if not training:
+            return x
+        return x * tf.random.stateless_uniform(x.shape, (1, 2), dtype=x.dtype)
 
 
 class BatchStatisticsAlways(Encoder):

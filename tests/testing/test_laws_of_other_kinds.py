@@ -29,6 +29,8 @@ CASES = [
     ("is_deterministic", "Noisy", "two calls differ"),
     ("is_deterministic", "BatchStatisticsAlways", "depend on the rest of the batch"),
     ("is_deterministic", "UnseededEncoder", "start differently: encoder/dense/bias"),
+    ("draws_the_same_in_the_same_step", "GlobalNoise", "in one step"),
+    ("draws_the_same_in_the_same_step", "NoiseInInference", "inference mode it draws"),
     ("is_still_when_frozen", "TracksAlways", "inference mode moves encoder/norm"),
     ("is_still_when_frozen", "MovesWeights", "training mode moves weights: .*bias"),
     ("is_still_when_frozen", "NeverFrozen", "still trains encoder/dense/kernel"),
@@ -36,6 +38,7 @@ CASES = [
     ("names_all_its_layers", "OtherName", "mine/dense/kernel does not stand under"),
     ("gradient_reaches_every_weight", "UnusedDense", "reaches encoder/extra/kernel"),
     ("encodes_alike_on_two_replicas", "LocalNorm", "two replicas differ from one"),
+    ("encodes_alike_on_two_replicas", "NoiseByPlace", "two replicas differ from one"),
     ("keeps_all_state_in_its_slots", "CountsInPython", "another update the second"),
     ("keeps_all_state_in_its_slots", "CountsInstances", "two instances .* differ"),
     ("returns_the_slots_it_declares", "OtherSlot", r"returns \['total'\]"),
@@ -78,6 +81,11 @@ def test_finds_the_bug(name, plugin, found):
 @pytest.mark.parametrize("kind", HEALTHY, ids=lambda kind: kind.__name__)
 def test_passes_what_is_healthy(kind):
     for case in laws_of(HEALTHY[kind]):
+        case()
+
+
+def test_a_backbone_may_draw():
+    for case in laws_of(broken.KeyedNoise):
         case()
 
 

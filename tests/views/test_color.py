@@ -9,7 +9,8 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from sslkit.views import color, draws
+from sslkit.randomness import uniform
+from sslkit.views import color
 
 # Two float32 evaluations differ in the last bits. Saturation and hue divide by a
 # difference of channels, which amplifies them.
@@ -61,7 +62,7 @@ def test_conversions_equal_the_published_ones(float_ops):
 
 def numbers(count: int) -> tf.Tensor:
     seeds = tf.stack([tf.range(count), tf.fill([count], 3)], axis=1)
-    return draws.uniform(seeds, color.NUMBERS)
+    return uniform(seeds, color.NUMBERS)
 
 
 def drawn(strength: float, count: int = 5000) -> color.Jitter:

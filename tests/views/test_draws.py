@@ -1,79 +1,12 @@
-"""Draws: the published cipher, even numbers, and independence of place."""
+"""Seeds of views."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
+from sslkit.randomness import uniform
 from sslkit.views import draws
-
-# The known answers that the authors publish with Random123 (threefry2x32, 20 rounds).
-KNOWN_ANSWERS = [
-    ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
-    (
-        (0xFFFFFFFF, 0xFFFFFFFF),
-        (0xFFFFFFFF, 0xFFFFFFFF),
-        (0x1CB996FC, 0xBB002BE7),
-    ),
-    (
-        (0x13198A2E, 0x03707344),
-        (0x243F6A88, 0x85A308D3),
-        (0xC4923A9C, 0x483DF7A0),
-    ),
-]
-
-
-def seeds(count: int) -> tf.Tensor:
-    return tf.constant(
-        np.random.default_rng(0).integers(-(2**31), 2**31, (count, 2)), tf.int32
-    )
-
-
-@pytest.mark.parametrize(("key", "counter", "words"), KNOWN_ANSWERS)
-@pytest.mark.parametrize("jit", [None, False, True])
-def test_threefry_gives_the_published_words(key, counter, words, jit):
-    cipher = draws.threefry2x32
-    if jit is not None:
-        cipher = tf.function(cipher, jit_compile=jit)
-    out = cipher(tf.constant(key, tf.uint32), tf.constant(counter, tf.uint32))
-    assert tuple(out.numpy()) == words
-
-
-@pytest.mark.parametrize("count", [1, 2, 5, 10])
-def test_uniform_is_the_same_compiled_or_not(count):
-    eager = draws.uniform(seeds(7), count)
-    graph = tf.function(draws.uniform)(seeds(7), count)
-    compiled = tf.function(draws.uniform, jit_compile=True)(seeds(7), count)
-    assert eager.shape == (7, count)
-    np.testing.assert_array_equal(eager, graph)
-    np.testing.assert_array_equal(eager, compiled)
-
-
-def test_uniform_depends_on_the_row_alone():
-    rows = seeds(9)
-    whole = draws.uniform(rows, 6).numpy()
-    order = np.random.default_rng(1).permutation(9)
-    np.testing.assert_array_equal(
-        draws.uniform(tf.gather(rows, order), 6), whole[order]
-    )
-    np.testing.assert_array_equal(draws.uniform(rows[4:5], 6)[0], whole[4])
-    np.testing.assert_array_equal(draws.uniform(rows, 3), whole[:, :3])
-
-
-def test_uniform_is_even():
-    # Neighbouring seeds, as steps and examples give them.
-    rows = tf.stack([tf.range(20000), tf.zeros(20000, tf.int32)], axis=1)
-    numbers = draws.uniform(rows, 2).numpy()
-    assert numbers.min() >= 0
-    assert numbers.max() < 1
-    # Standard errors of 20000 draws: mean 0.002, correlation 0.007, a bin of ten 42.
-    np.testing.assert_allclose(numbers.mean(0), 0.5, atol=0.01)
-    np.testing.assert_allclose(numbers.var(0), 1 / 12, atol=0.004)
-    assert abs(np.corrcoef(numbers.T)[0, 1]) < 0.03
-    assert abs(np.corrcoef(numbers[1:, 0], numbers[:-1, 0])[0, 1]) < 0.03
-    counts, _ = np.histogram(numbers[:, 0], bins=10, range=(0, 1))
-    np.testing.assert_allclose(counts, 2000, atol=200)
 
 
 def test_view_seeds_differ():
@@ -83,6 +16,6 @@ def test_view_seeds_differ():
     assert len(found) == 200
     np.testing.assert_array_equal(draws.view_seed(tf.constant([4, 4]), 7), both[1, 7])
     # Nor are they the words that an example's own numbers come from.
-    plain = draws.uniform(tf.constant([[3, 4]]), 20).numpy()
+    plain = uniform(tf.constant([[3, 4]]), 20).numpy()
     derived = tf.bitcast(both[0, :10], tf.uint32).numpy() / 2**32
     assert not np.any(np.isclose(plain.reshape(-1, 2), derived, atol=1e-6))

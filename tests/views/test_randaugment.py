@@ -8,7 +8,7 @@ import scipy.stats
 import tensorflow as tf
 
 from sslkit.errors import UserError
-from sslkit.views import draws
+from sslkit.randomness import uniform
 from sslkit.views.randaugment import NAMES, NUMBERS, Draw, RandAugment
 
 
@@ -66,7 +66,7 @@ def test_operations_accept_the_smallest_images(name, shape):
 
 def drawn_by(policy: RandAugment, count: int) -> Draw:
     seeds = tf.stack([tf.range(count), tf.fill([count], 11)], axis=1)
-    found = policy.draw(draws.uniform(seeds, NUMBERS * policy.layers))
+    found = policy.draw(uniform(seeds, NUMBERS * policy.layers))
     return Draw(*(part.numpy() for part in found))
 
 

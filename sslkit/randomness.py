@@ -1,0 +1,171 @@
+"""Keyed draws: random numbers as a pure function of what they are for.
+
+A batch of seeds draws at once, with Threefry-2x32 written in integer arithmetic: row i
+of the result depends on row i of the seeds alone, wherever the row stands, on whatever
+device, compiled or not, and however many replicas there are.
+
+An augmentation is given its seeds. A layer is not: it asks `draw`, which knows the
+seeds of the training step that runs.
+
+    noise = randomness.draw(self.path, rows=x.shape[0], count=x.shape[1])
+    if noise is not None:  # None outside a training step
+        x = tf.where(noise < self.rate, 0.0, x / (1 - self.rate))
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+__all__ = ["draw", "drawing", "threefry2x32", "uniform"]
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+_ROUND_GROUPS = 5
+
+_PLAIN = 0
+
+
+class _Draws:
+    """What the layers of one training step have drawn so far."""
+
+    def __init__(self, step_seed: tf.Tensor, example_seeds: tf.Tensor) -> None:
+        # Made here and not when it is first needed, which may be inside a loop or a
+        # branch that others cannot see into.
+        words = threefry2x32(
+            tf.bitcast(example_seeds, tf.uint32),
+            tf.bitcast(tf.convert_to_tensor(step_seed, tf.int32), tf.uint32),
+        )
+        self._seeds = tf.bitcast(words, tf.int32)
+        self._calls: Counter[str] = Counter()
+
+    def draw(self, key: str, rows: int, count: int) -> tf.Tensor:
+        examples = self._seeds.shape[0]
+        if rows % examples:
+            raise ValueError(
+                f"{key} draws for {rows} rows, which are no views of the "
+                f"{examples} examples that this replica holds"
+            )
+        views = rows // examples
+        call = self._calls[key]
+        self._calls[key] += 1
+        name = hashlib.blake2s(f"{key}#{call}".encode(), digest_size=4)
+        stream = int.from_bytes(name.digest(), "little")
+        numbers = _numbers(self._seeds, views * count, stream=stream)
+        numbers = tf.reshape(numbers, [examples, views, count])
+        return tf.reshape(tf.transpose(numbers, [1, 0, 2]), [rows, count])
+
+
+_current: contextvars.ContextVar[_Draws | None] = contextvars.ContextVar(
+    "draws", default=None
+)
+
+
+@contextlib.contextmanager
+def drawing(step_seed: tf.Tensor, example_seeds: tf.Tensor) -> Iterator[None]:
+    """Lets the layers that run inside draw; the training step is such a place.
+
+    Args:
+        step_seed: int32 [2], a function of (run seed, step), the same on all replicas.
+        example_seeds: int32 [batch, 2], one for each example of this replica.
+    """
+    token = _current.set(_Draws(step_seed, example_seeds))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def draw(key: str, *, rows: int, count: int) -> tf.Tensor | None:
+    """Draws numbers for each row that a layer was given.
+
+    A number is a function of the run's seed, the step, the example, the view's place
+    among those of this call, the key, and how many calls with this key the step made
+    before. So layers draw differently, and so does one layer that an objective calls
+    twice. A momentum twin has paths of its own, and so draws of its own. A layer that
+    is run again for its gradient (`tf.recompute_grad`) would draw anew: draw outside.
+
+    Args:
+        key: the layer's path, `self.path`.
+        rows: V * batch, static; V views of this replica's examples, view-major as
+            `sslkit.objectives.join_views` stacks them.
+        count: numbers a row, static.
+
+    Returns:
+        float32 [rows, count] in [0, 1). None outside a training step, where there is
+        nothing to draw from: while an objective is built, in evaluation, in an export.
+
+    Raises:
+        ValueError: if the rows are no whole number of views.
+    """
+    draws = _current.get()
+    return None if draws is None else draws.draw(key, rows, count)
+
+
+def uniform(seeds: tf.Tensor, count: int) -> tf.Tensor:
+    """Draws for each row of a batch, in plain vectorised arithmetic that XLA compiles.
+
+    Args:
+        seeds: int32 [n, 2].
+        count: how many numbers a row.
+
+    Returns:
+        float32 [n, count] in [0, 1), multiples of 2**-24. A row depends on its own seed
+        only, and its first numbers do not depend on `count`.
+    """
+    return _numbers(seeds, count, stream=_PLAIN)
+
+
+def _numbers(seeds: tf.Tensor, count: int, *, stream: int) -> tf.Tensor:
+    """Draws as `uniform`; streams of one seed are independent of each other."""
+    key = tf.bitcast(seeds, tf.uint32)[:, tf.newaxis, :]
+    blocks = tf.range((count + 1) // 2, dtype=tf.int32)
+    counter = tf.stack(
+        [
+            tf.bitcast(blocks, tf.uint32),
+            tf.fill(tf.shape(blocks), tf.constant(stream, tf.uint32)),
+        ],
+        axis=-1,
+    )
+    words = threefry2x32(key, counter[tf.newaxis])
+    words = tf.reshape(words, [-1, 2 * ((count + 1) // 2)])[:, :count]
+    # A float32 holds 24 bits; more would round up to 1.
+    mantissa = tf.bitwise.right_shift(words, tf.constant(8, tf.uint32))
+    return tf.cast(mantissa, tf.float32) * 2.0**-24
+
+
+def threefry2x32(key: tf.Tensor, counter: tf.Tensor) -> tf.Tensor:
+    """Encrypts counters with keys: Threefry-2x32, 20 rounds.
+
+    Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), section 4.
+
+    Args:
+        key: uint32 [..., 2].
+        counter: uint32 [..., 2]; the leading shapes broadcast.
+
+    Returns:
+        uint32 [..., 2], two random words.
+    """
+    k0, k1 = key[..., 0], key[..., 1]
+    parity = tf.constant(_PARITY, tf.uint32)
+    k2 = tf.bitwise.bitwise_xor(tf.bitwise.bitwise_xor(k0, k1), parity)
+    keys = (k0, k1, k2)
+    x0, x1 = counter[..., 0] + k0, counter[..., 1] + k1
+    for group in range(_ROUND_GROUPS):
+        for bits in _ROTATIONS[group % 2]:
+            x0 = x0 + x1
+            x1 = tf.bitwise.bitwise_xor(_rotate_left(x1, bits), x0)
+        x0 = x0 + keys[(group + 1) % 3]
+        x1 = x1 + keys[(group + 2) % 3] + tf.constant(group + 1, tf.uint32)
+    return tf.stack([x0, x1], axis=-1)
+
+
+def _rotate_left(word: tf.Tensor, bits: int) -> tf.Tensor:
+    left = tf.bitwise.left_shift(word, tf.constant(bits, tf.uint32))
+    right = tf.bitwise.right_shift(word, tf.constant(32 - bits, tf.uint32))
+    return tf.bitwise.bitwise_or(left, right)
