@@ -5,12 +5,15 @@ from __future__ import annotations
 import concurrent.futures
 import inspect
 import itertools
+import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from sslkit import randomness
 from sslkit.api import Backbone, UserError
 from sslkit.nn.batch_norm import BatchNorm
 from sslkit.nn.precision import full_dtype
@@ -24,8 +27,9 @@ class KerasApplication(Backbone):
 
     What would break the rules of a run is replaced: batch normalisation by the one of
     this package, which is over the global batch and which a frozen momentum encoder
-    needs; names that count per process by the layer's place; dropout by nothing,
-    because its draws would not be a function of the run's seed and step.
+    needs; names that count per process by the layer's place; dropout, which in the
+    EfficientNets drops whole branches (stochastic depth), by one of the same rate that
+    draws by `sslkit.randomness.draw`, and so only in a training step.
 
     Args:
         network: e.g. `ConvNeXtTiny`, as in `keras.applications`.
@@ -126,6 +130,49 @@ class _Norm(BatchNorm):
         return super().call(x, training=bool(training))
 
 
+class _Dropout(keras.layers.Layer):
+    """Dropout whose draws are a function of the run's seed, the step and the example.
+
+    Args:
+        rate: share that is dropped, in [0, 1).
+        noise_shape: what draws once: [n, ...], 1 where a dimension falls together and
+            None where it does not; None where every number draws.
+        name: the layer's name.
+        dtype: the layer's policy.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None,
+        *,
+        name: str,
+        dtype: keras.DTypePolicy,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.rate = rate
+        self.noise_shape = noise_shape
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Makes no variables."""
+        del shape
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training:
+            return x
+        rows, *rest = (
+            there if asked is None else asked
+            for asked, there in zip(
+                self.noise_shape or [None] * len(x.shape), x.shape, strict=True
+            )
+        )
+        noise = randomness.draw(self.path, rows=rows, count=math.prod(rest))
+        if noise is None:
+            return x
+        kept = tf.reshape(noise >= self.rate, [rows, *rest])
+        return tf.where(kept, x / (1 - self.rate), tf.zeros([], x.dtype))
+
+
 class _Scale(keras.layers.Layer):
     """One learned factor a channel (Touvron et al. 2021, eq. 2), with a name.
 
@@ -159,7 +206,7 @@ def _stand_in(
             name=name,
         )
     if isinstance(layer, keras.layers.Dropout):
-        return keras.layers.Identity(name=name, dtype=dtype)
+        return _Dropout(layer.rate, layer.noise_shape, name=name, dtype=dtype)
     if type(layer).__name__ == "LayerScale":
         return _Scale(layer.init_values, name=name, dtype=dtype)
     config = {**layer.get_config(), "name": name}

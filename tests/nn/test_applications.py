@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from sslkit import randomness
 from sslkit.api import UserError, ViewGroup
 from sslkit.nn import MomentumTwin
-from sslkit.nn.applications import _FEATURES, KerasApplication
+from sslkit.nn.applications import _FEATURES, KerasApplication, _Dropout
 from sslkit.nn.batch_norm import BatchNorm
 from sslkit.objectives.supervised import Supervised
 from sslkit.optimize.momentum import Momentum
@@ -57,13 +58,39 @@ def test_normalises_by_the_batch_in_training_even_when_frozen(mobile, images):
     mobile.trainable = True
 
 
-def test_draws_nothing(images):
-    """Dropout is gone: two calls in training mode are the same."""
+def test_draws_in_a_training_step_alone(images):
+    """EfficientNet drops branches, others for each example and step."""
     encoder = build("EfficientNetB0")
-    first, second = (encoder(images, training=True) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
+    start = [variable.numpy() for variable in encoder.variables]
+
+    def encode():
+        for variable, value in zip(encoder.variables, start, strict=True):
+            variable.assign(value)
+        return encoder(images, training=True).numpy()
+
+    def step(number):
+        seeds = tf.constant([[7, row] for row in range(4)])
+        with randomness.drawing(tf.constant([3, number]), seeds):
+            return encode()
+
+    np.testing.assert_array_equal(encode(), encode())
+    np.testing.assert_array_equal(step(0), step(0))
+    assert np.all(np.any(step(0) != step(1), axis=1))
+    assert np.any(step(0) != encode())
     # It divides pixels by 255, so that it wants them as a file holds them.
     assert encoder.scale == 255
+
+
+def test_dropout_drops_whole_branches_and_makes_up_for_it():
+    drop = _Dropout(0.25, (None, 1, 1), name="drop", dtype=keras.DTypePolicy("float32"))
+    drop.build((None, 5, 6))
+    seeds = tf.stack([tf.range(4000), tf.zeros([4000], tf.int32)], axis=1)
+    with randomness.drawing(tf.constant([3, 4]), seeds):
+        out = drop(tf.ones([4000, 5, 6]), training=True).numpy()
+    np.testing.assert_array_equal(out, np.broadcast_to(out[:, :1, :1], out.shape))
+    assert {*np.unique(out)} == {0, np.float32(1 / 0.75)}
+    # Standard error of 4000 draws: 0.007.
+    assert abs(np.mean(out == 0) - 0.25) < 0.03
 
 
 @pytest.mark.parametrize("network", ["MobileNet", "ConvNeXtTiny"])
