@@ -18,7 +18,7 @@ CASES = [
     ("augmentations", "simclr", {"size": 24}),
     ("backbones", "convnet", {}),
     ("backbones", "keras", {"network": "ResNet50"}),
-    ("backbones", "resnet", {"depth": 18}),
+    ("backbones", "resnet", {"depth": 18, "dropblock_keep_prob": 0.8}),
     ("objectives", "fnc", {**FNC, "support": 2, "topk": 2, "bank": 6}),
     (
         "objectives",

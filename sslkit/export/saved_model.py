@@ -45,8 +45,9 @@ def export(
 
     The loaded object is callable with the same meaning, `loaded(images)`, and with
     `training=True` returns the features in training mode: batch normalisation uses
-    its batch and moves its statistics. It lists `variables` and `trainable_variables`
-    (what the objective trains), so it can be trained further.
+    its batch and moves its statistics, and DropBlock or dropout drop nothing. It lists
+    `variables` and `trainable_variables` (what the objective trains), so it can be
+    trained further.
 
     The export holds plain copies of just the variables these outputs need, so it
     does not depend on this package, on a strategy or on devices. It appears under its

@@ -2,6 +2,7 @@
 
 from sslkit.nn.batch_norm import BatchNorm
 from sslkit.nn.convnet import ConvNet
+from sslkit.nn.dropblock import DropBlock
 from sslkit.nn.heads import LinearClassifier, ProjectionHead
 from sslkit.nn.memory_bank import MemoryBank, Remembered
 from sslkit.nn.momentum import MomentumTwin, cosine_decay
@@ -10,6 +11,7 @@ from sslkit.nn.resnet import ResNet
 __all__ = [
     "BatchNorm",
     "ConvNet",
+    "DropBlock",
     "LinearClassifier",
     "MemoryBank",
     "MomentumTwin",

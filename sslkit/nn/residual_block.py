@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from sslkit.nn.convolution import ConvNorm, Norm, fixed_padding
+from sslkit.nn.dropblock import DropBlock
 from sslkit.nn.selective_kernel import SelectiveKernel
 from sslkit.nn.squeeze_excitation import SqueezeExcitation
 
 _EXPANSION = 4
+
+Drop = Callable[..., DropBlock]
+"""Makes the DropBlock layers of a group: `drop(name=...)`."""
 
 
 class BlockDesign(NamedTuple):
@@ -77,13 +83,15 @@ class ResidualBlock(keras.layers.Layer):
     """A post-activation residual block, basic or bottleneck (He et al. 2016, fig. 5).
 
     The last normalisation of the residual branch starts with gamma at 0. Layers stand
-    in the published order: shortcut, residual branch, squeeze-and-excitation.
+    in the published order: shortcut, residual branch, squeeze-and-excitation. DropBlock
+    follows the shortcut, projection or not, and each layer of the branch.
 
     Args:
         filters: channels of the inner convolutions.
         stride: step of the block, taken by the first 3x3 convolution of the branch.
         project: whether the shortcut is a projection and not the identity.
         design: what the blocks of the network share.
+        drop: makes the DropBlock layers; None for none.
         name: the layer's name.
     """
 
@@ -94,6 +102,7 @@ class ResidualBlock(keras.layers.Layer):
         stride: int,
         project: bool,
         design: BlockDesign,
+        drop: Drop | None,
         name: str,
     ) -> None:
         """Makes the block's layers; see the class."""
@@ -111,6 +120,14 @@ class ResidualBlock(keras.layers.Layer):
         branch = _bottleneck_branch if design.bottleneck else _basic_branch
         self.branch = branch(filters, stride=stride, design=design)
         self.widths = [filters] * (len(self.branch) - 1) + [channels]
+        self.shortcut_drop = None
+        self.branch_drops: list[DropBlock] = []
+        if drop is not None:
+            self.shortcut_drop = drop(name="shortcut_drop")
+            self.branch_drops = [
+                drop(name=f"residual_{number}_drop")
+                for number in range(1, len(self.branch) + 1)
+            ]
         self.squeeze_excitation = None
         if design.se_ratio > 0:
             self.squeeze_excitation = SqueezeExcitation(
@@ -131,14 +148,21 @@ class ResidualBlock(keras.layers.Layer):
             width = out
         if self.squeeze_excitation is not None:
             self.squeeze_excitation.build((*spatial, width))
+        if self.shortcut_drop is not None:
+            for drop in (self.shortcut_drop, *self.branch_drops):
+                drop.build((*spatial, None))
 
     def call(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
         """Maps [n, height, width, c] -> [n, h', w', design.channels(filters)]."""
         shortcut = x
         if self.shortcut is not None:
             shortcut = self.shortcut(x, training=training)
-        for layer in self.branch:
+        if self.shortcut_drop is not None:
+            shortcut = self.shortcut_drop(shortcut, training=training)
+        for layer, drop in itertools.zip_longest(self.branch, self.branch_drops):
             x = layer(x, training=training)
+            if drop is not None:
+                x = drop(x, training=training)
         if self.squeeze_excitation is not None:
             x = self.squeeze_excitation(x)
         return tf.nn.relu(x + shortcut)
@@ -152,11 +176,19 @@ class BlockGroup(keras.layers.Layer):
         blocks: how many.
         stride: step of the first block.
         design: what the blocks of the network share.
+        drop: makes the DropBlock layers; None for none.
         name: the layer's name.
     """
 
     def __init__(
-        self, filters: int, *, blocks: int, stride: int, design: BlockDesign, name: str
+        self,
+        filters: int,
+        *,
+        blocks: int,
+        stride: int,
+        design: BlockDesign,
+        drop: Drop | None = None,
+        name: str,
     ) -> None:
         """Makes the blocks; see the class."""
         super().__init__(name=name)
@@ -167,6 +199,7 @@ class BlockGroup(keras.layers.Layer):
                 stride=stride if index == 0 else 1,
                 project=index == 0,
                 design=design,
+                drop=drop,
                 name=f"block_{index}",
             )
             for index in range(blocks)

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from sslkit.api import Backbone, UserError
 from sslkit.nn.batch_norm import BatchNorm
+from sslkit.nn.dropblock import DropBlock
 from sslkit.nn.precision import full_dtype
-from sslkit.nn.residual_block import BlockDesign, BlockGroup
+from sslkit.nn.residual_block import BlockDesign, BlockGroup, Drop
 from sslkit.nn.stem import Stem
 
 _BASIC = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -23,6 +24,8 @@ _BOTTLENECK = {
 _FILTERS = (64, 128, 256, 512)
 _STEMS = ("auto", "cifar", "imagenet")
 _LARGEST_CIFAR_SIDE = 32
+_DROPBLOCK_SHARE = {3: 0.25, 4: 1.0}
+"""Group -> its drop rate, of that of the last group."""
 
 
 class ResNet(Backbone):
@@ -30,9 +33,11 @@ class ResNet(Backbone):
 
     As published with SimCLR (Chen et al. 2020): padding that depends on kernels alone,
     residual branches that start silent, a projection shortcut at the head of each
-    group. Variables are created in the order of the published checkpoints. DropBlock,
-    which no published recipe turns on, is not there: what it drops would have to be a
-    function of the step and the example, and a backbone is told neither.
+    group. Variables are created in the order of the published checkpoints.
+
+    DropBlock (Ghiasi et al. 2018, see `DropBlock`) acts in groups 3 and 4, after each
+    normalisation and on the shortcuts. No published recipe turns it on, and the
+    published basic blocks are without it.
 
     Args:
         depth: 18 or 34 (basic blocks); 50, 101, 152 or 200 (bottleneck blocks).
@@ -43,6 +48,11 @@ class ResNet(Backbone):
         sk_ratio: hidden width of selective kernels over filters, 0.0625 in SimCLR v2; 0
             for none. Brings ResNet-D's stem and shortcuts along. Needs bottlenecks.
         se_ratio: hidden width of squeeze-and-excitation over filters; 0 for none.
+        dropblock_keep_prob: share of the maps that group 4 keeps in training, in
+            (0, 1], 0.9 in the paper; 1 for no DropBlock. Group 3 drops a quarter of
+            what group 4 does.
+        dropblock_size: side of what is dropped at once, in pixels of the map, or the
+            whole map where that is smaller; 7 in the paper.
         momentum: see `BatchNorm`.
         epsilon: see `BatchNorm`.
         cross_replica: see `BatchNorm`.
@@ -60,6 +70,8 @@ class ResNet(Backbone):
         stem: str = "auto",
         sk_ratio: float = 0.0,
         se_ratio: float = 0.0,
+        dropblock_keep_prob: float = 1.0,
+        dropblock_size: int = 7,
         momentum: float = 0.9,
         epsilon: float = 1e-5,
         cross_replica: bool = True,
@@ -87,6 +99,18 @@ class ResNet(Backbone):
                 f"bottleneck blocks that depth {depth} lacks; "
                 f"choose a depth of {list(_BOTTLENECK)}."
             )
+        if not 0 < dropblock_keep_prob <= 1:
+            raise UserError(
+                f"resnet.dropblock_keep_prob is {dropblock_keep_prob!r}; choose one "
+                "above 0, up to 1 (off)."
+            )
+        if not isinstance(dropblock_size, int) or dropblock_size < 1:
+            raise UserError(
+                f"resnet.dropblock_size is {dropblock_size!r}; it is a whole number of "
+                "pixels from 1 on."
+            )
+        self.dropblock_keep_prob = dropblock_keep_prob
+        self.dropblock_size = dropblock_size
         self.depth = depth
         self.blocks = blocks[depth]
         self.width = width
@@ -133,6 +157,7 @@ class ResNet(Backbone):
                 blocks=count,
                 stride=1 if number == 1 else 2,
                 design=self.design,
+                drop=self._drop(number),
                 name=f"group_{number}",
             )
             for number, (inner, count) in enumerate(
@@ -147,6 +172,15 @@ class ResNet(Backbone):
         for number, layer in enumerate(self._blocks()):
             layer.trainable = self.trainable and number >= self._frozen
 
+    def _drop(self, group: int) -> Drop | None:
+        """Returns what makes the DropBlock layers of a group; None for none."""
+        if self.dropblock_keep_prob == 1 or group not in _DROPBLOCK_SHARE:
+            return None
+        dropped = (1 - self.dropblock_keep_prob) * _DROPBLOCK_SHARE[group]
+        return functools.partial(
+            DropBlock, keep_prob=1 - dropped, size=self.dropblock_size
+        )
+
     def describe(self) -> str:
         """Returns depth, width and the stem, e.g. `ResNet-18, width 1, cifar stem`."""
         stem = "cifar" if self.stem.small else "imagenet"
@@ -155,6 +189,11 @@ class ResNet(Backbone):
         for option in ("sk_ratio", "se_ratio"):
             if ratio := getattr(self.design, option):
                 said += f", {option} {ratio:g}"
+        if self.dropblock_keep_prob < 1:
+            said += (
+                f", dropblock_keep_prob {self.dropblock_keep_prob:g}, "
+                f"dropblock_size {self.dropblock_size}"
+            )
         return said
 
     def freeze(self, *, through: int) -> None:
