@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from sslkit.train.workdir import Workdir
 _SIDE = {"cifar": 32, "imagenet": 224}
 
 
-class Encoder:
+class Encoder(abc.ABC):
     """A trained encoder: images to features.
 
     Attributes:
@@ -35,6 +36,7 @@ class Encoder:
     variables: Sequence[Any]
     trainable_variables: Sequence[Any]
 
+    @abc.abstractmethod
     def __call__(self, images: Any, *, training: bool = False) -> tf.Tensor:
         """Encodes images.
 
@@ -46,8 +48,8 @@ class Encoder:
         Returns:
             float32 [n, feature_dim].
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def endpoints(self, images: Any) -> Mapping[str, tf.Tensor]:
         """Returns what the encoder computes on the way, in inference mode.
 
@@ -60,7 +62,6 @@ class Encoder:
         Raises:
             UserError: if the encoder names no endpoints.
         """
-        raise NotImplementedError
 
 
 def load_encoder(path: str | os.PathLike[str]) -> Encoder:
