@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from sslkit.api import UserError
 from sslkit.data import data
+from sslkit.nn import ResNet
 from sslkit.objectives.supervised import Supervised
 from sslkit.optimize.lars import LARS
 from sslkit.optimize.schedules import WarmupCosine
@@ -104,6 +105,14 @@ def test_says_what_runs(whole):
     )
     assert said[4] == (
         "runner: 1 replica(s) on 1 host(s); global batch 16, 16 a replica; seed 0"
+    )
+
+
+def test_says_which_stem_the_size_of_the_images_chose():
+    encoder = functools.partial(ResNet, depth=18)
+    made = training(functools.partial(Supervised, encoder, classes=10))
+    assert made.describe()[1] == (
+        "encoder: ResNet-18, width 1, cifar stem (chosen by the image size)"
     )
 
 
