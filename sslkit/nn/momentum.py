@@ -87,8 +87,12 @@ class MomentumTwin(keras.layers.Layer):
         for shadow, weight in pairs:
             kept, seen = tf.convert_to_tensor(shadow), tf.convert_to_tensor(weight)
             # 1 - decay is taken before rounding to float32: near 1 the difference of
-            # rounded numbers is off by 5e-5 of itself.
-            moved.append(kept + tf.cast(1 - decay, kept.dtype) * (seen - kept))
+            # rounded numbers is off by 5e-5 of itself. A number must not go through
+            # tf.cast, which takes it as float32 whatever it is cast to.
+            share = 1 - decay
+            if tf.is_tensor(share):
+                share = tf.cast(share, kept.dtype)
+            moved.append(kept + share * (seen - kept))
         replica.assign(shadows, moved)
 
     def copy(self, online: Sequence[keras.layers.Layer]) -> None:

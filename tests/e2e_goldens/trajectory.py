@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 
-import keras
 import numpy as np
 import tensorflow as tf
-from nn.published import encoder_names, projection_names, weight
+from nn.published import (
+    encoder_names,
+    projection_names,
+    use_recorded_constant,
+    weight,
+)
 
 from sslkit.api import Augmentation, Schedule, ViewGroup
 from sslkit.data.batches import TrainingBatch
 from sslkit.nn import ResNet
 from sslkit.optimize.lars import LARS
 from sslkit.optimize.schedules import WarmupCosine
+from sslkit.testing.precision import precision
 from sslkit.train.state import TrainState
 from sslkit.train.step import TrainStep
 from sslkit_fnc.objective import FNC
@@ -40,11 +45,7 @@ class Recorded(Augmentation):
         raise NotImplementedError("recorded views need no images")
 
     def batch(self, views, *, step_seed, example_seeds):
-        # The published run was fed numbers that numpy had divided in float32.
-        return {
-            name: tf.cast(tf.cast(stack, tf.float32) / 255.0, self._dtype)
-            for name, stack in views.items()
-        }
+        return {name: tf.cast(stack, self._dtype) for name, stack in views.items()}
 
 
 class Recast(Schedule):
@@ -69,8 +70,13 @@ class Run:
         batches = load(folder / "batches.npz")
         self._images = batches["images"][..., : 3 * about["views"]]
         self._labels = batches["labels"].astype("int32")
-        keras.config.set_floatx(dtype)
-        keras.config.set_dtype_policy(dtype)
+        self._dtype = dtype
+        with precision(dtype):
+            self._build(flags, about, dtype)
+
+    def _build(self, flags, about, dtype):
+        optimizer = LARS(momentum=flags["momentum"], weight_decay=flags["weight_decay"])
+        views = Recorded(views=about["views"], dtype=dtype)
         self.state = TrainState(
             lambda: FNC(
                 lambda name: ResNet(depth=18, name=name),
@@ -81,12 +87,13 @@ class Run:
                 bank=flags["memory_multiplier"],
                 decay=flags["moving_average_decay"],
             ),
-            LARS(momentum=flags["momentum"], weight_decay=flags["weight_decay"]),
+            optimizer,
             strategy=tf.distribute.get_strategy(),
-            groups=Recorded(views=about["views"], dtype=dtype).groups,
+            groups=views.groups,
             batch_size=about["batch"],
             seed=0,
         )
+        use_recorded_constant(self.state.objective)
         self.named = dict(self._names())
         for name, variable in self.named.items():
             if not name.endswith(("Momentum", "memory", "global_step")):
@@ -94,8 +101,8 @@ class Run:
         self._step = tf.function(
             TrainStep(
                 self.state,
-                Recorded(views=about["views"], dtype=dtype),
-                LARS(momentum=flags["momentum"], weight_decay=flags["weight_decay"]),
+                views,
+                optimizer,
                 Recast(
                     WarmupCosine(
                         base=flags["learning_rate"],
@@ -142,16 +149,19 @@ class Run:
         pixels = self._images[index]
         batch, size, _, channels = pixels.shape
         views = pixels.reshape(batch, size, size, channels // 3, 3)
-        views = tf.constant(views.transpose(0, 3, 1, 2, 4))
-        metrics = self._step(
-            TrainingBatch(
-                {"instance": views[:, :2], "support": views[:, 2:]},
-                tf.constant(self._labels[index]),
-                tf.ones([batch]),
-                tf.zeros([batch, 2], tf.int32),
-                tf.constant(index, tf.int64),
-            )
+        # The published run was fed what numpy divides in float32. TensorFlow would
+        # multiply by the reciprocal, which rounds to other numbers.
+        views = np.float32(views.transpose(0, 3, 1, 2, 4)) / np.float32(255)
+        views = tf.constant(views)
+        shown = TrainingBatch(
+            {"instance": views[:, :2], "support": views[:, 2:]},
+            tf.constant(self._labels[index]),
+            tf.ones([batch]),
+            tf.zeros([batch, 2], tf.int32),
+            tf.constant(index, tf.int64),
         )
+        with precision(self._dtype):
+            metrics = self._step(shown)
         return {name: float(value) for name, value in metrics.items()}
 
     def norms(self):

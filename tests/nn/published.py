@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
+from sslkit.nn import BatchNorm
 from sslkit.train.tf1.names import published_names
 
 
@@ -34,6 +35,16 @@ def _names(
     names = published_names(table)
     for own, variable in table.items():
         yield names[own], variable
+
+
+def use_recorded_constant(layer: keras.layers.Layer) -> None:
+    """Lets normalisation move by the 0.1 that the float64 recordings kept in float32.
+
+    All their other numbers are float64.
+    """
+    for part in layer._flatten_layers():
+        if isinstance(part, BatchNorm):
+            part.momentum = 1 - float(np.float32(0.1))
 
 
 def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
