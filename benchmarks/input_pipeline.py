@@ -27,12 +27,15 @@ import tensorflow as tf
 
 from sslkit.api import ViewGroup
 from sslkit.data import Source, data
+from sslkit.data.memory import InMemory
 from sslkit.views import ContrastiveViews, RandAugment
 
 Work = Callable[[], object]
 
 OURS = ("host", "device")
 """Rows of what this project does, by where it is placed."""
+CACHED = "device, cache in memory"
+"""The same with `data.cache = 'memory'`, as the recipes for small images have it."""
 
 
 def main() -> None:
@@ -122,13 +125,19 @@ def measure(
             lambda image, seed: ours["device"].example(image, seed)["instance"],
             finish(ours["device"]),
         ),
+        CACHED: (
+            lambda image, seed: ours["device"].example(image, seed)["instance"],
+            finish(ours["device"]),
+        ),
         "floor: decode": (lambda image, seed: image[0, 0, 0], None),
         "floor: decode, crop and resize": (resized, None),
     }
     works: dict[str, tuple[Work, Work | None]] = {}
+    cached = InMemory(source)
     for name, (make, after) in pipelines.items():
         # Ours go on when an image cannot be read, and that costs something.
         read = source.search if name in ours else source.example
+        read = cached.search if name == CACHED else read
         dataset = host_part(read, make, images)
         batches = iter(dataset)
         stack = next(batches)
