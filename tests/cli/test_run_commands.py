@@ -83,7 +83,8 @@ def test_a_run_trains_evaluates_and_says_what_it_did(finished):
     assert "knn_top1" in json.loads(lines[2])
     found = json.loads((workdir / "result.json").read_text())
     assert found["step"] == 6
-    assert len(found["rows"]) == 6
+    # kNN with 20 and with 200 neighbours and linear; trained, untrained, pixels.
+    assert len(found["rows"]) == 9
     assert list((workdir / "tensorboard").glob("events.out.tfevents.*"))
     kept = sorted(path.name for path in (workdir / "checkpoints").glob("*.index"))
     assert kept == [f"step_{step:08d}.index" for step in (2, 4, 6)]

@@ -101,7 +101,10 @@ def test_float32_run_is_no_farther_from_the_truth_than_the_published_one(golden)
         check_no_farther(run, metrics["loss"], exact, index)
 
 
-@pytest.mark.parametrize("name", ["traj_fnc_nomem", "traj_fnc_mem10"])
+@pytest.mark.parametrize(
+    "name",
+    ["traj_fnc_nomem", pytest.param("traj_fnc_mem10", marks=pytest.mark.slow)],
+)
 def test_starts_as_the_published_float32_run(golden, name):
     """The first learning rate is 0, so two losses are of the recorded weights."""
     run = Run(golden / "e2e", name)

@@ -26,7 +26,10 @@ def shapes_of(**options):
     [
         {"depth": 34, "stem": "imagenet", "width": 3},
         {"depth": 50, "stem": "cifar", "se_ratio": 0.25, "width": 4},
-        {"depth": 50, "stem": "imagenet", "sk_ratio": 0.125, "se_ratio": 0.5},
+        pytest.param(
+            {"depth": 50, "stem": "imagenet", "sk_ratio": 0.125, "se_ratio": 0.5},
+            marks=pytest.mark.slow,
+        ),
         pytest.param({"depth": 152, "stem": "imagenet"}, marks=pytest.mark.slow),
         pytest.param({"depth": 200, "stem": "imagenet"}, marks=pytest.mark.slow),
     ],
