@@ -61,7 +61,7 @@ class Constants(Augmentation):
 
     def example(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Is not called: the batch is constant."""
-        raise NotImplementedError
+        raise AssertionError("never called: the batch is constant")
 
     def batch(self, views, *, step_seed, example_seeds):
         """Returns the views, which are float already."""

@@ -97,10 +97,10 @@ def _jitter(view: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     for place in range(4):
         now = view
         changes: list[Callable[[], tf.Tensor]] = [
-            lambda now=now: now * factors[0],  # type: ignore[misc]
-            lambda now=now: tf.image.adjust_contrast(now, factors[1]),  # type: ignore[misc]
-            lambda now=now: tf.image.adjust_saturation(now, factors[2]),  # type: ignore[misc]
-            lambda now=now: tf.image.adjust_hue(now, 0.4 * numbers[3] - 0.2),  # type: ignore[misc]
+            lambda now=now: now * factors[0],
+            lambda now=now: tf.image.adjust_contrast(now, factors[1]),
+            lambda now=now: tf.image.adjust_saturation(now, factors[2]),
+            lambda now=now: tf.image.adjust_hue(now, 0.4 * numbers[3] - 0.2),
         ]
         view = tf.clip_by_value(tf.switch_case(order[place], changes), 0, 1)
     return view

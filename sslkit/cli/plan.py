@@ -72,11 +72,11 @@ def _run_one(args: argparse.Namespace, resolution: Resolution) -> None:
         parts["data"] = ImaginedData(args.examples)
     training = loaded.train(**parts)
     try:
-        training.source  # noqa: B018
+        training.source  # noqa: B018 - opens the data, which is what may fail
     except UserError as error:
         raise UserError(
-            f"{error} To plan without the data: --examples N, the images in its "
-            "training split."
+            f"{str(error).rstrip('.')}. To plan without the data: --examples N, the "
+            "images in its training split."
         ) from error
     found = plan(training, host_seconds=0 if args.examples else _HOST_SECONDS)
     for line in _lines(found):

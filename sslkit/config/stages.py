@@ -100,7 +100,15 @@ def read_stage(
             # What is bound for one stage alone cannot be used by another.
             idle = [b for b in idle if b.place in places | alone]
     if idle:
-        raise UserError(idle_message(idle[0], resolution))
+        message = idle_message(idle[0], resolution)
+        scope = idle[0].scope.partition("/")[0]
+        if scope:
+            near = plugins.did_you_mean(scope, stages.recipes)
+            message = (
+                f"{idle[0].place}: no stage is called '{scope}'. {near}Stages: "
+                f"{', '.join(stages.recipes)}."
+            )
+        raise UserError(message)
     return resolution
 
 

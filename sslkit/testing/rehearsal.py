@@ -74,7 +74,7 @@ class Ready(Augmentation):
 
     def example(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Is never called: no images are read."""
-        raise NotImplementedError
+        raise AssertionError("never called: the views are made already")
 
     def batch(
         self, views: Views, *, step_seed: tf.Tensor, example_seeds: tf.Tensor

@@ -90,6 +90,13 @@ def test_an_override_for_a_stage_that_does_not_use_it_is_refused():
         stage("linear", override)
 
 
+def test_an_override_for_a_misspelled_stage_names_the_stages():
+    with pytest.raises(
+        UserError, match=r"'liner'. Did you mean 'linear'\? Stages: pre"
+    ):
+        stage("pretrain", "liner/train.epochs = 3")
+
+
 @pytest.mark.parametrize(
     ("name", "lines", "words"),
     [

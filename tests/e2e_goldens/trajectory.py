@@ -42,7 +42,7 @@ class Recorded(Augmentation):
         return {"instance": ViewGroup(2, 32), "support": ViewGroup(self._support, 32)}
 
     def example(self, image, seed):
-        raise NotImplementedError("recorded views need no images")
+        raise AssertionError("never called: recorded views need no images")
 
     def batch(self, views, *, step_seed, example_seeds):
         return {name: tf.cast(stack, self._dtype) for name, stack in views.items()}

@@ -46,7 +46,7 @@ class Fixed(Augmentation):
         self._dtype = dtype
 
     def example(self, image, seed):
-        raise NotImplementedError("the batches are recorded")
+        raise AssertionError("never called: the batches are recorded")
 
     def batch(self, views, *, step_seed, example_seeds):
         return {name: tf.cast(stack, self._dtype) for name, stack in views.items()}

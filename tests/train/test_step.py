@@ -34,7 +34,7 @@ class Plain(Augmentation):
     groups = {"instance": ViewGroup(1, 4)}  # noqa: RUF012
 
     def example(self, image, seed):
-        raise NotImplementedError
+        raise AssertionError("never called: no images are read")
 
 
 class Stepper:
