@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sslkit.export.loading import Encoder
+    from sslkit.export.encoder import Encoder
 
 __all__ = ["load_encoder"]
 
@@ -27,6 +27,6 @@ def load_encoder(path: str | os.PathLike[str]) -> Encoder:
     Raises:
         UserError: if there is nothing that holds an encoder.
     """
-    from sslkit.export import loading
+    from sslkit import runs
 
-    return loading.load_encoder(path)
+    return runs.load_encoder(path)

@@ -1,4 +1,7 @@
-"""Keyed draws: random numbers as a pure function of what they are for.
+"""Seeds and keyed draws: random numbers as a pure function of what they are for.
+
+Seeds descend from the run's: (run) -> order of an epoch; (run, step) -> step;
+(run, epoch, example) -> example -> view.
 
 A batch of seeds draws at once, with Threefry-2x32 written in integer arithmetic: row i
 of the result depends on row i of the seeds alone, wherever the row stands, on whatever
@@ -22,13 +25,34 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-__all__ = ["draw", "drawing", "threefry2x32", "uniform"]
+from sslkit.errors import UserError
+
+__all__ = [
+    "draw",
+    "drawing",
+    "example_seed",
+    "host_view_seeds",
+    "order_key",
+    "step_seed",
+    "threefry2x32",
+    "uniform",
+    "view_seed",
+]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 _ROUND_GROUPS = 5
 
+# The second word of the counter sets apart what is made with one key: 0, numbers that
+# are drawn; 1, derived seeds.
 _PLAIN = 0
+_SEEDS = 1
+
+# Sets example seeds apart from anything else that is drawn from the run's seed.
+_EXAMPLE_SEEDS = 0x5EED
+
+# Named, because the default differs between devices.
+_HOST_ALGORITHM = "philox"
 
 
 class _Draws:
@@ -105,6 +129,97 @@ def draw(key: str, *, rows: int, count: int) -> tf.Tensor | None:
     """
     draws = _current.get()
     return None if draws is None else draws.draw(key, rows, count)
+
+
+def order_key(seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    """Returns the key of the order of examples in an epoch.
+
+    Args:
+        seed: of the run, in [0, 2^31).
+        epoch: int64 [] or [n].
+
+    Returns:
+        int64 [3], or [n, 3] for one key an epoch; see `sslkit.data.order.shuffle`.
+    """
+    first = tf.fill(tf.shape(epoch), tf.constant(_checked(seed), tf.int64))
+    return tf.stack([first, epoch, tf.zeros_like(epoch)], axis=-1)
+
+
+def step_seed(seed: int, step: tf.Tensor | int) -> tf.Tensor:
+    """Returns the seed of what is drawn once for the global batch of a step.
+
+    Args:
+        seed: of the run, in [0, 2^31).
+        step: int64 [], updates done before it.
+
+    Returns:
+        int32 [2].
+    """
+    return _derive(tf.constant([_checked(seed), 0]), tf.cast(step, tf.int32))
+
+
+def example_seed(seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """Returns the seed of everything that is drawn for one example in one epoch.
+
+    Args:
+        seed: of the run, in [0, 2^31).
+        epoch: int64 [].
+        index: int64 [], the example's place in its source.
+
+    Returns:
+        int32 [2]; the same on every host and for every batch size.
+    """
+    root = tf.constant([_checked(seed), _EXAMPLE_SEEDS], tf.int32)
+    for part in (epoch, index):
+        root = tf.random.fold_in(root, tf.cast(part, tf.int32), alg=_HOST_ALGORITHM)
+    return root
+
+
+def view_seed(example_seed: tf.Tensor, view: tf.Tensor | int) -> tf.Tensor:
+    """Returns the seed of one view of an example, or of many views at once.
+
+    Args:
+        example_seed: int32 [..., 2].
+        view: int32 [...], the view's number among all views of the example; broadcasts
+            against the leading dimensions of `example_seed`.
+
+    Returns:
+        int32 [..., 2].
+    """
+    return _derive(example_seed, view)
+
+
+def host_view_seeds(example_seed: tf.Tensor, count: int) -> tf.Tensor:
+    """Returns the seeds of what is drawn for an example's views on the host alone.
+
+    Only the boxes of crops are, which come from Philox: the host has it as one
+    operation.
+
+    Args:
+        example_seed: int32 [2].
+        count: how many views.
+
+    Returns:
+        int32 [count, 2].
+    """
+    return tf.random.stateless_uniform(
+        [count, 2], example_seed, None, None, tf.int32, alg=_HOST_ALGORITHM
+    )
+
+
+def _derive(seed: tf.Tensor, number: tf.Tensor | int) -> tf.Tensor:
+    number = tf.convert_to_tensor(number, tf.int32)
+    counter = tf.stack([number, tf.fill(tf.shape(number), _SEEDS)], axis=-1)
+    words = threefry2x32(tf.bitcast(seed, tf.uint32), tf.bitcast(counter, tf.uint32))
+    return tf.bitcast(words, tf.int32)
+
+
+def _checked(seed: int) -> int:
+    if not 0 <= seed < 2**31:
+        raise UserError(
+            f"seed {seed} is out of range; choose one from 0 to {2**31 - 1}"
+        )
+    return seed
 
 
 def uniform(seeds: tf.Tensor, count: int) -> tf.Tensor:

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from sslkit import randomness
+from sslkit.randomness import uniform, view_seed
 
 # The known answers that the authors publish with Random123 (threefry2x32, 20 rounds).
 KNOWN_ANSWERS = [
@@ -118,3 +119,15 @@ def test_nothing_is_drawn_outside_a_step():
 def test_rows_must_be_views_of_the_examples():
     with pytest.raises(ValueError, match=r"a draws for 7 rows, .* the 3 examples"):
         drawn(rows=7)
+
+
+def test_view_seeds_differ():
+    both = view_seed(tf.constant([[[3, 4]], [[4, 4]]]), tf.range(100))
+    assert both.shape == (2, 100, 2)
+    found = {tuple(seed) for seed in both.numpy().reshape(-1, 2)}
+    assert len(found) == 200
+    np.testing.assert_array_equal(view_seed(tf.constant([4, 4]), 7), both[1, 7])
+    # Nor are they the words that an example's own numbers come from.
+    plain = uniform(tf.constant([[3, 4]]), 20).numpy()
+    derived = tf.bitcast(both[0, :10], tf.uint32).numpy() / 2**32
+    assert not np.any(np.isclose(plain.reshape(-1, 2), derived, atol=1e-6))

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
 
     from sslkit import config
     from sslkit.errors import UserError
-    from sslkit.report import throughput
+    from sslkit.plan import throughput
 
     if args.seconds <= 0:
         raise UserError(f"--seconds is {args.seconds:g}; give more than 0")

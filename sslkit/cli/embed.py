@@ -33,15 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Encodes a split with a run's latest checkpoint; prints how to read the file."""
-    from sslkit.cli.runs import reopen
     from sslkit.errors import UserError
     from sslkit.evaluate.features import frozen
     from sslkit.export.embeddings import embed
+    from sslkit.runs import reopen
 
     for option, value in (("--batch-size", args.batch_size), ("--limit", args.limit)):
         if value is not None and value < 1:
             raise UserError(f"{option} is {value}; it is 1 or more.")
-    _, training, workdir = reopen(args)
+    _, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
     step = training.load(workdir)
     encoder = training.objective.encoder
     rows = embed(

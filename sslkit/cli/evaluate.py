@@ -13,7 +13,7 @@ from sslkit.errors import UserError
 if TYPE_CHECKING:
     from sslkit.config import Config
     from sslkit.train.run import Training
-    from sslkit.train.workdir import Workdir
+    from sslkit.workdir import Workdir
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,13 +44,13 @@ def run(args: argparse.Namespace) -> int:
 
     With overrides nothing is written: the run's result is that of its own recipe.
     """
-    from sslkit.cli.runs import reopen
+    from sslkit.runs import reopen
 
     if args.data is not None:
         if args.follow:
             raise UserError("--follow measures on the run's own data; leave out --data")
         args.set.append(f"data.name = {args.data!r}")
-    loaded, training, workdir = reopen(args)
+    loaded, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
     if args.follow:
         return _follow(args, loaded, training, workdir)
     print(f"step {training.load(workdir)} of {workdir.path}")
@@ -98,8 +98,8 @@ def measure(
 def _follow(
     args: argparse.Namespace, loaded: Config, training: Training, workdir: Workdir
 ) -> int:
+    from sslkit.checkpoints import Checkpoints, is_whole
     from sslkit.evaluate.following import follow, pause
-    from sslkit.train.checkpoints import Checkpoints, is_whole
 
     if args.poll <= 0:
         raise UserError(f"--poll is {args.poll:g} seconds; give more than 0")

@@ -44,12 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports a run's latest checkpoint and a model card; prints how to load it."""
-    from sslkit.cli.runs import reopen
     from sslkit.export.card import model_card
+    from sslkit.runs import reopen
     from sslkit.storage import on_disk
 
     target = on_disk(args.to)
-    _, training, workdir = reopen(args)
+    _, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
     step = training.load(workdir)
     write, card = _WRITERS[args.format]
     lines = write(training, args)
@@ -93,7 +93,7 @@ def _onnx(training: Training, args: argparse.Namespace) -> str:
 
 
 def _tf1(training: Training, args: argparse.Namespace) -> str:
-    from sslkit.train.tf1.exporting import write_published
+    from sslkit.published.exporting import write_published
 
     pathlib.Path(args.to).parent.mkdir(parents=True, exist_ok=True)
     write_published(training.state.table, args.to, head=args.head)

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Imports a checkpoint; prints what went where and how to start from it."""
-    from sslkit.train.tf1.importing import import_published
+    from sslkit.published.importing import import_published
 
     found = import_published(args.checkpoint, args.to, schema=args.schema)
     print(found.report)

@@ -116,6 +116,8 @@ def _table(outlooks: list[Outlook]) -> Table:
     from rich import box
     from rich.table import Table
 
+    from sslkit.train.progress import duration
+
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("a replica on", no_wrap=True)
     for name in ("of its peak", "run", "step", "memory", "a host's views", "bytes"):
@@ -124,8 +126,8 @@ def _table(outlooks: list[Outlook]) -> Table:
         table.add_row(
             one.device.name,
             f"{100 * one.utilisation:.0f}%",
-            _duration(3600 * one.hours),
-            _duration(one.step_seconds),
+            duration(3600 * one.hours),
+            duration(one.step_seconds),
             f"{_bytes(one.memory_needed)} of {_bytes(one.device.memory)}",
             f"{one.host_views:,.0f}/s",
             f"{_bytes(one.host_bytes)}/s",
@@ -138,13 +140,3 @@ def _bytes(count: float) -> str:
     while count >= 1000 and place < len(_UNITS) - 1:
         count, place = count / 1000, place + 1
     return f"{count:.3g} {_UNITS[place]}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return f"{1000 * seconds:.3g} ms"
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    if seconds < 2 * 3600:
-        return f"{seconds / 60:.3g} min"
-    return f"{seconds / 3600:,.3g} h" if seconds < 3.6e6 else f"{seconds / 3600:,.0f} h"

@@ -46,11 +46,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_one(resolution: Resolution, folder: str, mode: str) -> int:
-    from sslkit import config
+    from sslkit import config, runs
     from sslkit.cli.evaluate import measure
     from sslkit.cli.output import console
     from sslkit.evaluate.report import Report
-    from sslkit.train.workdir import Workdir
+    from sslkit.workdir import Workdir
 
     loaded = config.load_resolved(resolution)
     for note in resolution.notes:
@@ -58,11 +58,11 @@ def _run_one(resolution: Resolution, folder: str, mode: str) -> int:
     workdir = Workdir(folder)
     training = loaded.train()
     training.check()
-    workdir.claim(resolution.render(), write=training.runner.is_chief)
+    config.claim(workdir, resolution.render(), write=training.runner.is_chief)
     if mode == "evaluate":
         print(f"step {training.load(workdir)} of {folder}")
     else:
-        trained = training.run(workdir)
+        trained = training.run(workdir, measures=runs.measures(training))
         result = workdir.result()
         measured = result is not None and result["step"] == training.steps
         if not trained and (mode == "train" or measured):

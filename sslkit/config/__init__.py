@@ -8,6 +8,7 @@ gin.
 
 from __future__ import annotations
 
+from sslkit.config.claiming import FREE, claim
 from sslkit.config.comparison import difference
 from sslkit.config.loading import Config, load, load_resolved
 from sslkit.config.recipes import find_recipe, recipes, search_path
@@ -15,9 +16,11 @@ from sslkit.config.resolution import Resolution, left_open, read
 from sslkit.config.stages import Stages, read_stage, read_stages, stage_workdir
 
 __all__ = [
+    "FREE",
     "Config",
     "Resolution",
     "Stages",
+    "claim",
     "difference",
     "find_recipe",
     "left_open",

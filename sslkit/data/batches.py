@@ -16,6 +16,7 @@ from sslkit.data import order
 from sslkit.data.service import Service
 from sslkit.data.sources import Source
 from sslkit.errors import UserError
+from sslkit.randomness import example_seed
 
 __all__ = [
     "TrainingBatch",
@@ -97,7 +98,7 @@ def training_batches(
             count, batch_size=batch_size, hosts=hosts, host=context.input_pipeline_id
         )
         epoch, index = order.index_at(position, seed=seed, size=source.size)
-        draw = order.example_seed(seed, epoch, index)
+        draw = example_seed(seed, epoch, index)
         image, label, missed = source.search(index)
         views = augmentation.example(image, draw)
         if set(views) != set(groups):

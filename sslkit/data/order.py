@@ -12,16 +12,13 @@ import functools
 
 import tensorflow as tf
 
-from sslkit.errors import UserError
+from sslkit.randomness import order_key
 
-__all__ = ["example_seed", "index_at", "position", "positions", "shuffle"]
+__all__ = ["index_at", "position", "positions", "shuffle"]
 
 # The operation's default of 4 rounds gives neighbouring epochs almost the same order
 # from 2^16 examples on. 32 is what the cipher below it (Simon 32/64) specifies.
 _ROUNDS = 32
-
-# Sets example seeds apart from anything else that is drawn from the run's seed.
-_EXAMPLE_SEEDS = 0x5EED
 
 
 def shuffle(index: tf.Tensor, *, key: tf.Tensor, size: int) -> tf.Tensor:
@@ -70,26 +67,8 @@ def index_at(
     """
     position = tf.convert_to_tensor(position, tf.int64)
     epoch = position // size
-    first = tf.fill(tf.shape(position), tf.constant(_checked(seed), tf.int64))
-    key = tf.stack([first, epoch, tf.zeros_like(epoch)], axis=-1)
+    key = order_key(seed, epoch)
     return epoch, shuffle(position % size, key=key, size=size)
-
-
-def example_seed(seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """Returns the seed of everything that is drawn for one example in one epoch.
-
-    Args:
-        seed: of the run, in [0, 2^31).
-        epoch: int64 [].
-        index: int64 [], the example's place in its source.
-
-    Returns:
-        int32 [2]; the same on every host and for every batch size.
-    """
-    root = tf.constant([_checked(seed), _EXAMPLE_SEEDS], tf.int32)
-    for part in (epoch, index):
-        root = tf.random.fold_in(root, tf.cast(part, tf.int32), alg="philox")
-    return root
 
 
 def positions(
@@ -136,11 +115,3 @@ def position(
     """
     share = batch_size // hosts
     return (count // share) * batch_size + host * share + count % share
-
-
-def _checked(seed: int) -> int:
-    if not 0 <= seed < 2**31:
-        raise UserError(
-            f"seed {seed} is out of range; choose one from 0 to {2**31 - 1}"
-        )
-    return seed

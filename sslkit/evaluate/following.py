@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from sslkit.train.checkpoints import Checkpoints, step_of
+from sslkit.checkpoints import Checkpoints, step_of
 
 
 def follow(

@@ -12,7 +12,7 @@ import tensorflow as tf
 from sslkit.data.batches import TrainingBatch
 from sslkit.plan.counting import Cost, cost
 from sslkit.plan.devices import Device
-from sslkit.report.throughput import host_rate
+from sslkit.plan.throughput import host_rate
 from sslkit.train.run import Training
 
 _FEW_VIEWS = 16

@@ -13,14 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit import config
+from sslkit.checkpoints import CHECKPOINTS, Checkpoints, read, values_of
 from sslkit.data.dataset import Data
 from sslkit.errors import UserError
 from sslkit.plan.imagined import ImaginedData, ImaginedRunner
 from sslkit.runners.single import Single
-from sslkit.train.checkpoints import Checkpoints, read, values_of
-from sslkit.train.initialize import CHECKPOINTS
 from sslkit.train.run import Training
-from sslkit.train.workdir import Workdir
+from sslkit.workdir import Workdir
 
 _REPLICAS = 32
 """Devices a recipe for a TPU is built for."""
@@ -173,7 +172,7 @@ def _run(
     """Trains, restores and evaluates; returns the last loss and the protocols."""
     workdir = Workdir(folder)
     training.check()
-    workdir.claim(loaded.resolution.render())
+    config.claim(workdir, loaded.resolution.render())
     training.run(workdir, say=lambda line: None)
     first, last = Checkpoints(workdir.checkpoints).prefixes()
     for prefix in (first, last):

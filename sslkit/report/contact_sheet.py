@@ -11,7 +11,8 @@ import tensorflow as tf
 from sslkit.api import Augmentation, UserError
 from sslkit.data import order
 from sslkit.data.sources import Source
-from sslkit.views import ContrastiveViews, view_seed
+from sslkit.randomness import example_seed, step_seed
+from sslkit.views import ContrastiveViews
 
 __all__ = ["Row", "rows", "write"]
 
@@ -52,7 +53,7 @@ def rows(
         tf.range(count, dtype=tf.int64), seed=seed, size=source.size
     )
     drawn = [
-        order.example_seed(seed, epoch, index)
+        example_seed(seed, epoch, index)
         for epoch, index in zip(epochs, indices, strict=True)
     ]
     examples = [_read(source, index) for index in indices]
@@ -62,7 +63,7 @@ def rows(
     ]
     batch = augmentation.batch(
         {name: tf.stack([views[name] for views in made]) for name in made[0]},
-        step_seed=view_seed(tf.constant([seed, 0]), 0),
+        step_seed=step_seed(seed, 0),
         example_seeds=tf.stack(drawn),
     )
     sizes = {group.size for group in augmentation.groups.values()}

@@ -22,13 +22,12 @@ from sslkit.data.sources import Source
 from sslkit.nn import MemoryBank, MomentumTwin, ProjectionHead
 from sslkit.objectives import gather_view_major, join_views, multi_view_nt_xent
 from sslkit.optimize.momentum import Momentum
-from sslkit.randomness import uniform
+from sslkit.randomness import uniform, view_seed
 from sslkit.testing.backbone import TinyBackbone
 from sslkit.testing.precision import precision
 from sslkit.testing.rehearsal import BATCH, RATE, SIZE, STEPS, Even, images
 from sslkit.train.state import TrainState
 from sslkit.train.step import TrainStep
-from sslkit.views.draws import view_seed
 
 
 class Pictures(Source):

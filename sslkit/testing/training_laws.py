@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sslkit.checkpoints import restore, write
 from sslkit.testing.comparison import differences, losses_differ
 from sslkit.testing.devices import REPLICAS
 from sslkit.testing.gradients import slopes, taped
 from sslkit.testing.law import Broken, Subject
 from sslkit.testing.objective_laws import rehearsal_of
 from sslkit.testing.rehearsal import BATCH, STEPS, Record, Rehearsal
-from sslkit.train.checkpoints import restore, write
 from sslkit.train.state import OPTIMIZER
 
 FLOAT64 = 1e-9

@@ -2,44 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 
-import tensorflow as tf
-
 from sslkit.api import UserError
-from sslkit.storage import reaching
-from sslkit.train.checkpoints import Checkpoints, Table, assign, read
-from sslkit.train.tf1.transfer import is_published, restore_published
-
-CHECKPOINTS = "checkpoints"
-
-
-def find_checkpoint(path: str) -> str:
-    """Returns the checkpoint prefix that a path means.
-
-    Args:
-        path: a run's workdir (its latest checkpoint is meant), or a prefix such as
-            `W/checkpoints/step_00001000`; also the prefix of a published checkpoint,
-            such as `model.ckpt-1234`, or its folder.
-
-    Raises:
-        UserError: if there is none.
-    """
-    with reaching("the checkpoint", path):
-        if tf.io.gfile.exists(f"{path}.index"):
-            return path
-        folder = os.path.join(path, CHECKPOINTS)
-        # What TensorFlow itself writes has a file `checkpoint` that names the latest.
-        prefix = Checkpoints(folder).latest() or tf.train.latest_checkpoint(path)
-    if prefix is None:
-        raise UserError(
-            f"there is no checkpoint at {path}: neither {path}.index nor a run's "
-            f"{CHECKPOINTS}/ folder in it. Name a workdir, or a prefix such as "
-            f"W/{CHECKPOINTS}/step_00001000."
-        )
-    return prefix
+from sslkit.checkpoints import Table, assign, find_checkpoint, read
+from sslkit.published.transfer import is_published, restore_published
 
 
 def initialize(
@@ -49,7 +17,7 @@ def initialize(
 
     Args:
         table: this run's variables, in the order of construction.
-        path: see `find_checkpoint`.
+        path: see `sslkit.checkpoints.find_checkpoint`.
         patterns: regular expressions; a name that one of them matches at its start is
             restored, and must be in the checkpoint in the same shape.
         schema: for a published checkpoint, what takes the place of the patterns; see

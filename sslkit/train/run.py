@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
@@ -16,17 +17,18 @@ from sslkit.api import (
     Schedule,
     UserError,
 )
+from sslkit.checkpoints import Checkpoints, find_checkpoint, restore
 from sslkit.data.batches import check_batch_size, training_batches
 from sslkit.data.dataset import Data
 from sslkit.data.sources import Source
-from sslkit.evaluate.probe import KnnProbe
+from sslkit.metrics_log import MetricsLog
+from sslkit.train.actions import Action, Means, Save, StopNotFinite, Write
 from sslkit.train.agreement import check_agreement
-from sslkit.train.checkpoints import Checkpoints, restore
-from sslkit.train.initialize import find_checkpoint, initialize
+from sslkit.train.initialize import initialize
 from sslkit.train.loop import Loop
 from sslkit.train.state import TrainState
 from sslkit.train.step import TrainStep
-from sslkit.train.workdir import Workdir
+from sslkit.workdir import Workdir
 
 
 class Training:
@@ -110,7 +112,7 @@ class Training:
         self._log_every = log_every
         self._checkpoint_every = checkpoint_every
         self._keep = keep
-        self._knn_every = knn_every
+        self.knn_every = knn_every
         self._inner_steps = inner_steps
 
     @functools.cached_property
@@ -158,7 +160,7 @@ class Training:
             self.data.connection.knock()
         if self._initialize is not None:
             find_checkpoint(self._initialize)
-        if self._knn_every and self.source.classes is not None:
+        if self.knn_every and self.source.classes is not None:
             self.data.source("test")
         check_labels(self.objective, self.source)
         self.describe()
@@ -182,12 +184,19 @@ class Training:
         restore(self.state.table, checkpoint or find_checkpoint(workdir.path))
         return int(self.state.step.numpy())
 
-    def run(self, workdir: Workdir, *, say: Callable[[str], None] = print) -> bool:
+    def run(
+        self,
+        workdir: Workdir,
+        *,
+        say: Callable[[str], None] = print,
+        measures: Sequence[Action] = (),
+    ) -> bool:
         """Trains to the end, going on from the last checkpoint if there is one.
 
         Args:
             workdir: where checkpoints and metrics go; already claimed.
             say: prints a line for the user.
+            measures: what the chief finds out about the run while it goes on.
 
         Returns:
             Whether any update was left to do.
@@ -205,28 +214,47 @@ class Training:
         if start >= self.steps:
             return False
         step = self.step()
-        loop = Loop(
-            advance=self.runner.compile(step, step.metrics),
-            batches=self.runner.iterate(functools.partial(self.batches, start)),
-            state=self.state,
-            source=self.source,
-            service=self.data.connection,
-            checkpoints=checkpoints,
-            probe=self._probe(say),
-            views=self.batch_size
-            * sum(group.count for group in self.augmentation.groups.values()),
-            log_every=self._log_every,
-            checkpoint_every=self._checkpoint_every,
-            knn_every=self._knn_every,
-            inner_steps=self._inner_steps,
-            is_chief=self.runner.is_chief,
-        )
-        try:
-            loop.run(workdir.path, start=start, stop=self.steps)
-        finally:
-            for line in self.data.skipped():
-                say(line)
+        with self._actions(workdir, checkpoints, start, measures) as actions:
+            loop = Loop(
+                advance=self.runner.compile(step, step.metrics),
+                batches=self.runner.iterate(functools.partial(self.batches, start)),
+                actions=actions,
+                source=self.source,
+                service=self.data.connection,
+                checkpoints=checkpoints,
+                views=self.batch_size
+                * sum(group.count for group in self.augmentation.groups.values()),
+                inner_steps=self._inner_steps,
+                is_chief=self.runner.is_chief,
+            )
+            try:
+                loop.run(start=start, stop=self.steps)
+            finally:
+                for line in self.data.skipped():
+                    say(line)
         return True
+
+    @contextlib.contextmanager
+    def _actions(
+        self,
+        workdir: Workdir,
+        checkpoints: Checkpoints,
+        start: int,
+        measures: Sequence[Action],
+    ) -> Iterator[list[Action]]:
+        """Holds the run's record open; all but the chief only watch the numbers."""
+        watch = StopNotFinite(checkpoints)
+        if not self.runner.is_chief:
+            yield [watch]
+            return
+        with MetricsLog(workdir.path, start) as log:
+            yield [
+                watch,
+                Means(every=self._log_every),
+                *measures,
+                Write(log),
+                Save(checkpoints, self.state.table, every=self._checkpoint_every),
+            ]
 
     def describe(self) -> list[str]:
         """Returns lines that say what will run: devices, batch, rate, length, model."""
@@ -306,17 +334,6 @@ class Training:
             stop_step=self.steps,
             context=context,
             service=self.data.connection,
-        )
-
-    def _probe(self, say: Callable[[str], None]) -> KnnProbe | None:
-        if not self._knn_every:
-            return None
-        if self.source.classes is None:
-            say("kNN during training is off: the data has no labels")
-            return None
-        encoder = self.objective.encoder
-        return KnnProbe(
-            lambda images: encoder(images, training=False), self.data, size=self.size
         )
 
 

@@ -8,7 +8,6 @@ from sslkit import randomness, replica
 from sslkit.api import Augmentation, Batch, Optimizer, Schedule, UserError
 from sslkit.data.batches import TrainingBatch
 from sslkit.train.state import TrainState
-from sslkit.views.draws import view_seed
 
 
 class TrainStep:
@@ -64,7 +63,7 @@ class TrainStep:
         """
         state = self._state
         step = tf.convert_to_tensor(state.step.value)
-        step_seed = view_seed(tf.constant([self._seed, 0]), tf.cast(step, tf.int32))
+        step_seed = randomness.step_seed(self._seed, step)
         views = self._augmentation.batch(
             batch.views, step_seed=step_seed, example_seeds=batch.example_seeds
         )

@@ -1,6 +1,6 @@
 """Views: stateless, seeded image operations and the augmentations made of them."""
 
-from sslkit.randomness import uniform
+from sslkit.randomness import uniform, view_seed
 from sslkit.views.augmentations import CropFlip
 from sslkit.views.blur import gaussian_blur, random_blur
 from sslkit.views.color import apply_jitter, draw_jitter, grayscale
@@ -14,7 +14,6 @@ from sslkit.views.crop import (
     random_crops,
     to_uint8,
 )
-from sslkit.views.draws import view_seed
 from sslkit.views.groups import check_groups, split_views
 from sslkit.views.randaugment import RandAugment
 

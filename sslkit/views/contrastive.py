@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from sslkit.api import Augmentation, ViewGroup, Views
 from sslkit.errors import UserError
-from sslkit.randomness import uniform
-from sslkit.views import color, crop, draws
+from sslkit.randomness import uniform, view_seed
+from sslkit.views import color, crop
 from sslkit.views.blur import SIGMA, random_blur, taps
 from sslkit.views.groups import check_groups, split_views
 from sslkit.views.randaugment import NAMES, NUMBERS, RandAugment
@@ -111,7 +111,7 @@ class ContrastiveViews(Augmentation):
             kernel=self._kernel,
         )
         if self._placement == "host":
-            seeds = draws.view_seed(seed, tf.range(self._count))
+            seeds = view_seed(seed, tf.range(self._count))
             crops = crop.to_uint8(self._distort(crops, seeds, tile=1))
         return split_views(crops, self._groups, axis=0)
 
@@ -138,7 +138,7 @@ class ContrastiveViews(Augmentation):
             `Rotate`, `gray`, `blur`; without the crop, and without the blur's sigma,
             which is the batch's.
         """
-        seeds = draws.view_seed(seed, tf.range(self._count))
+        seeds = view_seed(seed, tf.range(self._count))
         coins, jitter, operations = (part.numpy() for part in self._numbers(seeds))
         blurs = uniform(seed[tf.newaxis], self._count)[0].numpy() < 0.5
         blurs &= self._blur and taps(self._size) > 1
@@ -170,7 +170,7 @@ class ContrastiveViews(Augmentation):
         if self._placement == "host":
             images = tf.image.convert_image_dtype(stack, tf.float32)
         else:
-            seeds = draws.view_seed(example_seeds[:, tf.newaxis], tf.range(count))
+            seeds = view_seed(example_seeds[:, tf.newaxis], tf.range(count))
             images = self._distorted(
                 tf.reshape(stack, [rows, *shape]), tf.reshape(seeds, [rows, 2]), tile
             )

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import tensorflow as tf
 
 from sslkit.errors import UserError
-from sslkit.views import draws
+from sslkit.randomness import host_view_seeds
 
 Kernel = Literal["legacy", "modern"]
 """Bicubic kernels. `legacy` is TensorFlow 1's (A = -0.75, sample i at i * scale), with
@@ -171,7 +171,7 @@ def random_crops(
     return tf.ensure_shape(
         tf.map_fn(
             cut,
-            draws.seeds_of_views(seed, count),
+            host_view_seeds(seed, count),
             fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
         ),
         [count, size, size, 3],

@@ -9,8 +9,8 @@ import tensorflow as tf
 from runners.test_two_processes import free_addresses
 
 from sslkit import config
+from sslkit.checkpoints import write
 from sslkit.cli.main import main
-from sslkit.train.checkpoints import write
 
 RECIPE = "gin/fnc_digits_pretrain.gin"
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from sslkit.checkpoints import Checkpoints, step_of
 from sslkit.evaluate.following import follow
-from sslkit.train.checkpoints import Checkpoints, step_of
 
 
 @pytest.fixture

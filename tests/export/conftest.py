@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sslkit import config
-from sslkit.train.workdir import Workdir
+from sslkit.workdir import Workdir
 
 RECIPE = """
 train.objective = @objectives.supervised
@@ -33,7 +33,7 @@ def workdir(tmp_path_factory):
     loaded = config.load([str(recipe)])
     training = loaded.train()
     workdir = Workdir(str(folder / "W"))
-    workdir.claim(loaded.resolution.render())
+    config.claim(workdir, loaded.resolution.render())
     training.run(workdir, say=lambda line: None)
     workdir.write_result(
         {

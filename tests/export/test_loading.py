@@ -12,7 +12,7 @@ import tensorflow as tf
 import sslkit
 from sslkit.cli.main import main
 from sslkit.errors import UserError
-from sslkit.train.tf1.importing import import_published
+from sslkit.published.importing import import_published
 
 IMAGES = np.random.default_rng(0).random([3, 8, 8, 3], np.float32)
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from sslkit.nn import BatchNorm
-from sslkit.train.tf1.names import published_names
+from sslkit.published.names import published_names
 
 
 def encoder_names(encoder: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:

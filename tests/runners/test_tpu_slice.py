@@ -15,13 +15,13 @@ from runners.cluster import Cluster
 from runners.fake_tpu import fake_slice
 
 from sslkit import config
+from sslkit.checkpoints import Checkpoints, restore
 from sslkit.data import data
 from sslkit.optimize.lars import LARS
 from sslkit.optimize.schedules import WarmupCosine
 from sslkit.runners.tpu import TPU
 from sslkit.testing import TinyBackbone, ToyMoCo
 from sslkit.train.agreement import check_agreement
-from sslkit.train.checkpoints import Checkpoints, restore
 from sslkit.train.run import Training
 from sslkit.views import CropFlip
 

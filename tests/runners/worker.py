@@ -19,7 +19,7 @@ from sslkit.runners.multiworker import MultiWorker
 from sslkit.testing import TinyBackbone, train_on
 from sslkit.testing.toy import NoisyViews, Pictures
 from sslkit.train.run import Training
-from sslkit.train.workdir import Workdir
+from sslkit.workdir import Workdir
 
 
 class PicturesAsData:

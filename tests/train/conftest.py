@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 
-import keras
 import pytest
 import tensorflow as tf
 
@@ -78,13 +77,3 @@ def built():
 def objective():
     """The objective's class, to make others from."""
     return Brightness
-
-
-@pytest.fixture
-def table():
-    """Makes a table of variables that hold one number each."""
-
-    def make(**values):
-        return {name: keras.Variable(value) for name, value in values.items()}
-
-    return make

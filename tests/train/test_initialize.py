@@ -7,8 +7,8 @@ import os
 import pytest
 
 from sslkit.api import UserError
-from sslkit.train.checkpoints import Checkpoints
-from sslkit.train.initialize import find_checkpoint, initialize
+from sslkit.checkpoints import Checkpoints, find_checkpoint
+from sslkit.train.initialize import initialize
 
 
 @pytest.fixture

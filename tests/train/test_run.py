@@ -21,8 +21,8 @@ from sslkit.runners.mirrored import Mirrored
 from sslkit.runners.single import Single
 from sslkit.testing import TinyBackbone, ToyMoCo
 from sslkit.train.run import Training
-from sslkit.train.workdir import Workdir
 from sslkit.views import CropFlip
+from sslkit.workdir import Workdir
 
 MOCO = functools.partial(ToyMoCo, TinyBackbone)
 CLASSIFIER = functools.partial(Supervised, TinyBackbone, classes=10)

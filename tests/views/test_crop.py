@@ -8,7 +8,8 @@ import scipy.stats
 import tensorflow as tf
 
 from sslkit.errors import UserError
-from sslkit.views import crop, draws
+from sslkit.randomness import host_view_seeds
+from sslkit.views import crop
 
 # Two float32 evaluations of the same sum of 16 products differ in the last bits.
 FLOAT32 = 2e-6
@@ -153,7 +154,7 @@ def test_crops_are_the_resized_boxes(photo, kernel):
     seed = tf.constant([4, 2])
     arguments = {"size": 24, "area": (0.1, 0.6), "kernel": kernel}
     crops = crop.random_crops(photo, seed, count=3, **arguments)
-    for view, box_seed in enumerate(draws.seeds_of_views(seed, 3)):
+    for view, box_seed in enumerate(host_view_seeds(seed, 3)):
         box = crop.random_box(40, 60, box_seed, area=(0.1, 0.6))
         out = crop.crop_and_resize(photo, box, height=24, width=24, kernel=kernel)
         # Rounded to 8 bits.

@@ -13,7 +13,11 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from sslkit.api import UserError
+from sslkit.errors import UserError
+from sslkit.storage import reaching
+
+CHECKPOINTS = "checkpoints"
+"""A run's checkpoints are in this folder of its workdir."""
 
 _DATA = ".data-00000-of-00001"
 
@@ -65,6 +69,11 @@ class Checkpoints:
         prefixes = self.prefixes()
         return prefixes[-1] if prefixes else None
 
+    def describe_latest(self) -> str:
+        """Says which checkpoint is the newest, for messages."""
+        latest = self.latest()
+        return f"the last checkpoint is {latest}" if latest else "no checkpoint exists"
+
     def save(self, table: Table, *, step: int) -> str:
         """Writes a checkpoint and forgets the oldest beyond `keep`.
 
@@ -90,6 +99,32 @@ class Checkpoints:
         for file in tf.io.gfile.glob(os.path.join(self._folder, "*.partial*")):
             tf.io.gfile.remove(file)  # Of a process that was killed while it wrote.
         return prefix
+
+
+def find_checkpoint(path: str) -> str:
+    """Returns the checkpoint prefix that a path means.
+
+    Args:
+        path: a run's workdir (its latest checkpoint is meant), or a prefix such as
+            `W/checkpoints/step_00001000`; also the prefix of a published checkpoint,
+            such as `model.ckpt-1234`, or its folder.
+
+    Raises:
+        UserError: if there is none.
+    """
+    with reaching("the checkpoint", path):
+        if tf.io.gfile.exists(f"{path}.index"):
+            return path
+        folder = os.path.join(path, CHECKPOINTS)
+        # What TensorFlow itself writes has a file `checkpoint` that names the latest.
+        prefix = Checkpoints(folder).latest() or tf.train.latest_checkpoint(path)
+    if prefix is None:
+        raise UserError(
+            f"there is no checkpoint at {path}: neither {path}.index nor a run's "
+            f"{CHECKPOINTS}/ folder in it. Name a workdir, or a prefix such as "
+            f"W/{CHECKPOINTS}/step_00001000."
+        )
+    return prefix
 
 
 def is_whole(prefix: str) -> bool:

@@ -11,8 +11,8 @@ import tensorflow as tf
 from sslkit.api import ViewGroup
 from sslkit.nn import LinearClassifier, ProjectionHead, ResNet
 from sslkit.optimize.lars import LARS
+from sslkit.published.importing import Value
 from sslkit.train.state import TrainState
-from sslkit.train.tf1.importing import Value
 
 
 @pytest.fixture(scope="session")

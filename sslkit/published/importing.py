@@ -11,22 +11,26 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.api import UserError
+from sslkit.checkpoints import (
+    CHECKPOINTS,
+    Checkpoints,
+    find_checkpoint,
+    read,
+    values_of,
+)
 from sslkit.nn import LinearClassifier, ProjectionHead, ResNet
-from sslkit.train.checkpoints import Checkpoints, read, values_of
-from sslkit.train.initialize import CHECKPOINTS, find_checkpoint
-from sslkit.train.tf1.architecture import Architecture, Shapes
-from sslkit.train.tf1.names import (
+from sslkit.published.architecture import Architecture, Shapes
+from sslkit.published.names import (
     SLOTS,
     TWIN,
     find_head,
     published_names,
     weight_of,
 )
-from sslkit.train.tf1.parts import derived, listing
-from sslkit.train.tf1.transfer import is_published, network_of, shapes_of
+from sslkit.published.parts import derived, listing
+from sslkit.published.transfer import is_published, network_of, shapes_of
 
 PART = "backbone.gin"
-_SIDE = {"cifar": 32, "imagenet": 224}
 
 
 class Imported(NamedTuple):
@@ -161,7 +165,6 @@ def _variables(
     network: Architecture, shapes: Shapes, head: str
 ) -> dict[str, tuple[int, ...]]:
     """Returns name -> shape of the layers that the checkpoint has, as built here."""
-    side = _SIDE[network.stem]
     projection = {
         int(match[1]): tuple(shape)
         for name, shape in shapes.items()
@@ -172,7 +175,7 @@ def _variables(
     # In a graph, variables have shapes but take no memory.
     with tf.Graph().as_default():
         encoder = ResNet(**network.options(), name="encoder")
-        encoder.build((None, side, side, 3))
+        encoder.build((None, network.side, network.side, 3))
         layers: list[keras.layers.Layer] = [encoder]
         if projection:
             last = projection[max(projection)][-1]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sslkit.report.metrics import MetricsLog
+from sslkit.metrics_log import MetricsLog
 
 
 def lines(workdir) -> list[dict]:

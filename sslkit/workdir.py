@@ -11,26 +11,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from sslkit.api import UserError
-from sslkit.config import difference
+from sslkit.checkpoints import CHECKPOINTS
+from sslkit.errors import UserError
 from sslkit.storage import reaching
-from sslkit.train.initialize import CHECKPOINTS
-
-FREE = (
-    "train.runner",
-    "runners.*",
-    "data.data_dir",
-    "data.cache",
-    "data.cache_dir",
-    "data.service",
-    "train.keep",
-    "train.log_every",
-    "train.checkpoint_every",
-    "train.knn_every",
-    "train.inner_steps",
-    "evaluate.*",
-)
-"""Bindings that a resumed run may change: they do not change what it computes."""
 
 
 class Workdir:
@@ -52,13 +35,17 @@ class Workdir:
         """Folder of the checkpoints."""
         return os.path.join(self.path, CHECKPOINTS)
 
+    def is_claimed(self) -> bool:
+        """Returns whether it is the folder of a run."""
+        return self._exists(self._config)
+
     def config(self) -> str:
         """Returns the path of the resolved configuration.
 
         Raises:
             UserError: if this is no run's folder.
         """
-        if not self._exists(self._config):
+        if not self.is_claimed():
             raise UserError(
                 f"{self.path} is no workdir of a run: it has no config.gin. "
                 "Make one with: sslkit train --gin RECIPE --workdir "
@@ -76,28 +63,12 @@ class Workdir:
         with self._reading(), tf.io.gfile.GFile(path) as file:
             return file.read()
 
-    def claim(self, resolved: str, *, write: bool = True) -> None:
-        """Makes this the folder of a configuration.
-
-        Args:
-            resolved: the configuration as gin text.
-            write: whether this process writes it; of several, one does.
+    def write_config(self, resolved: str) -> None:
+        """Writes the resolved configuration; makes the folder.
 
         Raises:
-            UserError: if it belongs to a run that computes something else, or cannot
-                be written.
+            UserError: if it cannot be written.
         """
-        if self._exists(self._config):
-            changes = difference(self.read_config(), resolved, ignore=FREE)
-            if changes:
-                shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
-                raise UserError(
-                    f"{self.path} belongs to another run ({shown}). Choose another "
-                    "--workdir, or start from its weights with "
-                    f"--set 'train.initialize = \"{self.path}\"'."
-                )
-        if not write:
-            return
         with reaching("the workdir", self.path, verb="written"):
             tf.io.gfile.makedirs(self.path)
         self._write(self._config, resolved)

@@ -139,12 +139,14 @@ class Progress:
             parts.append(f"{(last.views - first.views) / seconds:,.0f} views/s")
             left = (self._total - self._step) * seconds / (last.step - first.step)
             if left > 0:
-                parts.append(f"{duration(left)} left")
+                parts.append(f"{duration(round(left))} left")
         return "  ".join(parts)
 
 
 def duration(seconds: float) -> str:
-    """Returns a length of time in its two largest units, e.g. `3h 07m` or `42s`."""
+    """Returns a length of time for people, e.g. `3h 07m`, `42s`, `2.35s` or `8.1ms`."""
+    if seconds != round(seconds) and seconds < 10:
+        return f"{1000 * seconds:.3g}ms" if seconds < 1 else f"{seconds:.3g}s"
     total = round(seconds)
     if total < 60:
         return f"{total}s"

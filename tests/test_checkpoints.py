@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from sslkit import checkpoints
 from sslkit.api import UserError
-from sslkit.train import checkpoints
-from sslkit.train.checkpoints import Checkpoints, restore, write
+from sslkit.checkpoints import Checkpoints, restore, write
 
 
 @pytest.fixture

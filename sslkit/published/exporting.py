@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sslkit.api import UserError
-from sslkit.train.checkpoints import Table, write
-from sslkit.train.tf1.architecture import Architecture, recognise
-from sslkit.train.tf1.names import HEAD, published_names
+from sslkit.checkpoints import Table, write
+from sslkit.published.architecture import Architecture, recognise
+from sslkit.published.names import HEAD, published_names
 
 
 def write_published(table: Table, prefix: str, *, head: str = HEAD) -> Architecture:

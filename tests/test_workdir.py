@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sslkit.api import UserError
-from sslkit.train.workdir import Workdir
+from sslkit.config import claim
+from sslkit.workdir import Workdir
 
 CONFIG = "train.seed = 1\ntrain.steps = 5\nrunners.mirrored.replicas = 2\n"
 
@@ -21,51 +22,51 @@ def read(workdir):
 
 
 def test_a_claim_writes_the_configuration(workdir):
-    workdir.claim(CONFIG)
+    claim(workdir, CONFIG)
     assert read(workdir) == CONFIG
 
 
 def test_the_same_run_may_claim_it_again(workdir):
-    workdir.claim(CONFIG)
-    workdir.claim(CONFIG)
+    claim(workdir, CONFIG)
+    claim(workdir, CONFIG)
     assert read(workdir) == CONFIG
 
 
 def test_what_does_not_change_the_result_may_change(workdir):
-    workdir.claim(CONFIG)
+    claim(workdir, CONFIG)
     moved = CONFIG.replace("mirrored.replicas = 2", "mirrored.replicas = 4")
-    workdir.claim(moved + "train.log_every = 3\n")
+    claim(workdir, moved + "train.log_every = 3\n")
     assert "replicas = 4" in read(workdir)
 
 
 def test_another_run_is_refused_with_the_difference(workdir):
-    workdir.claim(CONFIG)
+    claim(workdir, CONFIG)
     with pytest.raises(
         UserError,
         match=r"to another run \(train.seed: 1 there, 2 here\)\. Choose another",
     ):
-        workdir.claim(CONFIG.replace("seed = 1", "seed = 2"))
+        claim(workdir, CONFIG.replace("seed = 1", "seed = 2"))
     assert read(workdir) == CONFIG
 
 
 def test_of_many_differences_five_are_shown(workdir):
-    workdir.claim("".join(f"a.x{n} = 1\n" for n in range(8)))
+    claim(workdir, "".join(f"a.x{n} = 1\n" for n in range(8)))
     with pytest.raises(UserError, match=r"a.x4: 1 there, 2 here; …\)"):
-        workdir.claim("".join(f"a.x{n} = 2\n" for n in range(8)))
+        claim(workdir, "".join(f"a.x{n} = 2\n" for n in range(8)))
 
 
 def test_one_process_of_several_writes(workdir, tmp_path):
-    workdir.claim(CONFIG, write=False)
+    claim(workdir, CONFIG, write=False)
     assert list(tmp_path.iterdir()) == []
-    workdir.claim(CONFIG)
+    claim(workdir, CONFIG)
     with pytest.raises(UserError, match="belongs to another run"):
-        workdir.claim(CONFIG.replace("seed = 1", "seed = 2"), write=False)
+        claim(workdir, CONFIG.replace("seed = 1", "seed = 2"), write=False)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file/run cannot be written"):
-        Workdir(str(tmp_path / "file" / "run")).claim(CONFIG)
+        claim(Workdir(str(tmp_path / "file" / "run")), CONFIG)
 
 
 def test_what_is_no_workdir_is_named(workdir):
@@ -75,7 +76,7 @@ def test_what_is_no_workdir_is_named(workdir):
 
 def test_keeps_the_result_of_each_step_and_the_latest(workdir):
     assert workdir.result() is None
-    workdir.claim(CONFIG)
+    claim(workdir, CONFIG)
     for step, knn in ((10, 0.5), (30, 0.7), (20, 0.6)):
         workdir.write_result({"step": step, "knn": knn})
     assert workdir.result() == {"step": 30, "knn": 0.7}
@@ -84,7 +85,7 @@ def test_keeps_the_result_of_each_step_and_the_latest(workdir):
 
 
 def test_a_result_on_other_data_is_not_the_runs(workdir):
-    workdir.claim(CONFIG)
+    claim(workdir, CONFIG)
     path = workdir.write_transfer({"step": 3}, data="folder:/my/photos")
     assert path.endswith("result_3_folder_my_photos.json")
     assert workdir.result() is None

@@ -11,10 +11,10 @@ import tensorflow as tf
 from nn.published import weight
 
 from sslkit.api import UserError
+from sslkit.checkpoints import write
 from sslkit.objectives.supervised import Supervised
-from sslkit.train.checkpoints import write
+from sslkit.published.importing import Value
 from sslkit.train.initialize import initialize
-from sslkit.train.tf1.importing import Value
 
 LINEAR = r"(?!global_step|(?:.*/|^)Momentum|head)"
 FINETUNE = r"(?!global_step|(?:.*/|^)Momentum|head_supervised)"

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from sslkit.api import UserError
 from sslkit.nn import ResNet
-from sslkit.train.tf1.architecture import Architecture, recognise
-from sslkit.train.tf1.names import published_names
+from sslkit.published.architecture import Architecture, recognise
+from sslkit.published.names import published_names
 
 
 def shapes_of(**options):

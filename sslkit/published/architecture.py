@@ -16,6 +16,8 @@ _BOTTLENECK = {16: 50, 33: 101, 50: 152, 66: 200}
 """Blocks -> depth."""
 _GROUPS = 4
 _FILTERS = 64
+_SIDES = {"cifar": 32, "imagenet": 224}
+"""Stem -> side of the images."""
 _LAST_FILTERS = 512
 _KERNEL = re.compile(r"base_model/conv2d(?:_(\d+))?/kernel")
 
@@ -29,6 +31,11 @@ class Architecture:
     stem: str
     sk_ratio: float
     se_ratio: float
+
+    @property
+    def side(self) -> int:
+        """Side of the images that it was trained on, in pixels."""
+        return _SIDES[self.stem]
 
     def options(self) -> dict[str, Any]:
         """Returns the keywords of `ResNet`."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from sslkit.api import UserError
-from sslkit.train.checkpoints import Table, assign
-from sslkit.train.tf1.architecture import Architecture, Shapes, recognise
-from sslkit.train.tf1.names import NETWORK, find_head, published_names
-from sslkit.train.tf1.parts import OPTIMIZER, derived, listing, part, title
+from sslkit.checkpoints import Table, assign
+from sslkit.published.architecture import Architecture, Shapes, recognise
+from sslkit.published.names import NETWORK, find_head, published_names
+from sslkit.published.parts import OPTIMIZER, derived, listing, part, title
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _ELSE = "Leave it out with train.restore or train.variable_schema"

@@ -3,7 +3,7 @@ import io
 import pytest
 import rich.console
 
-from sslkit.report.progress import Progress, duration
+from sslkit.train.progress import Progress, duration
 
 
 class Clock:
@@ -103,7 +103,9 @@ def test_an_error_inside_still_leaves_the_last_line():
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.4, "0s"),
+        (0.0081, "8.1ms"),
+        (2.345, "2.35s"),
+        (42, "42s"),
         (59.6, "1m 00s"),
         (187, "3m 07s"),
         (3600 * 3 + 7 * 60, "3h 07m"),

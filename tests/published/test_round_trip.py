@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tf1.conftest import equal
+from published.conftest import equal
 
 from sslkit.api import UserError
-from sslkit.train.checkpoints import restore, write
-from sslkit.train.initialize import find_checkpoint, initialize
-from sslkit.train.tf1.exporting import write_published
-from sslkit.train.tf1.importing import Value, import_published
+from sslkit.checkpoints import find_checkpoint, restore, write
+from sslkit.published.exporting import write_published
+from sslkit.published.importing import Value, import_published
+from sslkit.train.initialize import initialize
 from sslkit_fnc.objective import FNC
 
 

@@ -6,8 +6,8 @@ import collections
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
-from sslkit.train.tf1.architecture import Shapes
-from sslkit.train.tf1.names import NETWORK, TWIN, weight_of
+from sslkit.published.architecture import Shapes
+from sslkit.published.names import NETWORK, TWIN, weight_of
 
 OPTIMIZER = "slots"
 _TITLES = {

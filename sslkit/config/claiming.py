@@ -1,0 +1,52 @@
+"""Which recipe a run's folder belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sslkit.config.comparison import difference
+from sslkit.errors import UserError
+
+if TYPE_CHECKING:
+    from sslkit.workdir import Workdir
+
+FREE = (
+    "train.runner",
+    "runners.*",
+    "data.data_dir",
+    "data.cache",
+    "data.cache_dir",
+    "data.service",
+    "train.keep",
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.knn_every",
+    "train.inner_steps",
+    "evaluate.*",
+)
+"""Bindings that a resumed run may change: they do not change what it computes."""
+
+
+def claim(workdir: Workdir, resolved: str, *, write: bool = True) -> None:
+    """Makes a folder that of a configuration.
+
+    Args:
+        workdir: the folder.
+        resolved: the configuration as gin text.
+        write: whether this process writes it; of several, one does.
+
+    Raises:
+        UserError: if it belongs to a run that computes something else, or cannot
+            be written.
+    """
+    if workdir.is_claimed():
+        changes = difference(workdir.read_config(), resolved, ignore=FREE)
+        if changes:
+            shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
+            raise UserError(
+                f"{workdir.path} belongs to another run ({shown}). Choose another "
+                "--workdir, or start from its weights with "
+                f"--set 'train.initialize = \"{workdir.path}\"'."
+            )
+    if write:
+        workdir.write_config(resolved)

@@ -1,0 +1,170 @@
+"""What a run does every so many steps, between two updates."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+from sslkit.checkpoints import Checkpoints, Table
+from sslkit.errors import UserError
+from sslkit.metrics_log import MetricsLog
+
+
+@dataclasses.dataclass
+class Moment:
+    """A pause between two updates."""
+
+    step: int
+    """Updates done."""
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+    """What the actions that came before found at this step: name -> number."""
+
+
+class Action(abc.ABC):
+    """Something that is due every so many steps, and after the last one.
+
+    The loop runs the actions that are due in the order in which they were given to
+    it, so that one may use what another has found.
+
+    Attributes:
+        every: steps between two times that it is due; None: at every pause. The loop
+            pauses where an action with a number is due.
+        before_stopping: whether it is due, too, when a signal stops the run.
+    """
+
+    every: int | None = None
+    before_stopping: bool = False
+
+    def see(self, step: int, values: Mapping[str, float], count: int) -> None:
+        """Is told what each call to the device returned.
+
+        Args:
+            step: updates done.
+            values: metrics, averaged over the updates of this call.
+            count: how many updates the call made.
+        """
+        del step, values, count
+
+    @abc.abstractmethod
+    def run(self, moment: Moment) -> None:
+        """Does what is due.
+
+        Args:
+            moment: the step; what is found is added to its metrics.
+        """
+
+
+class StopNotFinite(Action):
+    """Stops a run whose loss or gradient is not finite.
+
+    A gradient that is not finite spoils the weights one step before the loss shows it,
+    and a checkpoint of them would be no use.
+
+    Args:
+        checkpoints: names the last good one.
+    """
+
+    def __init__(self, checkpoints: Checkpoints):
+        """Keeps the options; see the class."""
+        self._checkpoints = checkpoints
+
+    def see(self, step: int, values: Mapping[str, float], count: int) -> None:
+        """Implements `Action.see`."""
+        for what in ("loss", "gradient_norm"):
+            if not math.isfinite(values[what]):
+                raise UserError(
+                    f"the {what.replace('_', ' ')} is {values[what]} at step {step}. "
+                    "Lower the learning rate or raise the temperature; "
+                    f"{self._checkpoints.describe_latest()}."
+                )
+
+    def run(self, moment: Moment) -> None:
+        """Implements `Action.run`; there is nothing left to do."""
+
+
+class Means(Action):
+    """Averages the step's metrics over the steps between two reports.
+
+    Args:
+        every: steps between them.
+    """
+
+    def __init__(self, *, every: int):
+        """Keeps the options; see the class."""
+        self.every = every
+        self._clear()
+
+    def see(self, step: int, values: Mapping[str, float], count: int) -> None:
+        """Implements `Action.see`."""
+        for name, value in values.items():
+            self._sums[name] += value * count
+        self._count += count
+
+    def run(self, moment: Moment) -> None:
+        """Implements `Action.run`."""
+        moment.metrics |= {n: total / self._count for n, total in self._sums.items()}
+        self._clear()
+
+    def _clear(self) -> None:
+        self._sums: defaultdict[str, float] = defaultdict(float)
+        self._count = 0
+
+
+class Measure(Action):
+    """Measures something of the run, such as the kNN accuracy of its encoder.
+
+    Args:
+        measure: returns name -> number.
+        every: steps between two measurements.
+    """
+
+    def __init__(self, measure: Callable[[], Mapping[str, float]], *, every: int):
+        """Keeps the options; see the class."""
+        self.every = every
+        self._measure = measure
+
+    def run(self, moment: Moment) -> None:
+        """Implements `Action.run`."""
+        moment.metrics |= self._measure()
+
+
+class Write(Action):
+    """Writes what the actions before it found, where they found anything.
+
+    Args:
+        log: the run's record.
+    """
+
+    def __init__(self, log: MetricsLog):
+        """Keeps the options; see the class."""
+        self._log = log
+
+    def run(self, moment: Moment) -> None:
+        """Implements `Action.run`."""
+        if moment.metrics:
+            self._log.write(moment.step, moment.metrics)
+
+
+class Save(Action):
+    """Saves a checkpoint.
+
+    Args:
+        checkpoints: where it goes.
+        table: what is saved.
+        every: steps between two checkpoints.
+    """
+
+    before_stopping = True
+
+    def __init__(self, checkpoints: Checkpoints, table: Table, *, every: int):
+        """Keeps the options; see the class."""
+        self.every = every
+        self._checkpoints = checkpoints
+        self._table = table
+
+    def run(self, moment: Moment) -> None:
+        """Implements `Action.run`."""
+        self._checkpoints.save(self._table, step=moment.step)
