@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from sslkit.errors import UserError
+from sslkit.stacks import Stacks, Views
 
 __all__ = [
     "Augmentation",
@@ -31,10 +32,6 @@ __all__ = [
     "Views",
 ]
 
-Views = Mapping[str, tf.Tensor]
-"""Group name -> [batch, count, size, size, 3]; on the host uint8, on the device
-float32 in [0, 1]."""
-
 
 class ViewGroup(NamedTuple):
     """How many views of one kind an augmentation makes of every image."""
@@ -48,12 +45,17 @@ class ViewGroup(NamedTuple):
 class Batch(NamedTuple):
     """What one replica sees in one step."""
 
-    views: Views
-    """float32 in [0, 1], group -> [batch, count, size, size, 3]."""
+    stacks: Stacks
+    """float32 in [0, 1]; what holds the views."""
     label: tf.Tensor
     """int32 [batch]; -1 where the source has no label."""
     weight: tf.Tensor
     """float32 [batch]; 1, or 0 for a row that only pads the batch."""
+
+    @property
+    def views(self) -> Views:
+        """The views, group -> [count, batch, size, size, 3]."""
+        return Views(self.stacks)
 
 
 class Outcome(NamedTuple):
@@ -123,26 +125,24 @@ class Augmentation(abc.ABC):
 
     def batch(
         self, views: Views, *, step_seed: tf.Tensor, example_seeds: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    ) -> Mapping[str, tf.Tensor]:
         """Finishes the views of a batch on the device, in replica context.
 
         The default converts uint8 to float32 in [0, 1].
 
         Args:
-            views: group -> uint8 [batch, count, size, size, 3].
+            views: group -> uint8 [count, batch, size, size, 3].
             step_seed: int32 [2], a function of (run seed, step); the same on all
                 replicas. For what is drawn once for the whole global batch.
             example_seeds: int32 [batch, 2], the seeds `example` got. For what is drawn
                 for each image.
 
         Returns:
-            Group -> float32 in [0, 1], the shapes of `views`.
+            Group -> float32 in [0, 1], the shapes of `views`. Of `Views`, as
+            `views.map` makes them, objectives join groups without a copy.
         """
         del step_seed, example_seeds
-        return {
-            group: tf.image.convert_image_dtype(stack, tf.float32)
-            for group, stack in views.items()
-        }
+        return views.map(lambda stack: tf.image.convert_image_dtype(stack, tf.float32))
 
 
 class Objective(keras.layers.Layer, abc.ABC):

@@ -25,7 +25,7 @@ LAYERS = (
     "checkpoints",
     "storage",
     "api",
-    "replica randomness",
+    "replica randomness stacks",
     "errors",
 )
 """From top to foot. A module imports its own package and what stands below it, and none

@@ -61,7 +61,7 @@ def test_files_it_names_are_there():
 def test_the_objective_it_shows_is_a_whole_one(tmp_path):
     import tensorflow as tf
 
-    from sslkit.api import Batch
+    from sslkit.api import Batch, Views
     from sslkit.nn import ConvNet
 
     (code,) = (
@@ -74,6 +74,6 @@ def test_the_objective_it_shows_is_a_whole_one(tmp_path):
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
     objective = names["Mine"](lambda name: ConvNet(filters=(4,), name=name))
-    views = {"instance": tf.random.stateless_uniform([4, 2, 8, 8, 3], seed=[0, 1])}
-    batch = Batch(views, tf.zeros([4], tf.int32), tf.ones([4]))
+    views = {"instance": tf.random.stateless_uniform([2, 4, 8, 8, 3], seed=[0, 1])}
+    batch = Batch(Views.of(views).stacks, tf.zeros([4], tf.int32), tf.ones([4]))
     assert float(objective(batch, step=tf.constant(0, tf.int64)).loss) > 0

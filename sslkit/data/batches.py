@@ -17,6 +17,7 @@ from sslkit.data.service import Service
 from sslkit.data.sources import Source
 from sslkit.errors import UserError
 from sslkit.randomness import example_seed
+from sslkit.stacks import Stacks, stack_shapes
 
 __all__ = [
     "TrainingBatch",
@@ -29,16 +30,19 @@ __all__ = [
 class TrainingBatch(NamedTuple):
     """One replica's share of one step, as it leaves the host."""
 
-    views: Views
-    """Group -> uint8 [batch, count, size, size, 3]."""
+    stacks: Stacks
+    """uint8; what holds the views."""
     label: tf.Tensor
     """int32 [batch]; -1 where the source has none."""
     weight: tf.Tensor
     """float32 [batch]; ones."""
     example_seeds: tf.Tensor
     """int32 [batch, 2]; what `Augmentation.example` got."""
-    step: tf.Tensor
-    """int64 []."""
+
+    @property
+    def views(self) -> Views:
+        """The views, group -> uint8 [count, batch, size, size, 3]."""
+        return Views(self.stacks)
 
 
 class _Made(NamedTuple):
@@ -92,6 +96,7 @@ def training_batches(
     check_batch_size(batch_size, replicas)
     rows = batch_size // replicas
     groups = augmentation.groups
+    shapes = stack_shapes(groups, rows)
 
     def example(count: tf.Tensor) -> _Made:
         position = order.position(
@@ -106,15 +111,18 @@ def training_batches(
                 f"{type(augmentation).__name__}.example made the groups "
                 f"{sorted(views)}; its `groups` promises {sorted(groups)}"
             )
+        shaped = {
+            name: tf.ensure_shape(views[name], [count, size, size, 3])
+            for name, (count, size) in groups.items()
+        }
         batch = TrainingBatch(
-            views={
-                name: tf.ensure_shape(views[name], [count, size, size, 3])
-                for name, (count, size) in groups.items()
+            stacks={
+                layout: tf.concat([shaped[name] for name, _ in layout], axis=0)
+                for layout in shapes
             },
             label=label,
             weight=tf.ones([]),
             example_seeds=draw,
-            step=position // batch_size,
         )
         return _Made(count // rows, batch, index, missed)
 
@@ -125,7 +133,7 @@ def training_batches(
             .flat_map(lambda n: tf.data.Dataset.range(n * rows, (n + 1) * rows))
             .map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
             .batch(rows, drop_remainder=True)
-            .map(_one_batch)
+            .map(_one_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         )
 
     def noted(made: _Made) -> TrainingBatch:
@@ -141,8 +149,15 @@ def training_batches(
 
 
 def _one_batch(made: _Made) -> _Made:
-    batch = made.batch._replace(step=made.batch.step[0])
-    return made._replace(number=made.number[0], batch=batch)
+    stacks = {layout: _view_major(stack) for layout, stack in made.batch.stacks.items()}
+    return made._replace(
+        number=made.number[0], batch=made.batch._replace(stacks=stacks)
+    )
+
+
+def _view_major(stack: tf.Tensor) -> tf.Tensor:
+    """Turns uint8 [batch, views, ...] into [views, batch, ...]."""
+    return tf.transpose(stack, [1, 0, *range(2, stack.shape.rank)])
 
 
 def evaluation_batches(

@@ -17,17 +17,18 @@ from sslkit.api import UserError, Views
 
 
 def join_views(views: Views, groups: Iterable[str]) -> tf.Tensor:
-    """Joins groups of views into one view-major stack of images.
+    """Joins groups of views into one row of images, view-major.
+
+    Groups that are neighbours in their stack are not copied, see `Views.joined`.
 
     Args:
-        views: group -> [b, count, size, size, 3], all of one size.
-        groups: the groups to take, in order.
+        views: group -> [count, b, size, size, 3].
+        groups: the groups to take, in order; all of one size.
 
     Returns:
         [V * b, size, size, 3]; V is the sum of the counts.
     """
-    stack = tf.concat([views[group] for group in groups], axis=1)
-    stack = tf.transpose(stack, [1, 0, 2, 3, 4])
+    stack = views.joined(groups)
     return tf.reshape(stack, [-1, *stack.shape[2:]])
 
 

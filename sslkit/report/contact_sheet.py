@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sslkit.api import Augmentation, UserError
+from sslkit.api import Augmentation, UserError, Views
 from sslkit.data import order
 from sslkit.data.sources import Source
 from sslkit.randomness import example_seed, step_seed
@@ -61,8 +61,9 @@ def rows(
         augmentation.example(image, key)
         for (image, _), key in zip(examples, drawn, strict=True)
     ]
+    views = {name: tf.stack([own[name] for own in made], axis=1) for name in made[0]}
     batch = augmentation.batch(
-        {name: tf.stack([views[name] for views in made]) for name in made[0]},
+        Views.of(views),
         step_seed=step_seed(seed, 0),
         example_seeds=tf.stack(drawn),
     )
@@ -71,16 +72,16 @@ def rows(
         raise UserError(
             f"views have the sizes {sorted(sizes)}; a contact sheet shows one size"
         )
-    stacks = np.concatenate([batch[name] for name in augmentation.groups], axis=1)
+    stacks = Views.of(batch).joined(augmentation.groups)
     return [
         Row(
             image=image.numpy(),
             title=_title(source, int(label), int(index)),
-            views=views,
+            views=shown.numpy(),
             captions=_captions(augmentation, key),
         )
-        for (image, label), index, key, views in zip(
-            examples, indices, drawn, stacks, strict=True
+        for (image, label), index, key, shown in zip(
+            examples, indices, drawn, tf.unstack(stacks, axis=1), strict=True
         )
     ]
 

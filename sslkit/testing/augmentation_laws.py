@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from sslkit.api import Augmentation
+from sslkit.api import Augmentation, Views
+from sslkit.stacks import stack_shapes
 from sslkit.testing.devices import strategy
 from sslkit.testing.law import Broken, Subject
 
@@ -25,19 +26,16 @@ def _example(
     return {name: stack.numpy() for name, stack in made.items()}
 
 
-def _stacks(augmentation: Augmentation) -> dict[str, tf.Tensor]:
+def _views(augmentation: Augmentation) -> Views:
     """Returns uint8 views of a batch, noise with black and white in it."""
     draw = np.random.default_rng(0)
-    return {
-        name: tf.constant(
-            draw.choice(
-                np.arange(256),
-                [_BATCH, count, size, size, 3],
-                p=[0.1, *[0.8 / 254] * 254, 0.1],
-            ).astype(np.uint8)
-        )
-        for name, (count, size) in augmentation.groups.items()
-    }
+    odds = [0.1, *[0.8 / 254] * 254, 0.1]
+    return Views(
+        {
+            layout: tf.constant(draw.choice(256, shape, p=odds).astype(np.uint8))
+            for layout, shape in stack_shapes(augmentation.groups, _BATCH).items()
+        }
+    )
 
 
 def _seeds() -> tf.Tensor:
@@ -120,11 +118,11 @@ def runs_in_tf_data(subject: Subject) -> None:
 def stays_in_the_unit_interval(subject: Subject) -> None:
     """Pixels beyond [0, 1] reached the network, and only on the device."""
     augmentation = subject.make()
-    stacks = _stacks(augmentation)
+    views = _views(augmentation)
     made = augmentation.batch(
-        stacks, step_seed=tf.constant([1, 2], tf.int32), example_seeds=_seeds()
+        views, step_seed=tf.constant([1, 2], tf.int32), example_seeds=_seeds()
     )
-    if {n: v.shape for n, v in made.items()} != {n: v.shape for n, v in stacks.items()}:
+    if {n: v.shape for n, v in made.items()} != {n: v.shape for n, v in views.items()}:
         raise Broken(
             "batch changes groups or shapes", "Return every group in its own shape"
         )
@@ -147,7 +145,7 @@ def stays_in_the_unit_interval(subject: Subject) -> None:
 def finishes_batches_alike_on_two_replicas(subject: Subject) -> None:
     """Device-side draws depended on how many replicas shared the batch."""
     augmentation = subject.make()
-    stacks, seeds = _stacks(augmentation), _seeds()
+    views, seeds = _views(augmentation), _seeds()
     results = {}
     # Two are enough to see it, and every further copy of the graph takes seconds.
     for replicas in (1, 2):
@@ -160,23 +158,27 @@ def finishes_batches_alike_on_two_replicas(subject: Subject) -> None:
                 from sslkit import replica
 
                 start = replica.index() * share
-                rows = {n: v[start : start + share] for n, v in stacks.items()}
-                return augmentation.batch(
-                    {
-                        n: tf.ensure_shape(v, [share, *v.shape[1:]])
-                        for n, v in rows.items()
-                    },
+
+                def own(stack: tf.Tensor) -> tf.Tensor:
+                    count, _, *shape = stack.shape
+                    rows = stack[:, start : start + share]
+                    return tf.ensure_shape(rows, [count, share, *shape])
+
+                made = augmentation.batch(
+                    views.map(own),
                     step_seed=tf.constant([1, 2], tf.int32),
                     example_seeds=tf.ensure_shape(
                         seeds[start : start + share], [share, 2]
                     ),
                 )
+                return dict(made)
 
             return place.run(one)
 
         results[replicas] = {
             name: np.concatenate(
-                [part.numpy() for part in place.experimental_local_results(value)]
+                [part.numpy() for part in place.experimental_local_results(value)],
+                axis=1,
             )
             for name, value in finish().items()
         }

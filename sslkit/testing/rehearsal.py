@@ -20,6 +20,7 @@ from sslkit.api import (
 )
 from sslkit.data.batches import TrainingBatch
 from sslkit.optimize.momentum import Momentum
+from sslkit.stacks import Layout, stack_shapes
 from sslkit.testing import devices
 from sslkit.testing.precision import precision
 from sslkit.train.state import TrainState
@@ -47,7 +48,7 @@ def images(counts: Mapping[str, int], *, step: int) -> dict[str, np.ndarray]:
         step: of which step; another step has other images.
 
     Returns:
-        Group -> uint8 [BATCH, count, SIZE, SIZE, 3].
+        Group -> uint8 [count, BATCH, SIZE, SIZE, 3].
     """
     draw = np.random.default_rng(step)
     coarse = draw.integers(0, 200, [BATCH, 1, 4, 4, 3])
@@ -56,7 +57,10 @@ def images(counts: Mapping[str, int], *, step: int) -> dict[str, np.ndarray]:
         group: draw.integers(0, 56, [BATCH, count, SIZE, SIZE, 3])
         for group, count in counts.items()
     }
-    return {group: (plain + noise[group]).astype(np.uint8) for group in counts}
+    return {
+        group: (plain + noise[group]).astype(np.uint8).swapaxes(0, 1)
+        for group in counts
+    }
 
 
 class Ready(Augmentation):
@@ -78,12 +82,9 @@ class Ready(Augmentation):
 
     def batch(
         self, views: Views, *, step_seed: tf.Tensor, example_seeds: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    ) -> Views:
         """Converts to the dtype of the rehearsal."""
-        return {
-            group: tf.image.convert_image_dtype(stack, self._dtype)
-            for group, stack in views.items()
-        }
+        return views.map(lambda stack: tf.image.convert_image_dtype(stack, self._dtype))
 
 
 class Even(Schedule):
@@ -224,33 +225,38 @@ class Rehearsal:
 
     def batch(self, number: int, *, blank: bool = False) -> Batch:
         """Returns the global batch of a step as an objective gets it."""
-        shown = images(self.counts, step=number)
         return Batch(
-            views={
-                group: tf.constant(0 * stack if blank else stack / 255, self._dtype)
-                for group, stack in shown.items()
+            stacks={
+                layout: tf.constant(0 * stack if blank else stack / 255, self._dtype)
+                for layout, stack in self._stacks(number).items()
             },
             label=tf.constant(_labels(number)),
             weight=tf.ones([BATCH], self._dtype),
         )
 
+    def _stacks(self, number: int) -> dict[Layout, np.ndarray]:
+        shown = images(self.counts, step=number)
+        return {
+            layout: np.concatenate([shown[group] for group, _ in layout])
+            for layout in stack_shapes(self.groups, BATCH)
+        }
+
     def _distributed(self, number: int, order: np.ndarray) -> TrainingBatch:
         whole = TrainingBatch(
-            views={
-                group: stack[order]
-                for group, stack in images(self.counts, step=number).items()
+            stacks={
+                layout: stack[:, order]
+                for layout, stack in self._stacks(number).items()
             },
             label=_labels(number)[order],
             weight=np.ones([BATCH], self._dtype),
             example_seeds=np.stack([order, order], axis=1).astype(np.int32),
-            step=np.int64(number),
         )
 
         def share(context: tf.distribute.ValueContext, value: np.ndarray) -> tf.Tensor:
-            if value.ndim == 0:
-                return tf.constant(value)
             start = context.replica_id_in_sync_group * self._share
-            return tf.constant(value[start : start + self._share])
+            rows = slice(start, start + self._share)
+            # Views stand in front of the images.
+            return tf.constant(value[:, rows] if value.ndim == 5 else value[rows])
 
         return tf.nest.map_structure(
             lambda value: self._strategy.experimental_distribute_values_from_function(

@@ -16,6 +16,7 @@ from sslkit.api import (
     Outcome,
     Runner,
     ViewGroup,
+    Views,
 )
 from sslkit.data.batches import training_batches
 from sslkit.data.sources import Source
@@ -35,7 +36,7 @@ class Pictures(Source):
 
     def __init__(self, size: int = 5 * BATCH):
         """Draws the images."""
-        batches = [images({"": 1}, step=n)[""][:, 0] for n in range(-(-size // BATCH))]
+        batches = [images({"": 1}, step=n)[""][0] for n in range(-(-size // BATCH))]
         self.name = "pictures"
         self.size = size
         self.classes = 4
@@ -188,13 +189,6 @@ class _Exact(NoisyViews):
         self._dtype = dtype
 
     def batch(
-        self,
-        views: Mapping[str, tf.Tensor],
-        *,
-        step_seed: tf.Tensor,
-        example_seeds: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        return {
-            name: tf.image.convert_image_dtype(stack, self._dtype)
-            for name, stack in views.items()
-        }
+        self, views: Views, *, step_seed: tf.Tensor, example_seeds: tf.Tensor
+    ) -> Views:
+        return views.map(lambda stack: tf.image.convert_image_dtype(stack, self._dtype))

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.api import Batch, Objective, Optimizer, UserError, ViewGroup
+from sslkit.stacks import stack_shapes
 
 STEP = "step"
 OPTIMIZER = "optimizer/"
@@ -142,9 +143,9 @@ def symbolic_batch(groups: Mapping[str, ViewGroup], batch_size: int) -> Batch:
     """
     dtype = keras.config.floatx()
     return Batch(
-        views={
-            name: keras.KerasTensor((batch_size, count, size, size, 3), dtype=dtype)
-            for name, (count, size) in groups.items()
+        stacks={
+            layout: keras.KerasTensor(shape, dtype=dtype)
+            for layout, shape in stack_shapes(groups, batch_size).items()
         },
         label=keras.KerasTensor((batch_size,), dtype="int32"),
         weight=keras.KerasTensor((batch_size,), dtype=dtype),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from sslkit import randomness, replica
-from sslkit.api import Augmentation, Batch, Optimizer, Schedule, UserError
+from sslkit.api import Augmentation, Batch, Optimizer, Schedule, UserError, Views
 from sslkit.data.batches import TrainingBatch
 from sslkit.train.state import TrainState
 
@@ -74,7 +74,7 @@ class TrainStep:
         ):
             tape.watch(weights)
             outcome = state.objective(
-                Batch(views, batch.label, batch.weight), step=step
+                Batch(Views.of(views).stacks, batch.label, batch.weight), step=step
             )
         gradients = tape.gradient(outcome.loss, weights)
         self._check_reached(gradients)

@@ -53,15 +53,15 @@ def random_blur(
     """Blurs some images of a batch, those of one view all with the same sigma.
 
     Args:
-        images: float32 [batch, views, size, size, 3] in [0, 1], static shape.
+        images: float32 [views, batch, size, size, 3] in [0, 1], static shape.
         sigma: float32 [views], standard deviations in pixels.
-        coins: bool [batch, views], which images to blur.
+        coins: bool [views, batch], which images to blur.
         tile: see `sslkit.views.grouping.by_kind`.
 
     Returns:
-        float32 [batch, views, size, size, 3] in [0, 1].
+        float32 [views, batch, size, size, 3] in [0, 1].
     """
-    batch, views, *shape = images.shape
+    views, batch, *shape = images.shape
     width = taps(shape[0])
     if width == 1:
         return images
@@ -80,7 +80,7 @@ def random_blur(
         tf.cast(tf.reshape(coins, [-1]), tf.int32),
         2,
         treat,
-        (tf.reshape(images, [batch * views, *shape]), tf.tile(sigma, [batch])),
+        (tf.reshape(images, [views * batch, *shape]), tf.repeat(sigma, batch)),
         tile=tile,
         dtype=tf.float32,
     )

@@ -113,19 +113,19 @@ class ContrastiveViews(Augmentation):
         if self._placement == "host":
             seeds = view_seed(seed, tf.range(self._count))
             crops = crop.to_uint8(self._distort(crops, seeds, tile=1))
-        return split_views(crops, self._groups, axis=0)
+        return split_views(crops, self._groups)
 
     def batch(
         self, views: Views, *, step_seed: tf.Tensor, example_seeds: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    ) -> Views:
         """Does the rest on the device; see `Augmentation.batch`.
 
         Where blurred, one sigma for each view of the global batch; each image of it is
         blurred or not by its own coin.
         """
-        stack = tf.concat([views[name] for name in self._groups], axis=1)
-        images = self._finish(stack, step_seed, example_seeds)
-        return split_views(images, self._groups, axis=1)
+        stack = views.joined(self._groups)
+        layout = tuple((name, count) for name, (count, _) in self._groups.items())
+        return Views({layout: self._finish(stack, step_seed, example_seeds)})
 
     def drawn(self, seed: tf.Tensor) -> list[list[str]]:
         """Returns what is drawn for each view of an example, for people to read.
@@ -164,13 +164,13 @@ class ContrastiveViews(Augmentation):
     def _finished(
         self, stack: tf.Tensor, step_seed: tf.Tensor, example_seeds: tf.Tensor
     ) -> tf.Tensor:
-        batch, count, *shape = stack.shape
-        rows = batch * count
+        count, batch, *shape = stack.shape
+        rows = count * batch
         tile = max(1, rows // _TILES) if _is_accelerated() else 1
         if self._placement == "host":
             images = tf.image.convert_image_dtype(stack, tf.float32)
         else:
-            seeds = view_seed(example_seeds[:, tf.newaxis], tf.range(count))
+            seeds = view_seed(example_seeds, tf.range(count)[:, tf.newaxis])
             images = self._distorted(
                 tf.reshape(stack, [rows, *shape]), tf.reshape(seeds, [rows, 2]), tile
             )
@@ -181,7 +181,7 @@ class ContrastiveViews(Augmentation):
             images = random_blur(
                 images,
                 sigma=low + (high - low) * numbers,
-                coins=uniform(example_seeds, count) < 0.5,
+                coins=tf.transpose(uniform(example_seeds, count)) < 0.5,
                 tile=tile,
             )
         return images

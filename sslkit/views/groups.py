@@ -35,17 +35,16 @@ def check_groups(groups: Mapping[str, ViewGroup]) -> dict[str, ViewGroup]:
 
 
 def split_views(
-    stack: tf.Tensor, groups: Mapping[str, ViewGroup], *, axis: int
+    stack: tf.Tensor, groups: Mapping[str, ViewGroup]
 ) -> dict[str, tf.Tensor]:
-    """Deals views out to their groups, in the order in which they are numbered.
+    """Deals the views of an image out to their groups, in the order of their numbers.
 
     Args:
-        stack: all views along `axis`.
+        stack: all views, [views, size, size, 3].
         groups: what they belong to.
-        axis: 0 for one image, 1 for a batch.
 
     Returns:
         Group -> its views.
     """
     counts = [group.count for group in groups.values()]
-    return dict(zip(groups, tf.split(stack, counts, axis=axis), strict=True))
+    return dict(zip(groups, tf.split(stack, counts), strict=True))

@@ -45,7 +45,7 @@ class Recorded(Augmentation):
         raise AssertionError("never called: recorded views need no images")
 
     def batch(self, views, *, step_seed, example_seeds):
-        return {name: tf.cast(stack, self._dtype) for name, stack in views.items()}
+        return views.map(lambda stack: tf.cast(stack, self._dtype))
 
 
 class Recast(Schedule):
@@ -151,14 +151,13 @@ class Run:
         views = pixels.reshape(batch, size, size, channels // 3, 3)
         # The published run was fed what numpy divides in float32. TensorFlow would
         # multiply by the reciprocal, which rounds to other numbers.
-        views = np.float32(views.transpose(0, 3, 1, 2, 4)) / np.float32(255)
-        views = tf.constant(views)
+        views = np.float32(views.transpose(3, 0, 1, 2, 4)) / np.float32(255)
+        layout = (("instance", 2), ("support", len(views) - 2))
         shown = TrainingBatch(
-            {"instance": views[:, :2], "support": views[:, 2:]},
+            {layout: tf.constant(views)},
             tf.constant(self._labels[index]),
             tf.ones([batch]),
             tf.zeros([batch, 2], tf.int32),
-            tf.constant(index, tf.int64),
         )
         with precision(self._dtype):
             metrics = self._step(shown)

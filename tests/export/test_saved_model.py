@@ -77,7 +77,7 @@ class Twins(Objective):
         return {"instance": 1}
 
     def call(self, batch, *, step):
-        images = batch.views["instance"][:, 0]
+        images = batch.views["instance"][0]
         features = self.encoder(images, training=True)
         self.twin(images, training=True)
         self.head(features)

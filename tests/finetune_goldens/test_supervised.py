@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sslkit.api import Backbone, Batch, UserError
+from sslkit.api import Backbone, Batch, UserError, Views
 from sslkit.nn import ResNet
 from sslkit.objectives.supervised import Supervised
 
@@ -36,9 +36,9 @@ def build(**options):
 
 
 def batch():
-    images = np.random.default_rng(0).uniform(size=(4, 1, SIZE, SIZE, 3))
+    images = np.random.default_rng(0).uniform(size=(1, 4, SIZE, SIZE, 3))
     return Batch(
-        views={"instance": tf.constant(images, tf.float32)},
+        stacks=Views.of({"instance": tf.constant(images, tf.float32)}).stacks,
         label=tf.constant([0, 1, 2, 3]),
         weight=tf.ones([4]),
     )
@@ -84,7 +84,7 @@ def test_the_classifier_sees_the_projection_layer(layer, width):
     objective = build(projection_layer=layer, projection_dim=16, zero_init=True)
     assert objective.classifier.kernel.shape == (width, 5)
     assert not np.any(objective.classifier.kernel)
-    images = batch().views["instance"][:, 0]
+    images = batch().views["instance"][0]
     objective.classifier.kernel.assign(tf.ones((width, 5)))
     features = objective.encoder(images, training=False)
     if layer:

@@ -125,11 +125,10 @@ class Run:
         with precision(self._dtype):
             found = self._advance(
                 TrainingBatch(
-                    views={"instance": tf.constant(images[:, np.newaxis])},
+                    stacks={(("instance", 1),): tf.constant(images[np.newaxis])},
                     label=tf.constant(self._batches["labels"][index], tf.int32),
                     weight=tf.ones([16], self._dtype),
                     example_seeds=tf.zeros([16, 2], tf.int32),
-                    step=tf.constant(index, tf.int64),
                 )
             )
         return {name: float(value) for name, value in found.items()}

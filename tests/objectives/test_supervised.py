@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sslkit.api import Backbone, Batch
+from sslkit.api import Backbone, Batch, Views
 from sslkit.objectives.supervised import Supervised
 
 
@@ -23,10 +23,10 @@ def test_published_loss(golden):
     inputs = np.load(golden / "objective/simclr_inputs.npz")
     logits, labels = inputs["sup_logits"], inputs["sup_labels"]
     objective = Supervised(Pixels, classes=10)
-    pixels = np.zeros([len(logits), 1, 1, 10, 3], "float32")
-    pixels[:, 0, 0, :, 0] = logits
+    pixels = np.zeros([1, len(logits), 1, 10, 3], "float32")
+    pixels[0, :, 0, :, 0] = logits
     batch = Batch(
-        {"instance": tf.constant(pixels)},
+        Views.of({"instance": tf.constant(pixels)}).stacks,
         tf.constant(labels.argmax(1), tf.int32),
         tf.ones([len(logits)]),
     )

@@ -8,6 +8,7 @@ import re
 import tensorflow as tf
 
 from sslkit.data.batches import TrainingBatch
+from sslkit.stacks import stack_shapes
 from sslkit.train.run import Training
 
 _TYPE = re.compile(r"\b(pred|bf16|[csuf]\d+)\[([^\]]*)\]")
@@ -58,12 +59,13 @@ def zeros(training: Training) -> TrainingBatch:
     """Returns one replica's share of a batch as it leaves the host, black."""
     rows = training.batch_size
     return TrainingBatch(
-        views={
-            name: tf.zeros([rows, count, size, size, 3], tf.uint8)
-            for name, (count, size) in training.augmentation.groups.items()
+        stacks={
+            layout: tf.zeros(shape, tf.uint8)
+            for layout, shape in stack_shapes(
+                training.augmentation.groups, rows
+            ).items()
         },
         label=tf.zeros([rows], tf.int32),
         weight=tf.ones([rows]),
         example_seeds=tf.zeros([rows, 2], tf.int32),
-        step=tf.zeros([], tf.int64),
     )

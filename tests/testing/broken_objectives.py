@@ -43,7 +43,7 @@ class Healthy(Objective):
         """Makes further layers."""
 
     def call(self, batch, *, step):
-        views = tf.unstack(batch.views["instance"], axis=1)
+        views = tf.unstack(batch.views["instance"])
         first, second = (self.encoder(view, training=True) for view in views)
         return Outcome(self.loss(first, second), {})
 
@@ -147,7 +147,7 @@ class TrainedTwin(Healthy):
         self.twin = backbone(name="twin")
 
     def call(self, batch, *, step):
-        views = tf.unstack(batch.views["instance"], axis=1)
+        views = tf.unstack(batch.views["instance"])
         first = self.encoder(views[0], training=True)
         second = self.twin(views[1], training=True)
         return Outcome(self.loss(first, second), {})
@@ -243,7 +243,7 @@ class RequiresMoreLater(Healthy):
 
     def call(self, batch, *, step):
         return super().call(
-            batch._replace(views={"instance": batch.views["instance"][:, :2]}),
+            batch._replace(stacks={(("instance", 2),): batch.views["instance"][:2]}),
             step=step,
         )
 

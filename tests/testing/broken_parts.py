@@ -44,7 +44,7 @@ class Views(Augmentation):
             "instance"
         ]
         light = self.light(images, step_seed, example_seeds)
-        return {"instance": self.clip(images + 0.2 * light[:, None, None, None, None])}
+        return {"instance": self.clip(images + 0.2 * light[:, None, None, None])}
 
     def light(self, images, step_seed, example_seeds):
         return uniform(example_seeds, 1)[:, 0]
@@ -101,7 +101,7 @@ class TwiceDivided(Views):
 
 class DrawnByPlace(Views):
     def light(self, images, step_seed, example_seeds):
-        return tf.random.stateless_uniform([images.shape[0]], step_seed)
+        return tf.random.stateless_uniform([images.shape[1]], step_seed)
 
 
 class Encoder(Backbone):
@@ -368,9 +368,11 @@ class StepsOnceMore(OneDevice):
     """Its losses are right, and its weights are not."""
 
     def compile(self, step, metrics):
+        made = tf.Variable(0)
+
         def more(batch):
             out = step(batch)
-            last = tf.equal(batch.step, 4)
+            last = tf.equal(made.assign_add(1), 5)
             tf.cond(last, lambda: step(batch)["loss"], lambda: out["loss"])
             return out
 

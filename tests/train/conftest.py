@@ -46,7 +46,7 @@ class Brightness(Objective):
         )
 
     def call(self, batch, *, step):
-        features = self.encoder(batch.views["instance"][:, 0], training=True)
+        features = self.encoder(batch.views["instance"][0], training=True)
         metrics = {"row": tf.reduce_mean(tf.cast(batch.label, tf.float32))}
         return Outcome(tf.reduce_mean(features), metrics)
 

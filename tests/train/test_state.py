@@ -59,7 +59,7 @@ def test_what_is_frozen_is_saved_and_not_trained(built, objective):
             self.encoder.trainable = False
 
         def call(self, batch, *, step):
-            features = self.encoder(batch.views["instance"][:, 0], training=False)
+            features = self.encoder(batch.views["instance"][0], training=False)
             return Outcome(tf.reduce_mean(self.head(features)), {})
 
     state = built(Frozen)

@@ -15,7 +15,7 @@ from sslkit.testing.devices import REPLICAS, strategy
 from sslkit.train.step import TrainStep
 
 BATCH = 8
-PIXELS = np.random.default_rng(0).integers(0, 256, [BATCH, 1, 4, 4, 3])
+PIXELS = np.random.default_rng(0).integers(0, 256, [1, BATCH, 4, 4, 3])
 # The gradient of the mean feature: the mean colour of the global batch, over three.
 GRADIENT = PIXELS.mean((0, 1, 2, 3)) / 255 / 3
 
@@ -59,16 +59,16 @@ class Stepper:
 
     def __call__(self):
         batch = TrainingBatch(
-            views={"instance": PIXELS.astype(np.uint8)},
+            stacks={(("instance", 1),): PIXELS.astype(np.uint8)},
             label=np.arange(BATCH, dtype=np.int32),
             weight=np.ones(BATCH, np.float32),
             example_seeds=np.zeros([BATCH, 2], np.int32),
-            step=np.zeros(BATCH, np.int64),
         )
 
         def mine(context, value):
             start = context.replica_id_in_sync_group * self.share
-            return tf.constant(value[start : start + self.share])
+            rows = slice(start, start + self.share)
+            return tf.constant(value[:, rows] if value.ndim == 5 else value[rows])
 
         out = self.run(
             tf.nest.map_structure(
@@ -139,8 +139,8 @@ def test_the_step_seed_is_the_same_on_all_replicas_and_new_each_step(built, obje
     class Seeded(objective):
         def call(self, batch, *, step):
             outcome = super().call(batch, step=step)
-            low = tf.reduce_min(batch.views["instance"][:, 0, 0, 0, 0])
-            high = tf.reduce_max(batch.views["instance"][:, 0, 0, 0, 0])
+            low = tf.reduce_min(batch.views["instance"][0, :, 0, 0, 0])
+            high = tf.reduce_max(batch.views["instance"][0, :, 0, 0, 0])
             return Outcome(outcome.loss, {"low": low, "high": high})
 
     stepper = Stepper(built, Seeded, replicas=4)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sslkit.api import ViewGroup
+from sslkit.api import ViewGroup, Views
 from sslkit.errors import UserError
 from sslkit.views import ContrastiveViews, CropFlip, RandAugment, crop, evaluation_view
 from sslkit.views.groups import check_groups
@@ -54,7 +54,9 @@ def host_batch(augmentation, count: int, image: tf.Tensor | None = None):
     dataset = tf.data.Dataset.from_tensor_slices(seeds).map(
         lambda seed: augmentation.example(image, seed)
     )
-    return next(iter(dataset.batch(count))), seeds
+    made = next(iter(dataset.batch(count)))
+    shown = {name: tf.stack(tf.unstack(group, axis=1)) for name, group in made.items()}
+    return Views.of(shown), seeds
 
 
 def test_views_match_groups(augmentation):
@@ -91,7 +93,7 @@ def test_batch_is_in_range_and_independent_of_place(augmentation):
     step = tf.constant([5, 6])
     whole = augmentation.batch(views, step_seed=step, example_seeds=seeds)
     part = augmentation.batch(
-        {name: group[3:5] for name, group in views.items()},
+        views.map(lambda stack: stack[:, 3:5]),
         step_seed=step,
         example_seeds=seeds[3:5],
     )
@@ -100,19 +102,21 @@ def test_batch_is_in_range_and_independent_of_place(augmentation):
         assert group.shape == views[name].shape
         assert 0 <= np.min(group) <= np.max(group) <= 1
         # Batches of other shapes may add in another order.
-        np.testing.assert_allclose(part[name], group[3:5], atol=1e-6)
+        np.testing.assert_allclose(part[name], group[:, 3:5], atol=1e-6)
 
 
 def test_batch_compiles_inside_a_compiled_step():
     augmentation = contrastive(randaugment=None, strength=0.0)
     views, seeds = host_batch(augmentation, 3)
 
-    def finish(views, step_seed, example_seeds):
-        return augmentation.batch(
-            views, step_seed=step_seed, example_seeds=example_seeds
+    def finish(stacks, step_seed, example_seeds):
+        return dict(
+            augmentation.batch(
+                Views(stacks), step_seed=step_seed, example_seeds=example_seeds
+            )
         )
 
-    arguments = views, tf.constant([1, 1]), seeds
+    arguments = views.stacks, tf.constant([1, 1]), seeds
     compiled = tf.function(finish, jit_compile=True)(*arguments)
     plain = finish(*arguments)
     for name in augmentation.groups:
@@ -158,21 +162,21 @@ def test_groups_continue_the_numbering():
     # A view's seed depends on its number among all views, not on its group.
     apart, _ = host_batch(contrastive(), 2)
     together, _ = host_batch(contrastive(groups={"all": ViewGroup(5, 32)}), 2)
-    joined = np.concatenate([apart["instance"], apart["support"]], axis=1)
+    joined = apart.joined(["instance", "support"])
     np.testing.assert_array_equal(joined, together["all"])
 
 
 def blurred(augmentation, seeds, step_seed):
     """Returns, for views of one bright pixel, what the batched part left of it."""
     count = sum(group.count for group in augmentation.groups.values())
-    image = np.zeros((len(seeds), count, 32, 32, 3), np.uint8)
+    image = np.zeros((count, len(seeds), 32, 32, 3), np.uint8)
     image[:, :, 16, 16] = 255
     out = augmentation.batch(
-        {"instance": tf.constant(image)},
+        Views.of({"instance": tf.constant(image)}),
         step_seed=tf.constant(step_seed),
         example_seeds=seeds,
     )
-    return out["instance"].numpy()[:, :, 16, 16, 0]
+    return out["instance"].numpy()[:, :, 16, 16, 0].T
 
 
 def test_one_sigma_for_each_view_of_a_batch():
@@ -269,7 +273,7 @@ def test_flip_can_be_switched_off(wanted):
         np.broadcast_to(np.arange(0, 240, 4)[None, :, None], (60, 60, 3)), tf.uint8
     )
     views, _ = host_batch(CropFlip(size=16, flip=wanted), 200, ramp)
-    slopes = np.diff(views["instance"][:, 0, 8, ::15, 0].numpy().astype(int))[:, 0]
+    slopes = np.diff(views["instance"][0, :, 8, ::15, 0].numpy().astype(int))[:, 0]
     falling = np.mean(slopes < 0)
     # Standard error 0.035.
     assert abs(falling - 0.5) < 0.15 if wanted else falling == 0

@@ -44,24 +44,24 @@ def test_blur_of_a_point_is_the_kernel():
 
 @pytest.mark.parametrize("tile", [1, 4])
 def test_each_view_has_its_sigma_and_each_image_its_coin(tile):
-    images = tf.constant(np.random.default_rng(0).random((3, 2, 32, 32, 3)), tf.float32)
+    images = tf.constant(np.random.default_rng(0).random((2, 3, 32, 32, 3)), tf.float32)
     sigma = tf.constant([0.4, 1.7])
     coins = np.array([[True, False], [False, True], [True, True]])
-    out = blur.random_blur(images, sigma=sigma, coins=tf.constant(coins), tile=tile)
+    out = blur.random_blur(images, sigma=sigma, coins=tf.constant(coins.T), tile=tile)
     for image in range(3):
         for view in range(2):
-            expected = images[image, view]
+            expected = images[view, image]
             if coins[image, view]:
                 expected = blur.gaussian_blur(
                     expected[tf.newaxis], sigma=sigma[view : view + 1], taps=3
                 )[0]
-            np.testing.assert_allclose(out[image, view], expected, atol=FLOAT32)
+            np.testing.assert_allclose(out[view, image], expected, atol=FLOAT32)
 
 
 def test_small_views_stay_sharp():
-    images = tf.constant(np.random.default_rng(0).random((2, 1, 16, 16, 3)), tf.float32)
+    images = tf.constant(np.random.default_rng(0).random((1, 2, 16, 16, 3)), tf.float32)
     out = blur.random_blur(
-        images, sigma=tf.constant([2.0]), coins=tf.constant([[True], [True]])
+        images, sigma=tf.constant([2.0]), coins=tf.constant([[True, True]])
     )
     np.testing.assert_array_equal(out, images)
 

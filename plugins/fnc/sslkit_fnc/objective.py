@@ -254,7 +254,7 @@ class FNC(Objective):
 
     def _embed(self, views: Views, anchors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns what becomes candidates and what detection looks at, [V, b, D]."""
-        found = {}
+        found = Views({})
         if self.momentum is not None:
             # One pass over all that the momentum encoder has to see.
             wanted = [
@@ -264,14 +264,13 @@ class FNC(Objective):
                 or (self._momentum_references and group in self._references)
             ]
             projected = self.momentum(join_views(views, wanted), training=True)
-            counts = [self.requires[group] for group in wanted]
-            parts = tf.split(self._unit(projected, wanted), counts)
-            found = dict(zip(wanted, parts, strict=True))
+            layout = tuple((group, self.requires[group]) for group in wanted)
+            found = Views({layout: self._unit(projected, wanted)})
         keys = anchors
         if self.bank is not None:
-            keys = tf.concat([found[group] for group in self._anchors], axis=0)
+            keys = found.joined(self._anchors)
         if self._momentum_references:
-            return keys, tf.concat([found[group] for group in self._references], axis=0)
+            return keys, found.joined(self._references)
         if self._references == self._anchors:
             return keys, anchors
         return keys, tf.stop_gradient(self._online(views, self._references))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sslkit.api import UserError
+from sslkit.api import UserError, Views
 
 _spec = importlib.util.spec_from_file_location(
     "fnc_tiny", pathlib.Path(__file__).with_name("tiny.py")
@@ -79,8 +79,8 @@ def test_a_broken_embedding_breaks_the_loss(mode, bank, block):
     """The training loop stops at a loss that is no number, so none may hide."""
     objective = tiny.build(false_negatives=mode, bank=bank, block=block)
     batch = tiny.batch(objective, 0)
-    pixels = batch.views["instance"].numpy()
-    pixels[2, 1] = np.nan
-    views = {**batch.views, "instance": tf.constant(pixels)}
-    loss = objective(batch._replace(views=views), step=tf.constant(0, tf.int64)).loss
+    views = {group: stack.numpy() for group, stack in batch.views.items()}
+    views["instance"][1, 2] = np.nan
+    stacks = Views.of({g: tf.constant(stack) for g, stack in views.items()}).stacks
+    loss = objective(batch._replace(stacks=stacks), step=tf.constant(0, tf.int64)).loss
     assert np.isnan(loss)

@@ -60,7 +60,7 @@ def run(strategy, options, *, jit=False):
             start = context.replica_id_in_sync_group * share
             rows = slice(start, start + share)
             return Batch(
-                {name: stack[rows] for name, stack in whole.views.items()},
+                whole.views.map(lambda stack: stack[:, rows]).stacks,
                 whole.label[rows],
                 whole.weight[rows],
             )

@@ -39,9 +39,10 @@ def build(images=IMAGES, **options):
     objective.check_batch(images)
     objective(
         Batch(
-            views={
-                group: keras.KerasTensor((images, count, SIZE, SIZE, 3))
-                for group, count in objective.requires.items()
+            stacks={
+                layout_of(objective): keras.KerasTensor(
+                    (count_of(objective), images, SIZE, SIZE, 3)
+                )
             },
             label=keras.KerasTensor((images,), dtype="int32"),
             weight=keras.KerasTensor((images,)),
@@ -52,13 +53,19 @@ def build(images=IMAGES, **options):
     return objective
 
 
+def layout_of(objective):
+    return tuple(objective.requires.items())
+
+
+def count_of(objective):
+    return sum(objective.requires.values())
+
+
 def batch(objective, seed, labels=(0, 1, 2, 0, 1, 0)):
     rng = np.random.default_rng(seed)
+    pixels = rng.uniform(size=[count_of(objective), IMAGES, SIZE, SIZE, 3])
     return Batch(
-        views={
-            group: tf.constant(rng.uniform(size=[IMAGES, n, SIZE, SIZE, 3]), tf.float32)
-            for group, n in objective.requires.items()
-        },
+        stacks={layout_of(objective): tf.constant(pixels, tf.float32)},
         label=tf.constant(labels, tf.int32),
         weight=tf.ones([IMAGES]),
     )

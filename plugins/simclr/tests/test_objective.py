@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sslkit.api import Backbone, Batch, UserError
+from sslkit.api import Backbone, Batch, UserError, Views
 from sslkit.objectives import join_views, unit_views
 from sslkit_simclr.objective import SimCLR
 
@@ -35,10 +35,10 @@ class Tiny(Backbone):
 def build(images=IMAGES, **options):
     objective = SimCLR(Tiny, **options)
     objective.check_batch(images)
-    shape = (images, objective.requires["instance"], SIZE, SIZE, 3)
+    shape = (objective.requires["instance"], images, SIZE, SIZE, 3)
     objective(
         Batch(
-            views={"instance": keras.KerasTensor(shape)},
+            stacks=Views.of({"instance": keras.KerasTensor(shape)}).stacks,
             label=keras.KerasTensor((images,), dtype="int32"),
             weight=keras.KerasTensor((images,)),
         ),
@@ -53,9 +53,9 @@ def test_equals_a_loop(views, layers, block):
     keras.utils.set_random_seed(0)
     objective = build(views=views, projection_layers=layers, block=block)
     assert len(objective.projection.layers) == layers
-    pixels = np.random.default_rng(0).uniform(size=[IMAGES, views, SIZE, SIZE, 3])
+    pixels = np.random.default_rng(0).uniform(size=[views, IMAGES, SIZE, SIZE, 3])
     batch = Batch(
-        {"instance": tf.constant(pixels, tf.float32)},
+        Views.of({"instance": tf.constant(pixels, tf.float32)}).stacks,
         tf.zeros([IMAGES], tf.int32),
         tf.ones([IMAGES]),
     )

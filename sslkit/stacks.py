@@ -1,0 +1,126 @@
+"""The views of a batch, view-major: one tensor for all groups of one size.
+
+A network takes images in one row, and a loss takes the embeddings of one view after
+another. So views travel from the host to the objective as they are needed there: view 0
+of all images, then view 1 of all, and so on. The groups are slices of that tensor.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import tensorflow as tf
+
+__all__ = ["Layout", "Stacks", "Views", "stack_shapes"]
+
+Layout = tuple[tuple[str, int], ...]
+"""Which views a stack holds: (group, count) in the order in which they lie there."""
+
+Stacks = Mapping[Layout, tf.Tensor]
+"""Layout -> [views, batch, size, size, 3]. A plain dictionary, so that it passes
+through tf.data, `strategy.run` and a symbolic call; the layout travels as its key."""
+
+
+class Views(Mapping[str, tf.Tensor]):
+    """The views of a batch: group -> [count, batch, size, size, 3].
+
+    Attributes:
+        stacks: what holds them; groups of one size lie in one tensor.
+    """
+
+    def __init__(self, stacks: Stacks):
+        """Keeps the stacks.
+
+        Args:
+            stacks: layout -> [views, batch, size, size, 3].
+        """
+        self.stacks = dict(stacks)
+        self._place: dict[str, tuple[Layout, int, int]] = {}
+        for layout in self.stacks:
+            start = 0
+            for group, count in layout:
+                self._place[group] = (layout, start, start + count)
+                start += count
+
+    @classmethod
+    def of(cls, groups: Mapping[str, tf.Tensor]) -> Views:
+        """Makes views of tensors that lie apart: each group is a stack of its own.
+
+        Args:
+            groups: group -> [count, batch, size, size, 3].
+        """
+        if isinstance(groups, Views):
+            return groups
+        return cls(
+            {((group, views.shape[0]),): views for group, views in groups.items()}
+        )
+
+    def __getitem__(self, group: str) -> tf.Tensor:
+        """Returns one group, [count, batch, size, size, 3]."""
+        return self._slice(*self._place[group])
+
+    def __iter__(self) -> Iterator[str]:
+        """Goes through the names of the groups."""
+        return iter(self._place)
+
+    def __len__(self) -> int:
+        """Returns the number of groups."""
+        return len(self._place)
+
+    def joined(self, groups: Iterable[str]) -> tf.Tensor:
+        """Returns groups one after another.
+
+        Groups that are neighbours in a stack, in its order, are taken as they lie: no
+        pixel is copied for a whole stack.
+
+        Args:
+            groups: their names, in order; all of one size.
+
+        Returns:
+            [views, batch, size, size, 3].
+
+        Raises:
+            KeyError: if there is no such group.
+        """
+        runs: list[tuple[Layout, int, int]] = []
+        for group in groups:
+            layout, start, stop = self._place[group]
+            if runs and runs[-1][0] == layout and runs[-1][2] == start:
+                start = runs.pop()[1]
+            runs.append((layout, start, stop))
+        parts = [self._slice(*run) for run in runs]
+        return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
+
+    def map(self, of: Callable[[tf.Tensor], tf.Tensor]) -> Views:
+        """Returns the views with every stack replaced by a function of it.
+
+        Args:
+            of: [views, batch, size, size, 3] -> the same shape.
+        """
+        return Views({layout: of(stack) for layout, stack in self.stacks.items()})
+
+    def _slice(self, layout: Layout, start: int, stop: int) -> tf.Tensor:
+        stack = self.stacks[layout]
+        return stack if stop - start == stack.shape[0] else stack[start:stop]
+
+
+def stack_shapes(
+    groups: Mapping[str, tuple[int, int]], batch: int
+) -> dict[Layout, tuple[int, int, int, int, int]]:
+    """Says how the views of a batch lie: one stack for each size of views.
+
+    Args:
+        groups: group -> (count, size), see `sslkit.api.ViewGroup`.
+        batch: images.
+
+    Returns:
+        Layout -> (views, batch, size, size, 3); groups keep their order.
+    """
+    of_size: dict[int, list[tuple[str, int]]] = collections.defaultdict(list)
+    for group, (count, size) in groups.items():
+        of_size[size].append((group, count))
+    return {
+        tuple(layout): (sum(count for _, count in layout), batch, size, size, 3)
+        for size, layout in of_size.items()
+    }
