@@ -6,20 +6,27 @@ A checkpoint is in TensorFlow's own format with the table's names as its keys, s
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import re
+import weakref
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from sslkit.errors import UserError
+from sslkit import storage
+from sslkit.errors import UserError, first_line
 from sslkit.storage import reaching
 
 CHECKPOINTS = "checkpoints"
 """A run's checkpoints are in this folder of its workdir."""
 
+_NOTE = ".note.json"
 _DATA = ".data-00000-of-00001"
+_INDEX = re.compile(r"(step_(\d+))\.index", re.ASCII)
 
 
 class Assignable(Protocol):
@@ -54,14 +61,14 @@ class Checkpoints:
 
     def prefixes(self) -> list[str]:
         """Returns the complete checkpoints, oldest first."""
-        found = {}
-        for path in tf.io.gfile.glob(os.path.join(self._folder, "step_*.index")):
-            prefix = path.removesuffix(".index")
-            step = _name(prefix)
-            # A write or a removal that was cut off leaves other names, or an index
-            # without its data.
-            if step.isdigit() and is_whole(prefix):
-                found[int(step)] = prefix
+        names = set(storage.names(self._folder))
+        # A write or a removal that was cut off leaves other names, or an index without
+        # its data.
+        found = {
+            int(match[2]): os.path.join(self._folder, match[1])
+            for name in names
+            if (match := _INDEX.fullmatch(name)) and f"{match[1]}{_DATA}" in names
+        }
         return [found[step] for step in sorted(found)]
 
     def latest(self) -> str | None:
@@ -74,8 +81,16 @@ class Checkpoints:
         latest = self.latest()
         return f"the last checkpoint is {latest}" if latest else "no checkpoint exists"
 
-    def save(self, table: Table, *, step: int) -> str:
+    def save(
+        self, table: Table, *, step: int, note: Mapping[str, Any] | None = None
+    ) -> str:
         """Writes a checkpoint and forgets the oldest beyond `keep`.
+
+        Args:
+            table: what is saved.
+            step: updates done.
+            note: what else belongs to this step, of plain numbers, texts and mappings;
+                it comes and goes with the checkpoint. See `read_note`.
 
         Returns:
             Its prefix, `<folder>/step_<step>`.
@@ -84,21 +99,37 @@ class Checkpoints:
             UserError: if it cannot be written; earlier checkpoints are untouched.
         """
         prefix = os.path.join(self._folder, f"step_{step:08d}")
-        earlier = [path for path in self.prefixes() if path != prefix]
+        earlier: list[str] = []
         try:
+            earlier += (path for path in self.prefixes() if path != prefix)
             tf.io.gfile.makedirs(self._folder)
-            write(table, prefix)
+            write(table, prefix, note)
         except (tf.errors.OpError, OSError) as error:
-            reason = str(error).partition("\n")[0]
             raise UserError(
-                f"the checkpoint {prefix} cannot be written: {reason}. "
+                f"the checkpoint {prefix} cannot be written: {first_line(error)}. "
                 + (f"The last good one is {earlier[-1]}." if earlier else "")
             ) from error
-        for path in earlier[: max(0, len(earlier) + 1 - self._keep)]:
-            _remove(path)
-        for file in tf.io.gfile.glob(os.path.join(self._folder, "*.partial*")):
-            tf.io.gfile.remove(file)  # Of a process that was killed while it wrote.
+        with reaching("an old checkpoint in", self._folder, verb="removed"):
+            for path in earlier[: max(0, len(earlier) + 1 - self._keep)]:
+                _remove(path)
+            for name in filter(storage.is_beside, storage.names(self._folder)):
+                # Of a process that was killed while it wrote.
+                tf.io.gfile.remove(os.path.join(self._folder, name))
         return prefix
+
+
+def read_note(prefix: str) -> dict[str, Any]:
+    """Returns the note that was saved with a checkpoint; empty where there was none.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    path = f"{prefix}{_NOTE}"
+    with reaching("the checkpoint's note", path):
+        if not tf.io.gfile.exists(path):
+            return {}
+        with tf.io.gfile.GFile(path) as file:
+            return json.loads(file.read())
 
 
 def find_checkpoint(path: str) -> str:
@@ -116,8 +147,7 @@ def find_checkpoint(path: str) -> str:
         if tf.io.gfile.exists(f"{path}.index"):
             return path
         folder = os.path.join(path, CHECKPOINTS)
-        # What TensorFlow itself writes has a file `checkpoint` that names the latest.
-        prefix = Checkpoints(folder).latest() or tf.train.latest_checkpoint(path)
+        prefix = Checkpoints(folder).latest() or _named_latest(path)
     if prefix is None:
         raise UserError(
             f"there is no checkpoint at {path}: neither {path}.index nor a run's "
@@ -125,6 +155,14 @@ def find_checkpoint(path: str) -> str:
             f"W/{CHECKPOINTS}/step_00001000."
         )
     return prefix
+
+
+def _named_latest(folder: str) -> str | None:
+    """Returns what the file `checkpoint`, which TensorFlow writes, calls the latest."""
+    # Not `latest_checkpoint`, which looks for its files by a pattern.
+    state = tf.train.get_checkpoint_state(folder)
+    prefix = state and state.model_checkpoint_path
+    return prefix if prefix and tf.io.gfile.exists(f"{prefix}.index") else None
 
 
 def is_whole(prefix: str) -> bool:
@@ -141,13 +179,14 @@ def _name(prefix: str) -> str:
     return os.path.basename(prefix).removeprefix("step_")
 
 
-def write(table: Table, prefix: str) -> None:
+def write(table: Table, prefix: str, note: Mapping[str, Any] | None = None) -> None:
     """Writes a table to `<prefix>.index` and `<prefix>.data-00000-of-00001`.
 
-    The index appears last and in one move, so a checkpoint that has one is whole.
+    The index appears last and in one move, so a checkpoint that has one is whole. A
+    note, where there is one, is in `<prefix>.note.json`.
     """
     names = list(table)
-    partial = f"{prefix}.partial"
+    partial = storage.beside(prefix)
     try:
         with tf.device("CPU:0"):
             tf.raw_ops.SaveV2(
@@ -156,23 +195,30 @@ def write(table: Table, prefix: str) -> None:
                 shape_and_slices=[""] * len(names),
                 tensors=[tf.constant(table[name].numpy()) for name in names],
             )
+        if note:
+            with tf.io.gfile.GFile(f"{partial}{_NOTE}", "w") as file:
+                file.write(json.dumps(note))
+        parts = [*([_NOTE] if note else []), _DATA, ".index"]
+        for part in parts:
+            storage.flush(f"{partial}{part}")
         if tf.io.gfile.exists(f"{prefix}.index"):
             tf.io.gfile.remove(f"{prefix}.index")
-        for part in (_DATA, ".index"):
+        if tf.io.gfile.exists(f"{prefix}{_NOTE}"):
+            tf.io.gfile.remove(f"{prefix}{_NOTE}")
+        for part in parts:
             tf.io.gfile.rename(f"{partial}{part}", f"{prefix}{part}", overwrite=True)
-    except (tf.errors.OpError, OSError):
-        _remove(partial)
+    except BaseException:
+        with contextlib.suppress(tf.errors.OpError):
+            _remove(partial)
         raise
 
 
 def _remove(prefix: str) -> None:
+    folder, own = os.path.split(prefix)
+    files = [name for name in storage.names(folder) if name.startswith(f"{own}.")]
     # The index goes first: without it what is left is no checkpoint.
-    for file in sorted(tf.io.gfile.glob(f"{prefix}.*"), key=_is_data):
-        tf.io.gfile.remove(file)
-
-
-def _is_data(path: str) -> bool:
-    return not path.endswith(".index")
+    for name in sorted(files, key=lambda name: name != f"{own}.index"):
+        tf.io.gfile.remove(os.path.join(folder, name))
 
 
 def read(prefix: str) -> tf.train.CheckpointReader:
@@ -181,12 +227,17 @@ def read(prefix: str) -> tf.train.CheckpointReader:
     Raises:
         UserError: if there is none or it is damaged.
     """
-    try:
-        # Not `load_checkpoint`, which first asks whether the prefix is a folder.
-        return tf.compat.v1.train.NewCheckpointReader(prefix)
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{prefix} is no readable checkpoint: {reason}") from error
+    with contextlib.ExitStack() as stack:
+        plain = stack.enter_context(storage.plainly(prefix))
+        try:
+            # Not `load_checkpoint`, which first asks whether the prefix is a folder.
+            reader = tf.compat.v1.train.NewCheckpointReader(plain)
+        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+            reason = first_line(error).replace(plain, prefix)
+            raise UserError(f"{prefix} is no readable checkpoint: {reason}") from error
+        # It opens the files again with each value that it reads.
+        weakref.finalize(reader, stack.pop_all().close)
+    return reader
 
 
 def restore(table: Table, prefix: str) -> None:
@@ -244,8 +295,7 @@ def values_of(
         return {name: reader.get_tensor(name) for name in names}
     except (tf.errors.OpError, IndexError) as error:
         # A file that ends too early is an IndexError.
-        reason = str(error).partition("\n")[0]
         raise UserError(
-            f"{prefix} is damaged: {reason}. Remove its files, and a run goes on from "
-            "the checkpoint before it."
+            f"{prefix} is damaged: {first_line(error)}. Remove its files, and a run "
+            "goes on from the checkpoint before it."
         ) from error

@@ -6,6 +6,7 @@ no TensorBoard package and no global summary writer.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -16,7 +17,11 @@ from types import TracebackType
 
 import tensorflow as tf
 
+from sslkit import storage
+from sslkit.errors import UserError
+
 _RESERVED = ("step", "time")
+_EVENTS = "events.out.tfevents."
 
 
 class MetricsLog:
@@ -42,16 +47,20 @@ class MetricsLog:
                 for a fresh one. Lines of later steps are dropped: those steps are
                 about to be done again.
             clock: seconds since 1970.
+
+        Raises:
+            UserError: if it cannot be written.
         """
         folder = os.fspath(workdir)
-        tf.io.gfile.makedirs(folder)
-        path = os.path.join(folder, "metrics.jsonl")
-        _drop_after(path, resume_step)
+        self._path = os.path.join(folder, "metrics.jsonl")
         self._clock = clock
-        self._lines = tf.io.gfile.GFile(path, "a")
-        self._events = _event_writer(
-            os.path.join(folder, "tensorboard"), resume_step, clock()
-        )
+        with self._writing():
+            tf.io.gfile.makedirs(folder)
+            _drop_after(self._path, resume_step)
+            self._lines = tf.io.gfile.GFile(self._path, "a")
+            self._events = _event_writer(
+                os.path.join(folder, "tensorboard"), resume_step, clock()
+            )
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Appends one line and one event, and flushes both.
@@ -62,6 +71,8 @@ class MetricsLog:
 
         Raises:
             ValueError: if a metric is called `step` or `time`.
+            UserError: if it cannot be written, e.g. because the disk is full; a line
+                that was cut off by that is dropped when the run goes on.
         """
         for name in _RESERVED:
             if name in metrics:
@@ -70,21 +81,29 @@ class MetricsLog:
         values = {name: float(value) for name, value in metrics.items()}
         line: dict[str, float | None] = {"step": int(step), "time": now}
         line |= {n: v if math.isfinite(v) else None for n, v in values.items()}
-        self._lines.write(json.dumps(line, allow_nan=False) + "\n")
-        self._lines.flush()
-
         event = tf.compat.v1.Event(wall_time=now, step=int(step))
         for name, value in values.items():
             entry = event.summary.value.add(tag=name)
             entry.metadata.plugin_data.plugin_name = "scalars"
             entry.tensor.CopyFrom(tf.make_tensor_proto(value, tf.float32, shape=[]))
-        self._events.write(event.SerializeToString())
-        self._events.flush()
+        with self._writing():
+            self._lines.write(json.dumps(line, allow_nan=False) + "\n")
+            self._lines.flush()
+            self._events.write(event.SerializeToString())
+            self._events.flush()
 
     def close(self) -> None:
-        """Closes the files; closing twice is harmless."""
-        self._lines.close()
-        self._events.close()
+        """Closes the files; closing twice is harmless.
+
+        Raises:
+            UserError: if what is not on the disk yet cannot be written.
+        """
+        with self._writing():
+            self._lines.close()
+            self._events.close()
+
+    def _writing(self) -> contextlib.AbstractContextManager[None]:
+        return storage.reaching("the metrics", self._path, verb="written")
 
     def __enter__(self) -> MetricsLog:
         """Returns the log itself."""
@@ -96,8 +115,9 @@ class MetricsLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes the files."""
-        self.close()
+        """Closes the files; an error that is on its way hides one of closing."""
+        with contextlib.suppress(UserError) if error else contextlib.nullcontext():
+            self.close()
 
 
 def _drop_after(path: str, step: int) -> None:
@@ -112,10 +132,8 @@ def _drop_after(path: str, step: int) -> None:
     kept = [line for line in lines if _is_until(line, step)]
     if kept == lines:
         return
-    partial = f"{path}.{os.getpid()}.partial"
-    with tf.io.gfile.GFile(partial, "w") as file:
+    with storage.replacing(path) as beside, tf.io.gfile.GFile(beside, "w") as file:
         file.write("".join(kept))
-    tf.io.gfile.rename(partial, path, overwrite=True)
 
 
 def _is_until(line: str, step: int) -> bool:
@@ -129,8 +147,8 @@ def _event_writer(folder: str, step: int, now: float) -> tf.io.TFRecordWriter:
     """Opens a new event file; TensorBoard forgets what it knew of later steps."""
     tf.io.gfile.makedirs(folder)
     # Readers take the files of a folder in the order of their names.
-    stem = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}"
-    taken = len(tf.io.gfile.glob(os.path.join(folder, "events.out.tfevents.*")))
+    stem = f"{_EVENTS}{int(now):010d}.{socket.gethostname()}"
+    taken = sum(name.startswith(_EVENTS) for name in storage.names(folder))
     writer = tf.io.TFRecordWriter(os.path.join(folder, f"{stem}.{os.getpid()}.{taken}"))
     version = tf.compat.v1.Event(wall_time=now, file_version="brain.Event:2")
     writer.write(version.SerializeToString())

@@ -16,7 +16,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 import sslkit
-from sslkit.errors import UserError
+from sslkit.errors import UserError, first_line
 
 KINDS = {
     "augmentations": "Augmentation",
@@ -163,12 +163,13 @@ def load(kind: str, name: str) -> type:
 
 def describe(error: BaseException) -> str:
     """Returns an exception's type and the line of its message that says most."""
-    lines = str(error).strip().splitlines()
     name = type(error).__name__
-    if lines and lines[0] == "in user code:":
+    said = first_line(error)
+    if said == "in user code:":
         # TensorFlow puts a traceback before the message.
-        lines = [lines[-1].strip().removeprefix(f"{name}: ")]
-    return f"{name}: {lines[0].rstrip('.')}" if lines else name
+        last = str(error).strip().splitlines()[-1]
+        said = last.strip().removeprefix(f"{name}: ").rstrip(".")
+    return name if said == name else f"{name}: {said}"
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from sslkit.checkpoints import CHECKPOINTS
 from sslkit.errors import UserError
-from sslkit.storage import reaching
+from sslkit.storage import is_remote, reaching, replacing
 
 
 class Workdir:
@@ -73,6 +74,36 @@ class Workdir:
             tf.io.gfile.makedirs(self.path)
         self._write(self._config, resolved)
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other processes from training in the folder at the same time.
+
+        The system takes the lock back from a process that dies. A bucket has no locks;
+        nothing is kept from it.
+
+        Raises:
+            UserError: if another process trains in it.
+        """
+        if is_remote(self.path):
+            yield
+            return
+        with reaching("the workdir", self.path, verb="written"):
+            os.makedirs(self.path, exist_ok=True)
+            folder = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"another process is training in {self.path}. Wait until it ends, "
+                    "or choose another --workdir."
+                ) from error
+            except OSError:
+                pass  # A file system without locks.
+            yield
+        finally:
+            os.close(folder)
+
     def result(self, step: int | None = None) -> Mapping[str, Any] | None:
         """Returns the evaluation of a step, or the latest; None before there is one."""
         path = self._result if step is None else self._result_of(step)
@@ -125,8 +156,9 @@ class Workdir:
         return reaching("the workdir", self.path)
 
     def _write(self, path: str, text: str) -> None:
-        partial = f"{path}.partial"
-        with reaching("the workdir", self.path, verb="written"):
-            with tf.io.gfile.GFile(partial, "w") as file:
-                file.write(text)
-            tf.io.gfile.rename(partial, path, overwrite=True)
+        with (
+            reaching("the workdir", self.path, verb="written"),
+            replacing(path) as beside,
+            tf.io.gfile.GFile(beside, "w") as file,
+        ):
+            file.write(text)

@@ -163,3 +163,70 @@ def test_writing_over_one_never_leaves_a_mixture(tmp_path, table, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write(table(a=2.0), prefix)
     assert not tf.io.gfile.exists(f"{prefix}.index")
+
+
+ODD = ["lr[0.1]", "lr[12]", "a b", "what?", "all*", "back\\slash", "größe-写真"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_folder_may_have_any_name(tmp_path, table, name):
+    store = Checkpoints(str(tmp_path / name / "checkpoints"), keep=2)
+    for step in (1, 2, 3):
+        store.save(table(a=float(step)), step=step)
+    assert steps(store) == [2, 3]
+    again = Checkpoints(str(tmp_path / name / "checkpoints"))
+    prefix = checkpoints.find_checkpoint(str(tmp_path / name))
+    assert prefix == again.latest() == store.latest()
+    wanted = table(a=0.0)
+    restore(wanted, prefix)
+    assert wanted["a"].numpy() == 3.0
+
+
+def test_a_folder_in_a_bucket_may_have_any_name(table):
+    store = Checkpoints("ram://odd/lr[12]/checkpoints")
+    prefix = store.save(table(a=1.5), step=1)
+    wanted = table(a=0.0)
+    restore(wanted, prefix)
+    assert wanted["a"].numpy() == 1.5
+
+
+def test_a_neighbour_keeps_its_checkpoints(tmp_path, table):
+    """As a pattern, `lr[12]` means lr1 and lr2."""
+    neighbour = Checkpoints(str(tmp_path / "lr1" / "checkpoints"))
+    kept = [neighbour.save(table(a=1.0), step=step) for step in (10, 20)]
+    store = Checkpoints(str(tmp_path / "lr[12]" / "checkpoints"), keep=1)
+    assert store.latest() is None
+    prefix = store.save(table(a=2.0), step=30)
+    assert store.prefixes() == [prefix]
+    assert neighbour.prefixes() == kept
+    # Of a neighbour's checkpoint of the same step nothing is read either.
+    neighbour.save(table(a=3.0), step=30)
+    wanted = table(a=0.0)
+    restore(wanted, prefix)
+    assert wanted["a"].numpy() == 2.0
+
+
+@pytest.mark.parametrize("name", ["lr[0.1]", "published"])
+def test_what_tensorflow_calls_the_latest_is_found(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    for step in (1, 2):
+        write({"a": tf.Variable(float(step))}, str(folder / f"model.ckpt-{step}"))
+    tf.compat.v1.train.update_checkpoint_state(str(folder), "model.ckpt-1")
+    assert checkpoints.find_checkpoint(str(folder)) == str(folder / "model.ckpt-1")
+
+
+def test_a_note_comes_and_goes_with_its_checkpoint(store, table):
+    sums = {"sums": {"loss": 0.1 + 0.2, "odd": float("inf")}, "count": 3}
+    prefix = store.save(table(a=1.0), step=1, note=sums)
+    assert checkpoints.read_note(prefix) == sums
+    other = store.save(table(a=1.0), step=2)
+    assert checkpoints.read_note(other) == {}
+    # Done again, the step has nothing to note.
+    store.save(table(a=1.0), step=1)
+    assert checkpoints.read_note(prefix) == {}
+    for step in (3, 4):
+        store.save(table(a=1.0), step=step, note=sums)
+    store.save(table(a=1.0), step=5)
+    folder = prefix.rpartition("/")[0]
+    assert len(tf.io.gfile.listdir(folder)) == 2 * 2 + 1

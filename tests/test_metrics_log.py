@@ -1,10 +1,12 @@
 import json
 import math
+import resource
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from sslkit.errors import UserError
 from sslkit.metrics_log import MetricsLog
 
 
@@ -100,3 +102,35 @@ def test_a_metric_called_step_is_refused(tmp_path):
         pytest.raises(ValueError, match="'step' is a field"),
     ):
         log.write(1, {"step": 3})
+
+
+@pytest.fixture
+def full_disk():
+    """The limit on the size of files fails a write as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_one_line_and_the_record_goes_on_later(tmp_path, full_disk):
+    def fill(log):
+        for step in range(200):
+            log.write(step, {"loss": 1.0})
+
+    with (
+        pytest.raises(UserError, match=r"metrics .*metrics.jsonl cannot be written: "),
+        MetricsLog(tmp_path, 0) as log,
+    ):
+        fill(log)
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    with MetricsLog(tmp_path, 10) as log:
+        log.write(11, {"loss": 2.0})
+    assert [line["step"] for line in lines(tmp_path)] == [*range(11), 11]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"metrics\.jsonl cannot be written"):
+        MetricsLog(tmp_path / "file", 0)

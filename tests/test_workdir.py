@@ -89,3 +89,20 @@ def test_a_result_on_other_data_is_not_the_runs(workdir):
     path = workdir.write_transfer({"step": 3}, data="folder:/my/photos")
     assert path.endswith("result_3_folder_my_photos.json")
     assert workdir.result() is None
+
+
+def test_one_process_trains_in_it_at_a_time(workdir):
+    other = Workdir(workdir.path)
+    with (
+        workdir.alone(),
+        pytest.raises(UserError, match=r"another process is training in .*run\."),
+        other.alone(),
+    ):
+        pass
+    with other.alone():
+        pass
+
+
+def test_a_bucket_has_no_locks():
+    with Workdir("ram://b/run").alone(), Workdir("ram://b/run").alone():
+        pass

@@ -102,15 +102,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _start(make: Callable[[int], Any], what: str, port: int, *, host: str) -> Any:
-    from sslkit.errors import UserError
+    from sslkit.errors import UserError, first_line
 
     try:
         server = make(port)
     except (RuntimeError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"the {what} cannot be started on port {port} ({reason}). Is it in use? "
-            "Choose another --port, or 0 for any"
+            f"the {what} cannot be started on port {port} ({first_line(error)}). Is it "
+            "in use? Choose another --port, or 0 for any"
         ) from error
     if host in _LOOPBACK:
         _keep_to_this_machine(_port(server))

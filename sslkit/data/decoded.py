@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.data.sources import Source
-from sslkit.errors import UserError
+from sslkit.errors import UserError, first_line
 
 __all__ = ["Decoded", "Table", "decode_all"]
 
@@ -116,7 +116,7 @@ def decode_all(source: Source) -> Iterator[tuple[np.ndarray, int, bool]]:
             any_read |= bool(ok)
             yield image, int(label), bool(ok)
     except tf.errors.OpError as error:
-        broken = source.diagnose(limit=1) or [error.message.splitlines()[0]]
+        broken = source.diagnose(limit=1) or [first_line(error)]
         raise UserError(f"cannot read {broken[0]}; mend or remove it") from error
     if not any_read:
         raise UserError("\n".join(source.skipped(limit=1)))

@@ -16,6 +16,7 @@ import pathlib
 import re
 import shutil
 import uuid
+import zipfile
 
 import numpy as np
 import tensorflow as tf
@@ -97,10 +98,11 @@ def _load(folder: pathlib.Path) -> Table | None:
     if not folder.is_dir():
         return None
     try:
-        with np.load(folder / _TABLE, allow_pickle=False) as file:
+        # Opened here: numpy leaves a file open that is no archive.
+        with open(folder / _TABLE, "rb") as raw, np.load(raw) as file:
             table = Table(*(file[name] for name in Table._fields))
         whole = (folder / _PIXELS).stat().st_size == _bytes(table)
-    except (OSError, ValueError, EOFError, KeyError):
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         whole = False
     if whole:
         return table

@@ -20,7 +20,7 @@ from typing import BinaryIO
 import numpy as np
 import tensorflow as tf
 
-from sslkit.errors import UserError
+from sslkit.errors import UserError, first_line
 
 __all__ = ["cache_folder", "fingerprint", "read_record", "record_table"]
 
@@ -97,7 +97,7 @@ def _scan(number: int, path: str) -> np.ndarray:
                 start += _FRAME + length
     except (OSError, tf.errors.OpError) as error:
         raise UserError(
-            f"cannot read {path} ({_reason(error)}); prepare the dataset again"
+            f"cannot read {path} ({first_line(error)}); prepare the dataset again"
         ) from error
     if start != size:
         raise UserError(
@@ -112,12 +112,6 @@ def _open(path: str) -> BinaryIO:
         return tf.io.gfile.GFile(path, "rb")
     # A buffer would read far more than the eight bytes each seek is after.
     return open(path, "rb", buffering=0)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error).splitlines()[0]
 
 
 def cache_folder(cache_dir: str | None) -> pathlib.Path:

@@ -25,7 +25,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.eager import cancellation
 
-from sslkit.errors import UserError
+from sslkit.errors import UserError, first_line
 
 __all__ = ["Service"]
 
@@ -144,7 +144,7 @@ class Service:
         try:
             socket.create_connection(self._place, timeout=self._answer_seconds).close()
         except OSError as error:
-            return error.strerror or str(error)
+            return first_line(error)
         return None
 
 
@@ -240,7 +240,7 @@ class _Reader:
             return said
         if isinstance(trouble, tf.errors.OpError):
             trouble = (
-                f"{trouble.message.strip().splitlines()[0]}; its workers need the "
+                f"{first_line(trouble)}; its workers need the "
                 "files of the data under the same paths"
             )
         return f"the data service at {self._service.address} failed: {trouble}"

@@ -10,7 +10,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from sslkit.errors import UserError
+from sslkit.errors import UserError, first_line
 
 __all__ = ["UNREADABLE", "OnError", "Source"]
 
@@ -272,6 +272,6 @@ def _cause(error: tf.errors.OpError | UnicodeDecodeError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is damaged"
     # Names of nodes and iterators say nothing to whoever has to mend the file.
-    line = error.message.strip().splitlines()[0]
+    line = first_line(error)
     line = line.rpartition("}} ")[2].partition(" [Op:")[0]
     return re.sub(r"^Error in user-defined function .* iterator: \S+: ", "", line)

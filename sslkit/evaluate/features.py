@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from sslkit.data.batches import evaluation_batches
 from sslkit.data.sources import UNREADABLE
-from sslkit.errors import UserError
+from sslkit.errors import UserError, first_line
 from sslkit.views.crop import evaluation_view
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _read(
             return
         except UNREADABLE as error:
             found = source.diagnose() if source is not None else []
-            what = "; ".join(found) or str(error).splitlines()[0]
+            what = "; ".join(found) or first_line(error)
             raise UserError(
                 f"cannot read an example: {what}. Repair or remove it and run again."
             ) from error

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from sslkit.optimize.adam import Adam
+
 _EPOCHS = 20
 _UPDATES = 1000
 _BATCH = 1024
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 
 
 class Setting(NamedTuple):
@@ -34,7 +35,7 @@ def fit_minibatches(
     """Minimises mean cross entropy + strength / 2 * |kernel|^2 with Adam.
 
     All settings are fitted at once, so the data is gone through once for all of them.
-    Adam (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1) at rate / sqrt(dim), so
+    Adam runs at rate / sqrt(dim), so
     that a step moves logits alike whatever the width, annealed to 0 by half a
     cosine over 20 epochs, or 1000 updates if that is more, in batches of 1024; the
     start is zero.
@@ -53,8 +54,11 @@ def fit_minibatches(
         tf.Variable(tf.zeros([len(settings), x.shape[1], classes])),
         tf.Variable(tf.zeros([len(settings), 1, classes])),
     ]
-    first = [tf.Variable(tf.zeros_like(w)) for w in weights]
-    second = [tf.Variable(tf.zeros_like(w)) for w in weights]
+    adam = Adam()
+    slots = [
+        {name: tf.Variable(tf.zeros_like(weight)) for name in adam.slots}
+        for weight in weights
+    ]
     strength = tf.constant([setting.strength for setting in settings], tf.float32)
     # One a setting, against [k, dim, classes] and [k, 1, classes].
     peaks = np.array([setting.rate for setting in settings], np.float32)
@@ -72,14 +76,20 @@ def fit_minibatches(
             loss = tf.reduce_sum(
                 tf.reduce_mean(entropy, axis=1) + 0.5 * strength * decay
             )
-        for w, m, v, gradient in zip(
-            weights, first, second, tape.gradient(loss, weights), strict=True
+        for weight, kept, gradient in zip(
+            weights, slots, tape.gradient(loss, weights), strict=True
         ):
-            m.assign(_BETA_1 * m + (1 - _BETA_1) * gradient)
-            v.assign(_BETA_2 * v + (1 - _BETA_2) * tf.square(gradient))
-            mean = m / (1 - _BETA_1**step)
-            scale = tf.sqrt(v / (1 - _BETA_2**step)) + _EPSILON
-            w.assign_sub(rate * mean / scale)
+            new, moments = adam.update(
+                tf.convert_to_tensor(weight),
+                gradient,
+                {name: tf.convert_to_tensor(slot) for name, slot in kept.items()},
+                path="",
+                rate=rate,
+                step=step,
+            )
+            weight.assign(new)
+            for name, slot in kept.items():
+                slot.assign(moments[name])
 
     examples = len(x)
     batch = min(_BATCH, examples)
@@ -96,7 +106,7 @@ def fit_minibatches(
             update(
                 tf.constant(x[rows]),
                 tf.constant(label[rows]),
-                tf.constant(step + 1, tf.float32),
+                tf.constant(step, tf.int64),
                 tf.constant(rate, tf.float32),
             )
             step += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from sslkit import storage
 from sslkit.api import Backbone, UserError
 
 
@@ -59,7 +60,8 @@ class ExportedEncoder(Encoder):
 
     def __init__(self, path: str) -> None:
         """Loads the export in a folder."""
-        self._loaded = tf.saved_model.load(path)
+        with storage.plainly(path.rstrip("/")) as plain:
+            self._loaded = tf.saved_model.load(plain)
         signature = self._loaded.signatures["serving_default"]
         (images,) = signature.structured_input_signature[1].values()
         self.size = images.shape[1]

@@ -13,7 +13,7 @@ from sslkit.nn.convolution import ConvNorm, Convolution
 from sslkit.nn.residual_block import ResidualBlock, Shortcut
 from sslkit.nn.selective_kernel import SelectiveKernel
 from sslkit.nn.squeeze_excitation import SqueezeExcitation
-from sslkit.storage import on_disk
+from sslkit.storage import on_disk, reaching, replacing
 
 SUFFIX = ".keras"
 
@@ -36,15 +36,8 @@ def save_keras(encoder: Backbone, path: str | os.PathLike[str], *, size: int) ->
     if target.suffix != SUFFIX:
         raise UserError(f"{path} does not end in {SUFFIX}, which Keras insists on.")
     model = stock_layers(encoder, size=size)
-    partial = target.with_name(f".{os.getpid()}.{target.name}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        model.save(partial)
-        partial.replace(target)
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror or error}.") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with reaching("the export", str(target), verb="written"), replacing(target) as path:
+        model.save(path)
     return (
         "import keras, numpy\n"
         f"encoder = keras.models.load_model({str(target)!r})\n"

@@ -8,7 +8,7 @@ import os
 import tensorflow as tf
 
 from sslkit.api import Backbone, UserError
-from sslkit.storage import on_disk
+from sslkit.storage import on_disk, reaching, replacing
 
 OPSET = 17
 
@@ -42,17 +42,10 @@ def save_onnx(encoder: Backbone, path: str | os.PathLike[str], *, size: int) -> 
         features = encoder(images, training=False)
         return tf.identity(tf.cast(features, tf.float32), name="features")
 
-    partial = target.with_name(f".{os.getpid()}.{target.name}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with reaching("the export", str(target), verb="written"), replacing(target) as path:
         convert.from_function(
-            encode, input_signature=[spec], opset=OPSET, output_path=str(partial)
+            encode, input_signature=[spec], opset=OPSET, output_path=path
         )
-        partial.replace(target)
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror or error}.") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return (
         "import numpy, onnxruntime\n"
         f"encoder = onnxruntime.InferenceSession({str(target)!r})\n"

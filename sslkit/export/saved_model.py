@@ -6,7 +6,6 @@ import functools
 import json
 import os
 import pathlib
-import shutil
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,7 +14,7 @@ import tensorflow as tf
 
 from sslkit.api import Objective
 from sslkit.errors import UserError
-from sslkit.storage import on_disk
+from sslkit.storage import is_pattern, on_disk, reaching, replacing_folder
 
 _DESCRIPTION = "export.json"
 _WRITER = "sslkit saved_model"
@@ -66,30 +65,26 @@ def export(
         UserError: if `directory` holds something else or cannot be written.
     """
     target = on_disk(directory)
+    _require_loadable(directory)
     _require_replaceable(target)
     module = _SavedEncoder(objective, size)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        tf.saved_model.save(module, str(partial), signatures=module.signatures())
-        description = {
-            "writer": _WRITER,
-            "images": ["n", size, size, 3],
-            "features": objective.encoder.feature_dim,
-            "classes": objective.classes,
-        }
-        (partial / _DESCRIPTION).write_text(json.dumps(description) + "\n")
-        _replace(target, partial)
-    except OSError as error:
-        raise UserError(
-            f"cannot write the export to {target}: {error.strerror or error}; choose "
-            "another directory"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    description = {
+        "writer": _WRITER,
+        "images": ["n", size, size, 3],
+        "features": objective.encoder.feature_dim,
+        "classes": objective.classes,
+    }
+    with (
+        reaching("the export", str(target), verb="written"),
+        replacing_folder(target) as folder,
+    ):
+        tf.saved_model.save(module, str(folder), signatures=module.signatures())
+        (folder / _DESCRIPTION).write_text(json.dumps(description) + "\n")
+    # Not below a folder that TensorFlow would take for a pattern.
+    name = os.fspath(directory) if is_pattern(target) else str(target)
     return (
         "import tensorflow as tf\n"
-        f"encoder = tf.saved_model.load({str(target)!r})\n"
+        f"encoder = tf.saved_model.load({name!r})\n"
         f"images = tf.zeros([1, {size}, {size}, 3])  # float32 in [0, 1]\n"
         'features = encoder(images)["features"]'
         f"  # float32 [1, {objective.encoder.feature_dim}]"
@@ -234,6 +229,15 @@ def _require_only(function: Any, copies: Sequence[tf.Variable]) -> None:
         )
 
 
+def _require_loadable(directory: str | os.PathLike[str]) -> None:
+    if is_pattern(directory):
+        raise UserError(
+            f"cannot export to {os.fspath(directory)}: TensorFlow takes *, ?, [ and \\ "
+            "in a path for a pattern, and would not find the weights there. Name "
+            "another directory."
+        )
+
+
 def _require_replaceable(target: pathlib.Path) -> None:
     if not target.exists():
         return
@@ -250,14 +254,3 @@ def _require_replaceable(target: pathlib.Path) -> None:
             f"cannot export to {target}: it holds files that are not an earlier "
             "export; choose an empty or a new directory"
         )
-
-
-def _replace(target: pathlib.Path, partial: pathlib.Path) -> None:
-    """Puts `partial` in the place of `target`; a failure leaves one of them whole."""
-    if not target.exists():
-        partial.rename(target)
-        return
-    earlier = target.with_name(f".{target.name}.{os.getpid()}.earlier")
-    target.rename(earlier)
-    partial.rename(target)
-    shutil.rmtree(earlier)

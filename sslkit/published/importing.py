@@ -29,6 +29,7 @@ from sslkit.published.names import (
 )
 from sslkit.published.parts import derived, listing
 from sslkit.published.transfer import is_published, network_of, shapes_of
+from sslkit.storage import reaching, replacing
 
 PART = "backbone.gin"
 
@@ -97,7 +98,11 @@ def import_published(path: str, to: str, *, schema: str | None = None) -> Import
     step = int(values.setdefault("step", Value(np.int64(0))).numpy())
     checkpoint = checkpoints.save(values, step=step)
     part_path = os.path.join(to, PART)
-    with tf.io.gfile.GFile(part_path, "w") as file:
+    with (
+        reaching("the recipe's part", part_path, verb="written"),
+        replacing(part_path) as beside,
+        tf.io.gfile.GFile(beside, "w") as file,
+    ):
         file.write(_gin(network, prefix))
     targets = {
         name: places[name].partition("/")[0] if name in chosen else "(left out)"

@@ -12,16 +12,17 @@ from sslkit.api import Augmentation, UserError, Views
 from sslkit.data import order
 from sslkit.data.sources import Source
 from sslkit.randomness import example_seed, step_seed
+from sslkit.storage import reaching, replacing
 from sslkit.views import ContrastiveViews
 
-__all__ = ["Row", "rows", "write"]
+__all__ = ["Line", "lines", "write"]
 
 _CELL = 1.25  # inches
 _CAPTION = 0.5  # inches under each picture
 _DPI = 100
 
 
-class Row(NamedTuple):
+class Line(NamedTuple):
     """One image and its views."""
 
     image: np.ndarray
@@ -34,9 +35,9 @@ class Row(NamedTuple):
     """What was drawn for each view."""
 
 
-def rows(
+def lines(
     source: Source, augmentation: Augmentation, *, count: int, seed: int
-) -> list[Row]:
+) -> list[Line]:
     """Makes the views that the first epoch of a run makes of its first images.
 
     Args:
@@ -46,7 +47,7 @@ def rows(
         seed: of the run.
 
     Returns:
-        One row an image. An image that cannot be read is replaced as in training.
+        One line an image. An image that cannot be read is replaced as in training.
     """
     count = min(count, source.size)
     epochs, indices = order.index_at(
@@ -74,7 +75,7 @@ def rows(
         )
     stacks = Views.of(batch).joined(augmentation.groups)
     return [
-        Row(
+        Line(
             image=image.numpy(),
             title=_title(source, int(label), int(index)),
             views=shown.numpy(),
@@ -92,11 +93,11 @@ def _read(source: Source, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return image, label
 
 
-def write(sheet: Sequence[Row], path: str) -> None:
-    """Draws rows of images and views, with captions, into a PNG file.
+def write(sheet: Sequence[Line], path: str) -> None:
+    """Draws lines of images and views, with captions, into a PNG file.
 
     Args:
-        sheet: what to draw; at least one row, all with as many views.
+        sheet: what to draw; at least one line, all with as many views.
         path: of the file.
 
     Raises:
@@ -128,12 +129,8 @@ def write(sheet: Sequence[Row], path: str) -> None:
         wspace=0.04,
         hspace=_CAPTION / _CELL,
     )
-    try:
-        figure.savefig(path, format="png")
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror}); name another file"
-        ) from error
+    with reaching("the sheet", path, verb="written"), replacing(path) as beside:
+        figure.savefig(beside, format="png")
 
 
 def _title(source: Source, label: int, index: int) -> str:

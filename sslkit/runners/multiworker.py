@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow.python.distribute import collective_all_reduce_strategy as collective
 
 from sslkit.api import Runner, UserError
+from sslkit.errors import first_line
 
 _COMMUNICATION = {
     "auto": tf.distribute.experimental.CommunicationImplementation.AUTO,
@@ -100,10 +101,9 @@ class MultiWorker(Runner):
         try:
             strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
         except (RuntimeError, ValueError, tf.errors.OpError) as error:
-            reason = str(error).strip().partition("\n")[0]
             raise UserError(
                 f"runner multiworker: {len(cluster.workers)} processes cannot be "
-                f"joined ({reason}). Start all of them again."
+                f"joined ({first_line(error)}). Start all of them again."
             ) from error
         # All batches are whole. Looking for partial ones would cost a collective a step
         # and leave the number of rows unknown.

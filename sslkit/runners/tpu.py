@@ -8,6 +8,7 @@ import socket
 import tensorflow as tf
 
 from sslkit.api import Runner, UserError
+from sslkit.errors import first_line
 
 
 class TPU(Runner):
@@ -81,8 +82,8 @@ class TPU(Runner):
             ) from error
 
     def _unavailable(self, error: Exception) -> UserError:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         return UserError(
             f"runner tpu: no TPU called {self._name!r} can be used from here "
-            f"({reason}). To run without one: --set 'train.runner = @runners.single()'."
+            f"({first_line(error)}). To run without one: --set "
+            "'train.runner = @runners.single()'."
         )

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.api import Optimizer, Schedule
+from sslkit.errors import first_line
 from sslkit.testing.law import Broken, Subject
 
 _PATH = "encoder/layer/kernel"
@@ -78,7 +79,7 @@ def returns_the_slots_it_declares(subject: Subject) -> None:
             made = _update(optimizer, inputs)
         except (TypeError, tf.errors.InvalidArgumentError) as error:
             raise Broken(
-                f"it fails on {dtype} weights: {str(error).splitlines()[0]}",
+                f"it fails on {dtype} weights: {first_line(error)}",
                 "Cast constants to weight.dtype",
             ) from error
         wanted = {"weight", *optimizer.slots}

@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from sslkit.checkpoints import Checkpoints, Table
 from sslkit.errors import UserError
@@ -90,12 +91,23 @@ class Means(Action):
 
     Args:
         every: steps between them.
+        pending: what `pending` returned when the run was saved that goes on now, so
+            that a report means the same steps whether a run was stopped or not.
     """
 
-    def __init__(self, *, every: int):
+    def __init__(self, *, every: int, pending: Mapping[str, Any] | None = None):
         """Keeps the options; see the class."""
         self.every = every
         self._clear()
+        if pending:
+            self._sums |= pending["sums"]
+            self._count = pending["count"]
+
+    def pending(self) -> dict[str, Any]:
+        """Returns what was seen since the last report: the sums and their count."""
+        if not self._count:
+            return {}
+        return {"count": self._count, "sums": dict(self._sums)}
 
     def see(self, step: int, values: Mapping[str, float], count: int) -> None:
         """Implements `Action.see`."""
@@ -155,16 +167,25 @@ class Save(Action):
         checkpoints: where it goes.
         table: what is saved.
         every: steps between two checkpoints.
+        note: returns what is kept beside each; see `Checkpoints.save`.
     """
 
     before_stopping = True
 
-    def __init__(self, checkpoints: Checkpoints, table: Table, *, every: int):
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        table: Table,
+        *,
+        every: int,
+        note: Callable[[], Mapping[str, Any]] = dict,
+    ):
         """Keeps the options; see the class."""
         self.every = every
         self._checkpoints = checkpoints
         self._table = table
+        self._note = note
 
     def run(self, moment: Moment) -> None:
         """Implements `Action.run`."""
-        self._checkpoints.save(self._table, step=moment.step)
+        self._checkpoints.save(self._table, step=moment.step, note=self._note())

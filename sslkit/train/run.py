@@ -17,7 +17,7 @@ from sslkit.api import (
     Schedule,
     UserError,
 )
-from sslkit.checkpoints import Checkpoints, find_checkpoint, restore
+from sslkit.checkpoints import Checkpoints, find_checkpoint, read_note, restore
 from sslkit.data.batches import check_batch_size, training_batches
 from sslkit.data.dataset import Data
 from sslkit.data.sources import Source
@@ -205,6 +205,13 @@ class Training:
             UserError: for what the user can mend; what was saved before stays.
             KeyboardInterrupt: after a signal, when the state is saved.
         """
+        # Two processes would remove each other's checkpoints.
+        with workdir.alone() if self.runner.is_chief else contextlib.nullcontext():
+            return self._run(workdir, say, measures)
+
+    def _run(
+        self, workdir: Workdir, say: Callable[[str], None], measures: Sequence[Action]
+    ) -> bool:
         checkpoints = Checkpoints(workdir.checkpoints, keep=self._keep)
         check_labels(self.objective, self.source)
         for line in self.describe():
@@ -247,13 +254,21 @@ class Training:
         if not self.runner.is_chief:
             yield [watch]
             return
+        latest = checkpoints.latest()
+        pending = {} if latest is None else read_note(latest)
+        means = Means(every=self._log_every, pending=pending)
         with MetricsLog(workdir.path, start) as log:
             yield [
                 watch,
-                Means(every=self._log_every),
+                means,
                 *measures,
                 Write(log),
-                Save(checkpoints, self.state.table, every=self._checkpoint_every),
+                Save(
+                    checkpoints,
+                    self.state.table,
+                    every=self._checkpoint_every,
+                    note=means.pending,
+                ),
             ]
 
     def describe(self) -> list[str]:

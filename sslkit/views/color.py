@@ -18,7 +18,8 @@ NUMBERS = 9
 """Uniform numbers that the jitter of one image takes."""
 
 _PROBABILITY = 0.8
-_LUMA = (0.2989, 0.587, 0.114)
+LUMA = (0.2989, 0.587, 0.114)
+"""Shares of red, green and blue in the brightness of a pixel (ITU-R BT.601)."""
 
 
 def brightness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
@@ -193,7 +194,7 @@ def apply_jitter(
 
 def grayscale(images: tf.Tensor) -> tf.Tensor:
     """Returns float32 [..., 3] with the luma of the images in all three channels."""
-    luma = tf.reduce_sum(images * tf.constant(_LUMA), axis=-1, keepdims=True)
+    luma = tf.reduce_sum(images * tf.constant(LUMA), axis=-1, keepdims=True)
     return tf.repeat(luma, 3, axis=-1)
 
 

@@ -13,10 +13,11 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from sslkit.views.color import LUMA
+
 FILL = 128
 """Value of pixels that come from outside the image."""
 
-_LUMA = (0.2989, 0.587, 0.114)
 _OUTSIDE = -1
 
 
@@ -83,7 +84,7 @@ def color(images: tf.Tensor, *, factor: float) -> tf.Tensor:
     shares = tf.cast(images, tf.float32) * tf.constant(1 / 255)
     red, green, blue = (
         _rounded(shares[..., channel : channel + 1] * weight)
-        for channel, weight in enumerate(_LUMA)
+        for channel, weight in enumerate(LUMA)
     )
     gray = tf.floor(_rounded((red + green + blue) * 255.5))
     return _blend(gray, images, factor)

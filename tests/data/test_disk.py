@@ -122,6 +122,17 @@ def test_a_damaged_cache_is_made_again(images):
     assert caches(images) == [cache]
 
 
+@pytest.mark.parametrize("share", [0.1, 0.9, 0.999])
+def test_a_table_that_is_cut_short_is_made_again(images, share):
+    wanted = examples(source(images))
+    (cache,) = caches(images)
+    table = cache / "table.npz"
+    whole = table.read_bytes()
+    table.write_bytes(whole[: int(share * len(whole))])
+    assert_same(examples(source(images)), wanted)
+    assert len(table.read_bytes()) == len(whole)
+
+
 def test_of_two_that_make_it_the_first_leaves_it_to_both(images, monkeypatch):
     plain = data(name=f"folder:{images}").source("train")
     real = os.rename

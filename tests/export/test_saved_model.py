@@ -201,7 +201,7 @@ def test_other_files_are_never_replaced(tmp_path):
 
 def test_a_parent_that_is_a_file_is_one_clear_line(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot write the export"):
+    with pytest.raises(UserError, match="out cannot be written: File exists"):
         export(built(), tmp_path / "file" / "out", size=SIZE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 
@@ -10,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from sslkit.api import UserError
-from sslkit.checkpoints import Checkpoints
+from sslkit.checkpoints import Checkpoints, read_note
 from sslkit.metrics_log import MetricsLog
 from sslkit.testing.toy import Pictures
 from sslkit.train.actions import Means, Measure, Save, StopNotFinite, Write
@@ -69,12 +70,21 @@ class Rehearsed:
         if not self.is_chief:
             self.loop.run(start=start, stop=stop)
             return
+        latest = self.checkpoints.latest()
+        means = Means(
+            every=self.every["log"], pending=read_note(latest) if latest else None
+        )
         with MetricsLog(self.workdir, start) as log:
             self.actions += [
-                Means(every=self.every["log"]),
+                means,
                 Measure(self.probe, every=self.every["knn"]),
                 Write(log),
-                Save(self.checkpoints, self.table, every=self.every["checkpoint"]),
+                Save(
+                    self.checkpoints,
+                    self.table,
+                    every=self.every["checkpoint"],
+                    note=means.pending,
+                ),
             ]
             self.loop.run(start=start, stop=stop)
 
@@ -165,6 +175,45 @@ def test_a_signal_saves_between_steps_and_the_run_goes_on(rehearse, capsys, numb
     run.run(9, start=5)
     assert run.saved == [5, 9]
     assert [line["step"] for line in run.lines] == [2, 4, 6, 8, 9]
+
+
+def killed():
+    raise MemoryError
+
+
+@pytest.mark.parametrize("inner_steps", [1, 3])
+@pytest.mark.parametrize(
+    ("stop", "error", "resumed"),
+    [
+        (lambda: signal.raise_signal(signal.SIGTERM), KeyboardInterrupt, 7),
+        (killed, MemoryError, 6),
+    ],
+)
+def test_a_run_that_was_stopped_reports_what_one_that_was_not_does(
+    tmp_path, table, stop, error, resumed, inner_steps
+):
+    """To the last bit: the sums of the steps since the last line are kept."""
+    options = {
+        "losses": {n: math.sin(n) for n in range(20)},
+        "log_every": 5,
+        "checkpoint_every": 6,
+        "inner_steps": inner_steps,
+    }
+    whole = Rehearsed(tmp_path / "whole", table(step=0), **options)
+    whole.run(17)
+    run = Rehearsed(tmp_path / "stopped", table(step=0), **options, at={6: stop})
+    with pytest.raises(error):
+        run.run(17)
+    saved = run.saved[-1]
+    assert saved == (resumed if inner_steps == 1 or error is MemoryError else 9)
+    run.at = {}
+    run.run(17, start=saved)
+
+    def timeless(run):
+        return [{**line, "time": None} for line in run.lines]
+
+    assert timeless(run) == timeless(whole)
+    assert [line["step"] for line in run.lines] == [5, 10, 15, 17]
 
 
 @pytest.fixture

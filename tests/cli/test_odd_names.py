@@ -1,0 +1,65 @@
+"""A workdir may have any name: it is never taken for a pattern."""
+
+from __future__ import annotations
+
+import pytest
+import tensorflow as tf
+
+import sslkit
+from sslkit.cli.main import main
+
+SMALL = {
+    "train.steps": "4",
+    "train.batch_size": "16",
+    "train.checkpoint_every": "2",
+    "backbones.convnet.filters": "(4, 8)",
+    "evaluate.train_limit": "100",
+    "evaluate.test_limit": "50",
+    "evaluate.linear": "False",
+    "evaluate.baselines": "False",
+}
+
+
+def train(workdir: str) -> int:
+    settings = [w for n, v in SMALL.items() for w in ("--set", f"{n} = {v}")]
+    recipe = ["--gin", "gin/digits_supervised.gin"]
+    return main(["train", *recipe, "--workdir", workdir, "--mode", "train", *settings])
+
+
+def test_a_run_goes_on_is_evaluated_exported_and_loaded(tmp_path, capsys):
+    workdir = tmp_path / "lr[12] *größe?"
+    assert train(str(workdir)) == 0
+    for file in (workdir / "checkpoints").iterdir():
+        if file.name.startswith("step_00000004"):
+            file.unlink()
+    assert train(str(workdir)) == 0
+    assert "resuming at step 2" in capsys.readouterr().out
+    assert main(["evaluate", "--workdir", str(workdir)]) == 0
+    out = tmp_path / "out"
+    assert main(["export", "--workdir", str(workdir), "--to", str(out)]) == 0
+    images = tf.random.stateless_uniform([2, 16, 16, 3], [1, 2])
+    live = sslkit.load_encoder(workdir)
+    moved = out.rename(tmp_path / "out[1]")
+    for encoder in (live, sslkit.load_encoder(moved)):
+        assert encoder(images).shape == (2, 8)
+    capsys.readouterr()
+    arguments = ["export", "--workdir", str(workdir), "--to", str(moved)]
+    assert main(arguments) == 2
+    line = capsys.readouterr().err
+    assert "out[1]: TensorFlow takes *, ?, [ and \\ in a path for a pattern" in line
+
+
+@pytest.mark.parametrize("name", ["lr[0.1]"])
+def test_another_run_starts_from_it(tmp_path, name, capsys):
+    workdir = str(tmp_path / name)
+    assert train(workdir) == 0
+    arguments = ["train", "--gin", "gin/digits_linear.gin", "--mode", "train"]
+    arguments += ["--workdir", str(tmp_path / "linear")]
+    for setting in (
+        f"train.initialize = {workdir!r}",
+        "train.steps = 1",
+        "backbones.convnet.filters = (4, 8)",
+    ):
+        arguments += ["--set", setting]
+    assert main(arguments) == 0
+    assert f"from {workdir}/checkpoints/step_00000004" in capsys.readouterr().out
