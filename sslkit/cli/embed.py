@@ -44,16 +44,20 @@ def run(args: argparse.Namespace) -> int:
     _, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
     step = training.load(workdir)
     encoder = training.objective.encoder
+    source = training.data.source(args.part)
+    print(source.summary())
     rows = embed(
         frozen(lambda images: encoder(images, training=False)),
-        training.data.source(args.part),
+        source,
         args.to,
         size=training.size,
         batch_size=args.batch_size,
         limit=args.limit,
     )
     print(
-        f"step {step} of {workdir.path}: features, label and index of {rows:,} "
-        f"examples are in {args.to}"
+        f"step {step} of {workdir.path}: features, label, index, path and class names "
+        f"of {rows:,} examples are in {args.to}"
     )
+    for line in training.data.skipped():
+        print(line)
     return 0

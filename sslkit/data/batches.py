@@ -23,6 +23,7 @@ __all__ = [
     "TrainingBatch",
     "check_batch_size",
     "evaluation_batches",
+    "evaluation_indices",
     "training_batches",
 ]
 
@@ -200,21 +201,29 @@ def evaluation_batches(
     count = source.size if limit is None else min(limit, source.size)
 
     def example(position: tf.Tensor) -> dict[str, tf.Tensor]:
-        real = position < count
-        # Padding reads an example it then blanks: shapes stay static and the cost is
-        # less than one batch.
-        index = tf.minimum(position, count - 1)
-        if count < source.size:
-            index = order.shuffle(index, key=tf.zeros([3], tf.int64), size=source.size)
-        image, label, readable = source.attempt(index)
-        picture = tf.ensure_shape(view(image), [size, size, 3])
-        real &= readable
+        # Padding reads nothing: the last example may be slow to read, or damaged.
+        picture, label, index = tf.cond(
+            position < count,
+            lambda: read(position),
+            lambda: (blank, tf.constant(-1), tf.constant(-1, tf.int64)),
+        )
         return {
-            "images": tf.where(real, picture, tf.zeros_like(picture)),
-            "label": tf.where(real, label, -1),
-            "weight": tf.cast(real, tf.float32),
-            "index": tf.where(real, index, -1),
+            "images": tf.ensure_shape(picture, [size, size, 3]),
+            "label": label,
+            "weight": tf.cast(index >= 0, tf.float32),
+            "index": index,
         }
+
+    def read(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        index = _evaluated(position, count, source.size)
+        image, label, readable = source.attempt(index)
+        return (
+            tf.where(readable, tf.ensure_shape(view(image), blank.shape), blank),
+            tf.where(readable, label, -1),
+            tf.where(readable, index, -1),
+        )
+
+    blank = tf.zeros([size, size, 3], tf.uint8)
 
     return (
         order.positions(
@@ -228,6 +237,29 @@ def evaluation_batches(
         .batch(batch_size // replicas, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+def evaluation_indices(
+    source: Source, first: int, last: int, *, limit: int | None
+) -> list[int]:
+    """Returns which examples `evaluation_batches` reads at some positions.
+
+    Args:
+        source: the images.
+        first: the first position.
+        last: the position after the last.
+        limit: as given to `evaluation_batches`.
+    """
+    count = source.size if limit is None else min(limit, source.size)
+    positions = tf.range(min(first, count), min(last, count), dtype=tf.int64)
+    return _evaluated(positions, count, source.size).numpy().tolist()
+
+
+def _evaluated(position: tf.Tensor, count: int, size: int) -> tf.Tensor:
+    """Returns the example at a position of an evaluation of `count` out of `size`."""
+    if count == size:
+        return position
+    return order.shuffle(position, key=tf.zeros([3], tf.int64), size=size)
 
 
 def check_batch_size(batch_size: int, replicas: int) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from sslkit.data.service import Service
 from sslkit.data.sources import OnError, Source
 from sslkit.errors import UserError
+
+if TYPE_CHECKING:
+    from sslkit.data.layout import Layout
 
 __all__ = ["Data", "data"]
 
@@ -30,6 +33,8 @@ class Data:
         on_error: what to do about an example that cannot be read.
         cache: `memory` or `disk` keeps decoded images there.
         service: the address of a data service that makes the training batches.
+        exif: whether a folder's images are turned as their EXIF orientation says.
+        label: the feature of a TFDS dataset that is its label.
     """
 
     name: str
@@ -40,6 +45,8 @@ class Data:
     on_error: OnError = "skip"
     cache: Cache | None = None
     service: str | None = None
+    exif: bool = True
+    label: str | None = None
     _opened: dict[str, Source] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -74,6 +81,15 @@ class Data:
         # Splits of one folder pass over the same files.
         return list(dict.fromkeys(lines))
 
+    @functools.cached_property
+    def _layout(self) -> Layout:
+        """What the folder holds, looked at once for all of its splits."""
+        from sslkit.data.folder import read_layout
+
+        return read_layout(
+            self.name.removeprefix("folder:"), exif=self.exif, on_error=self.on_error
+        )
+
     def _cached(self, source: Source) -> Source:
         if self.cache == "memory":
             from sslkit.data.memory import InMemory
@@ -95,14 +111,22 @@ class Data:
             from sslkit.data.folder import Folder
 
             return Folder(
-                self.name.removeprefix("folder:"), split, on_error=self.on_error
+                self._layout,
+                split,
+                name=self.name.removeprefix("folder:"),
+                train=self.train,
+                test=self.test,
             )
         from sslkit.data.tfds import PreparedTFDS
         from sslkit.storage import reaching
 
         with reaching("the data", self.data_dir or self.name):
             return PreparedTFDS(
-                self.name, split, data_dir=self.data_dir, cache_dir=self.cache_dir
+                self.name,
+                split,
+                data_dir=self.data_dir,
+                cache_dir=self.cache_dir,
+                label=self.label,
             )
 
 
@@ -116,6 +140,8 @@ def data(
     on_error: OnError = "skip",
     cache: Cache | None = None,
     service: str | None = None,
+    exif: bool = True,
+    label: str | None = None,
 ) -> Data:
     """Names a dataset; nothing is opened until a split is asked for.
 
@@ -138,6 +164,10 @@ def data(
         service: `grpc://host:port`, as `sslkit data-service` prints it: the training
             batches are made there, the same in the same order. Its workers read the
             data, and a cache on disk, under the same paths as this process.
+        exif: False shows a folder's images as they are stored, whatever their EXIF
+            orientation says. The images of TFDS datasets are always shown so.
+        label: the feature of a TFDS dataset that is its label; `label` or `labels`
+            unless given.
 
     Returns:
         The dataset, unopened.
@@ -154,6 +184,16 @@ def data(
                 f"data.{option} is {value!r}; use one of "
                 f"{', '.join(map(repr, choices))}"
             )
+    if name == "folder:" or (name.startswith("folder:") and name[7:].isspace()):
+        raise UserError(
+            "data.name is 'folder:' with no path behind it, perhaps from a variable "
+            "that is empty; name a folder of images: folder:/path"
+        )
+    if label is not None and (name == "digits" or name.startswith("folder:")):
+        raise UserError(
+            f"data.label is {label!r}, and {name} has no features to choose from; "
+            "leave it out, or name a TFDS dataset"
+        )
     if service is not None and cache == "memory":
         raise UserError(
             "data.cache is 'memory', which the workers of data.service cannot reach; "
@@ -168,4 +208,6 @@ def data(
         on_error=on_error,
         cache=cache,
         service=service,
+        exif=exif,
+        label=label,
     )

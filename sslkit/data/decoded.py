@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 import itertools
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -87,6 +87,18 @@ class Decoded(Source):
     def skipped(self, *, limit: int = 20) -> list[str]:
         """Returns what could not be read; see `Source.skipped`."""
         return self._source.skipped(limit=limit)
+
+    def summary(self) -> str:
+        """Returns what was understood of the data."""
+        return self._source.summary()
+
+    def record(self) -> Mapping[str, Any]:
+        """Returns what tells these examples from others."""
+        return self._source.record()
+
+    def why_unlabelled(self) -> str:
+        """Returns why there are no labels."""
+        return self._source.why_unlabelled()
 
     def describe(self, index: int) -> str:
         """Returns where an example comes from."""

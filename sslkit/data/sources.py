@@ -5,8 +5,8 @@ from __future__ import annotations
 import abc
 import functools
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -198,6 +198,25 @@ class Source(abc.ABC):
     def _unreadable(self) -> tf.lookup.experimental.MutableHashTable:
         with tf.init_scope(), tf.device("CPU:0"):
             return tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, -1)
+
+    def summary(self) -> str:
+        """Returns one line that says what was understood of the data."""
+        what = "no classes" if self.classes is None else f"{self.classes:,} classes"
+        return f"data {self.name}: {what}, {self.size:,} images"
+
+    def record(self) -> Mapping[str, Any]:
+        """Returns what tells these examples from others, for the folder of a run.
+
+        Unlike `identity` it stays the same where the data is moved or copied.
+
+        Returns:
+            Plain values by name, such as JSON holds.
+        """
+        return {"name": self.name, "size": self.size, "classes": self.classes}
+
+    def why_unlabelled(self) -> str:
+        """Returns why there are no labels, as the end of a sentence about the data."""
+        return "has none"
 
     def identity(self) -> str:
         """Returns what changes whenever an example of the source may have changed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from sslkit.data.batches import evaluation_batches
+from sslkit.data.batches import evaluation_batches, evaluation_indices
 from sslkit.data.sources import UNREADABLE
 from sslkit.errors import UserError, first_line
 from sslkit.views.crop import evaluation_view
@@ -86,11 +87,15 @@ def extract_source(
         view=functools.partial(evaluation_view, size=size),
         limit=limit,
     )
-    return extract(encode, batches, source=source)
+    return extract(encode, batches, source=source, limit=limit)
 
 
 def extract(
-    encode: FrozenEncoder, batches: tf.data.Dataset, *, source: Source | None = None
+    encode: FrozenEncoder,
+    batches: tf.data.Dataset,
+    *,
+    source: Source | None = None,
+    limit: int | None = None,
 ) -> Features:
     """Encodes every example of `batches`, in their order, without the padding.
 
@@ -101,7 +106,8 @@ def extract(
         batches: dicts of images uint8 [b, size, size, 3], label int32 [b],
             weight float32 [b] (0 for padding) and index int64 [b].
         source: what the batches were read from. When an example cannot be read, it
-            is asked which one.
+            is asked which one of the batch's.
+        limit: as given to `evaluation_batches`, if the batches are its.
 
     Returns:
         The features in memory.
@@ -113,7 +119,7 @@ def extract(
     features: deque[np.ndarray] = deque()
     labels: deque[np.ndarray] = deque()
     indices: deque[np.ndarray] = deque()
-    for part in stream(encode, batches, source=source):
+    for part in stream(encode, batches, source=source, limit=limit):
         features.append(part.features)
         labels.append(part.label)
         indices.append(part.index)
@@ -127,7 +133,11 @@ def extract(
 
 
 def stream(
-    encode: FrozenEncoder, batches: tf.data.Dataset, *, source: Source | None = None
+    encode: FrozenEncoder,
+    batches: tf.data.Dataset,
+    *,
+    source: Source | None = None,
+    limit: int | None = None,
 ) -> Iterator[Features]:
     """Encodes batch after batch; the arguments and the order are those of `extract`.
 
@@ -137,7 +147,7 @@ def stream(
     Raises:
         UserError: if an example cannot be read.
     """
-    for batch in _read(batches, source):
+    for batch in _read(batches, source, limit):
         real = batch["weight"].numpy() > 0
         yield Features(
             encode(batch["images"]).numpy()[real],
@@ -147,7 +157,7 @@ def stream(
 
 
 def _read(
-    batches: tf.data.Dataset, source: Source | None
+    batches: tf.data.Dataset, source: Source | None, limit: int | None
 ) -> Iterator[dict[str, tf.Tensor]]:
     """Yields the batches; an error of the pipeline names the example.
 
@@ -155,14 +165,22 @@ def _read(
     data's fault.
     """
     iterator = iter(batches)
-    while True:
+    for number in itertools.count():
         try:
             batch = next(iterator)
         except StopIteration:
             return
         except UNREADABLE as error:
-            found = source.diagnose() if source is not None else []
-            what = "; ".join(found) or first_line(error)
+            what = first_line(error)
+            if source is not None:
+                rows = batches.element_spec["weight"].shape[0]
+                suspects = evaluation_indices(
+                    source, number * rows, (number + 1) * rows, limit=limit
+                )
+                found = source.diagnose(suspects)
+                if not found:
+                    raise  # Not the data's fault, but that of what is done to it.
+                what = "; ".join(found)
             raise UserError(
                 f"cannot read an example: {what}. Repair or remove it and run again."
             ) from error

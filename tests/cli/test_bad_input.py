@@ -58,7 +58,11 @@ def test_a_folder_without_images(refused, tmp_path, content):
     if content is not None:
         (folder / "note.jpg").write_text(content)
     line = refused(f"data.name = 'folder:{folder}'")
-    assert f"{folder} holds no JPEG, PNG, GIF or BMP image" in line
+    assert f"{folder} holds no JPEG, PNG, GIF, WebP or BMP image" in line
+
+
+def test_a_folder_without_a_path(refused):
+    assert "data.name is 'folder:' with no path" in refused("data.name = 'folder:'")
 
 
 def test_a_folder_that_is_not_there(refused, tmp_path):

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from sslkit.api import Augmentation, ViewGroup
 from sslkit.data import Source, evaluation_batches, training_batches
+from sslkit.data.batches import evaluation_indices
 from sslkit.errors import UserError
 
 
@@ -217,6 +218,29 @@ def test_evaluation_reads_each_example_once_in_order():
     assert joined["label"].tolist() == [i % 3 for i in range(10)] + [-1, -1]
     assert joined["weight"].tolist() == [1.0] * 10 + [0.0] * 2
     assert joined["images"][:, 1, 1, 2].tolist() == [*range(10), 0, 0]
+
+
+def test_padding_reads_nothing():
+    reads = []
+
+    class Counted(Numbers):
+        def example(self, index):
+            tf.numpy_function(lambda place: reads.append(int(place)), [index], [])
+            return super().example(index)
+
+    found = evaluation_batches(Counted(3), size=2, batch_size=64, view=view)
+    (batch,) = found.as_numpy_iterator()
+    assert sorted(reads) == [0, 1, 2]
+    assert batch["weight"].sum() == 3
+
+
+@pytest.mark.parametrize("limit", [None, 7])
+def test_evaluation_indices_are_what_the_batches_hold(limit):
+    for number, batch in enumerate(evaluate(limit=limit)):
+        named = evaluation_indices(
+            Numbers(10), 4 * number, 4 * (number + 1), limit=limit
+        )
+        assert named == [index for index in batch["index"].tolist() if index >= 0]
 
 
 def test_evaluation_limit_is_a_fixed_mixed_choice():

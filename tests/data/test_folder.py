@@ -1,5 +1,4 @@
 import io
-import logging
 import pathlib
 
 import numpy as np
@@ -90,7 +89,8 @@ def test_splits_are_sub_folders_and_share_classes(tmp_path):
     assert labels(test) == [1]
     assert test.classes == 2
     assert refusal(tmp_path, "test") == (
-        f"{tmp_path} has no split 'test'; it has train, val"
+        f"{tmp_path} has no split 'test'; it has train, val. Set data.test to one of "
+        f"them, or make {tmp_path / 'test'}"
     )
 
 
@@ -106,7 +106,7 @@ def test_missing_test_split_matters_only_when_asked_for(tmp_path):
     write(tmp_path / "1.png")
     both = data(name=f"folder:{tmp_path}")
     assert both.source("train").size == 1
-    with pytest.raises(UserError, match="has no split 'test', only train, because"):
+    with pytest.raises(UserError, match="has no split 'test', only train, for w"):
         both.source("test")
 
 
@@ -119,10 +119,10 @@ def test_no_such_folder(tmp_path):
 
 def test_empty_folder_and_no_images(tmp_path):
     assert refusal(tmp_path).startswith(
-        f"{tmp_path} holds no JPEG, PNG, GIF or BMP image (it is empty)"
+        f"{tmp_path} holds no JPEG, PNG, GIF, WebP or BMP image (it is empty)"
     )
     (tmp_path / "notes.jpg").write_text("not a picture")
-    assert "(1 other files)" in refusal(tmp_path)
+    assert "(1 text file)" in refusal(tmp_path)
 
 
 def test_unreadable_file(tmp_path):
@@ -147,15 +147,24 @@ def test_unreadable_folder(tmp_path, monkeypatch):
     )
 
 
-def test_skipped_files_are_counted(tmp_path, caplog):
+def test_what_is_left_out_is_counted(tmp_path):
     write(tmp_path / "picture.without.ending")
     (tmp_path / "README.md").write_text("hello")
     (tmp_path / "empty.jpg").touch()
     write(tmp_path / ".hidden/1.png")
     write(tmp_path / ".1.png")
-    with caplog.at_level(logging.WARNING):
-        assert folder(tmp_path).size == 1
-    assert f"{tmp_path}: skipped 2 other files" in caplog.text
+    source = folder(tmp_path)
+    assert source.size == 1
+    assert source.summary() == (
+        f"data folder:{tmp_path}: no classes, 1 training image and no test images, "
+        "because there are no classes; left out: 1 empty file, 1 text file, 2 hidden "
+        "files or folders"
+    )
+    assert source.skipped() == [
+        "left out 2 files:",
+        f"{tmp_path / 'README.md'}: text file",
+        f"{tmp_path / 'empty.jpg'}: empty file",
+    ]
 
 
 def test_folder_loops_end(tmp_path):
@@ -218,7 +227,7 @@ def test_gif_gives_its_first_frame(tmp_path):
 
 def test_palette_bmp_is_not_misread(tmp_path):
     (tmp_path / "1.bmp").write_bytes(encode(colour("P"), "BMP"))
-    assert "(1 BMP files of 8 bits a pixel)" in refusal(tmp_path)
+    assert "(1 8-bit BMP image (not supported: convert to" in refusal(tmp_path)
 
 
 def test_diagnose_names_broken_files(tmp_path):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
@@ -53,7 +55,20 @@ def huge_bmp() -> bytes:
     sides = (20_000).to_bytes(4, "little") + (-20_000).to_bytes(
         4, "little", signed=True
     )
-    return b"BM" + bytes(16) + sides + bytes(2) + (24).to_bytes(2, "little") + bytes(9)
+    header = b"BM" + bytes(12) + (40).to_bytes(4, "little") + sides
+    return header + bytes(2) + (24).to_bytes(2, "little") + bytes(24)
+
+
+def webp(size: tuple[int, int] = (5, 4)) -> bytes:
+    out = io.BytesIO()
+    PIL.Image.new("RGB", size, (7, 7, 7)).save(out, "WEBP", lossless=True)
+    return out.getvalue()
+
+
+def huge_webp() -> bytes:
+    # 14 bits each, less one: 16,000 by 16,000 pixels.
+    sides = (15_999 | 15_999 << 14).to_bytes(4, "little")
+    return webp()[:21] + sides + webp()[25:]
 
 
 BROKEN = {
@@ -68,6 +83,9 @@ BROKEN = {
     "huge jpeg": huge_jpeg,
     "huge gif": huge_gif,
     "huge bmp": huge_bmp,
+    "truncated webp": lambda: webp((64, 64))[:-20],
+    "webp header alone": lambda: webp()[:12],
+    "huge webp": huge_webp,
 }
 
 
@@ -185,10 +203,10 @@ def test_files_that_are_no_images(tmp_path):
     folder(tmp_path, {})
     (tmp_path / "notes.txt").write_text("not an image")
     assert source(tmp_path).skipped() == [
-        "skipped 1 files that are no images:",
-        str(tmp_path / "notes.txt"),
+        "left out 1 file:",
+        f"{tmp_path / 'notes.txt'}: text file",
     ]
-    with pytest.raises(UserError, match=r"notes\.txt is no JPEG.*on_error = 'skip'"):
+    with pytest.raises(UserError, match=r"notes\.txt is not read: text file.*= 'skip'"):
         source(tmp_path, on_error="raise")
 
 

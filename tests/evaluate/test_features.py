@@ -94,9 +94,22 @@ def broken(at: int) -> tf.data.Dataset:
     return padded_batches(images(8), 4).unbatch().map(decode).batch(4, True)
 
 
-def test_a_broken_example_is_named():
-    source = types.SimpleNamespace(diagnose=lambda: ["cats/7.jpg: not a JPEG"])
+def test_a_broken_example_is_named_and_only_its_batch_is_looked_at():
+    asked = []
+
+    def diagnose(indices):
+        asked.extend(indices)
+        return ["cats/7.jpg: not a JPEG"]
+
+    source = types.SimpleNamespace(size=8, diagnose=diagnose)
     with pytest.raises(UserError, match=r"cats/7\.jpg: not a JPEG"):
+        extract(frozen(mean_colour), broken(5), source=source)
+    assert asked == [4, 5, 6, 7]
+
+
+def test_an_error_of_the_view_is_shown_as_it_is():
+    source = types.SimpleNamespace(size=8, diagnose=lambda indices: [])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="bad JPEG"):
         extract(frozen(mean_colour), broken(5), source=source)
 
 

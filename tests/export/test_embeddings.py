@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from sslkit.cli.main import main
+from sslkit.data import data
 from sslkit.data.digits import Digits
 from sslkit.errors import UserError
 from sslkit.evaluate.features import extract_source, frozen
@@ -37,7 +38,10 @@ def test_npz(source, tmp_path, limit):
     rows = embed(frozen(encode), source, path, **options)
     want = extract_source(frozen(encode), source, **options)
     assert rows == len(want.label) == (limit or source.size)
-    check(np.load(path), want)
+    found = np.load(path)
+    check(found, want)
+    assert found["class_names"].tolist() == list("0123456789")
+    assert found["path"].tolist() == [source.describe(i) for i in want.index]
     assert [file.name for file in path.parent.iterdir()] == ["out.npz"]
 
 
@@ -49,6 +53,8 @@ def test_tfrecord(source, tmp_path):
         "features": tf.io.FixedLenFeature([want.features.shape[1]], tf.float32),
         "label": tf.io.FixedLenFeature([], tf.int64),
         "index": tf.io.FixedLenFeature([], tf.int64),
+        "path": tf.io.FixedLenFeature([], tf.string),
+        "class_name": tf.io.FixedLenFeature([], tf.string),
     }
     rows = [
         tf.io.parse_single_example(record, spec)
@@ -57,6 +63,51 @@ def test_tfrecord(source, tmp_path):
     found = {name: np.stack([row[name] for row in rows]) for name in spec}
     found["label"] = found["label"].astype(np.int32)
     check(found, want)
+    assert found["path"][0].decode() == source.describe(want.index[0])
+    assert found["class_name"][0].decode() == str(want.label[0])
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A labelled folder of which the second image is cut short."""
+    folder = tmp_path / "photographs"
+    for number in range(5):
+        image = tf.io.encode_png(tf.fill([8, 8, 3], tf.constant(number, tf.uint8)))
+        path = folder / "train" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = image.numpy()
+        path.write_bytes(content[:-20] if number == 1 else content)
+    return folder
+
+
+@pytest.mark.parametrize("suffix", ["npz", "tfrecord"])
+def test_what_cannot_be_read_is_left_out_and_named(photographs, tmp_path, suffix):
+    opened = data(name=f"folder:{photographs}").source("train")
+    path = tmp_path / "out" / f"some.{suffix}"
+    assert embed(frozen(encode), opened, path, size=8, batch_size=4) == 4
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    count, broken = opened.skipped()
+    assert count.startswith("skipped 1 of 5 examples")
+    assert broken.startswith(str(photographs / "train" / "b" / "1.png"))
+    if suffix == "npz":
+        found = np.load(path)
+        assert found["features"].shape == (4, 28)
+        wanted = np.array([0, 2, 4, 3]) / 255
+        np.testing.assert_allclose(found["features"][:, 0], wanted, rtol=1e-6)
+        assert found["label"].tolist() == [0, 0, 0, 1]
+        assert found["class_names"].tolist() == ["a", "b"]
+        assert [name[-5:] for name in found["path"]] == [
+            *("0.png", "2.png", "4.png", "3.png")
+        ]
+
+
+def test_nothing_that_can_be_read_leaves_no_file(photographs, tmp_path):
+    for path in photographs.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:-20])
+    opened = data(name=f"folder:{photographs}").source("train")
+    with pytest.raises(UserError, match="skipped 5 of 5 examples"):
+        embed(frozen(encode), opened, tmp_path / "out.npz", size=8, batch_size=4)
+    assert not (tmp_path / "out.npz").exists()
 
 
 def test_batches_do_not_gather_in_memory(source, tmp_path):
