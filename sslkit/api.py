@@ -3,7 +3,10 @@
 A plugin is a class of one of six kinds, announced as an entry point in the group
 `sslkit.<kind>`. Constructors spell every keyword, because recipes bind them by name,
 and do no work: variables appear when the core calls the object symbolically inside
-the runner's strategy scope.
+the runner's strategy scope. Their annotations say what each keyword takes, with
+`Literal` for choices and `PositiveInt`, `Share`, `Range` and the like for ranges:
+recipes are checked against them before anything is imported, and `checked` on the
+constructor holds Python callers to them.
 """
 
 from __future__ import annotations
@@ -15,6 +18,19 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from sslkit.arguments import (
+    Cosine,
+    HalfOpenShare,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    PositiveShare,
+    Range,
+    Seed,
+    Share,
+    checked,
+)
 from sslkit.errors import UserError
 from sslkit.stacks import Stacks, Views
 
@@ -22,14 +38,25 @@ __all__ = [
     "Augmentation",
     "Backbone",
     "Batch",
+    "Cosine",
+    "HalfOpenShare",
+    "NonNegativeFloat",
+    "NonNegativeInt",
     "Objective",
     "Optimizer",
     "Outcome",
+    "PositiveFloat",
+    "PositiveInt",
+    "PositiveShare",
+    "Range",
     "Runner",
     "Schedule",
+    "Seed",
+    "Share",
     "UserError",
     "ViewGroup",
     "Views",
+    "checked",
 ]
 
 

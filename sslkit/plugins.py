@@ -11,6 +11,7 @@ import difflib
 import importlib.metadata
 import inspect
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -60,13 +61,19 @@ class Plugin:
 def installed() -> list[Plugin]:
     """Lists every plugin of every kind, sorted, without importing any."""
     entry_points = importlib.metadata.entry_points()
+    # Metadata is parsed at each look; a distribution has many entry points.
+    origins: dict[importlib.metadata.Distribution, _Origin] = {}
     found = set()
     for kind in KINDS:
         for entry_point in entry_points.select(group=f"sslkit.{kind}"):
             # Entry points found on sys.path always carry their distribution; only
             # hand-made ones do not.
-            if entry_point.dist is not None:
-                found.add(_plugin(kind, entry_point, entry_point.dist))
+            if entry_point.dist is None:
+                continue
+            if entry_point.dist not in origins:
+                origins[entry_point.dist] = _origin(entry_point.dist)
+            origin = origins[entry_point.dist]
+            found.add(Plugin(kind, entry_point.name, entry_point.value, *origin))
     return sorted(found)
 
 
@@ -178,18 +185,20 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"Did you mean '{near[0]}'? " if near else ""
 
 
-def _plugin(
-    kind: str,
-    entry_point: importlib.metadata.EntryPoint,
-    distribution: importlib.metadata.Distribution,
-) -> Plugin:
-    return Plugin(
-        kind=kind,
-        name=entry_point.name,
-        value=entry_point.value,
-        distribution=distribution.metadata["Name"],
-        version=distribution.version,
-        requires=tuple(filter(_is_about_sslkit, distribution.requires or ())),
+class _Origin(NamedTuple):
+    """What a plugin has of its distribution."""
+
+    distribution: str
+    version: str
+    requires: tuple[str, ...]
+
+
+def _origin(distribution: importlib.metadata.Distribution) -> _Origin:
+    metadata = distribution.metadata
+    return _Origin(
+        metadata["Name"],
+        metadata["Version"],
+        tuple(filter(_is_about_sslkit, metadata.get_all("Requires-Dist") or ())),
     )
 
 

@@ -26,6 +26,7 @@ LAYERS = (
     "storage",
     "api",
     "replica randomness stacks",
+    "arguments",
     "errors",
 )
 """From top to foot. A module imports its own package and what stands below it, and none

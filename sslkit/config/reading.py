@@ -59,6 +59,13 @@ class Binding:
     """Where it was written: `gin/x.gin:12` or `--set 'train.epochs = 5'`."""
     override: bool
     """Whether it came from the command line."""
+    value_place: str = ""
+    """Where the macro that is the value was written; empty where it is none."""
+
+    @property
+    def set_at(self) -> str:
+        """Where the value was written, which a macro may say elsewhere."""
+        return self.value_place or self.place
 
     @property
     def key(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sslkit import plugins
+from sslkit.arguments.wanted import Kind
 from sslkit.config.reading import (
     Binding,
     Macro,
@@ -16,6 +17,7 @@ from sslkit.config.reading import (
 )
 from sslkit.config.recipes import is_part
 from sslkit.config.signatures import Signature, signature
+from sslkit.config.types import check_value, kinds_of
 from sslkit.errors import UserError
 
 SEAMS = {
@@ -54,7 +56,7 @@ class Resolution:
             if (binding.scope, binding.target) != above:
                 lines.append("")
                 above = (binding.scope, binding.target)
-            place = f"  # {binding.place}" if places else ""
+            place = f"  # {binding.set_at}" if places else ""
             lines.append(f"{binding.key} = {binding.value!r}{place}")
         return "\n".join(lines) + "\n"
 
@@ -141,12 +143,22 @@ def resolve(
     bindings = [b for b in last.values() if b.parameter]
 
     installed = plugins.installed()
+    kinds = kinds_of(installed)
     signatures: dict[str, Signature | None] = {}
 
     def signature_of(target: str, place: str) -> Signature | None:
         if target not in signatures:
-            signatures[target] = signature(_locate(target, place, installed))
+            where = _locate(target, place, installed)
+            signatures[target] = signature(where, kinds)
         return signatures[target]
+
+    def kind_of(reference: Reference) -> type[Kind] | None:
+        base = plugins.KINDS.get(reference.name.partition(".")[0])
+        if base is not None:
+            return kinds[f"sslkit.api:{base}"]
+        known = signatures[reference.name]
+        returns = None if known is None else known.returns
+        return returns if returns in kinds.values() else None
 
     for binding in last.values():
         for reference in references(binding.value):
@@ -157,6 +169,10 @@ def resolve(
     expanded = [_expand(binding, macros) for binding in bindings]
     used, idle = _reach(expanded)
     idle += [m for m in macros.values() if m.key not in _macro_names(bindings, macros)]
+    for binding in used:
+        known = signatures[binding.target]
+        if known is not None:
+            check_value(binding, known.parameters[binding.parameter], kind_of)
     _check_complete(used, signatures)
     resolution = Resolution(
         bindings=tuple(sorted(used, key=lambda binding: binding.key)),
@@ -255,7 +271,11 @@ def _expand(binding: Binding, macros: dict[str, Binding]) -> Binding:
             )
         return expand(macros[value.name].value, (*inside, value.name))
 
-    return dataclasses.replace(binding, value=expand(binding.value, ()))
+    expanded = expand(binding.value, ())
+    place, value = "", binding.value
+    while isinstance(value, Macro) and value.name in macros:
+        place, value = macros[value.name].place, macros[value.name].value
+    return dataclasses.replace(binding, value=expanded, value_place=place)
 
 
 def _macro_names(bindings: Iterable[Binding], macros: dict[str, Binding]) -> set[str]:

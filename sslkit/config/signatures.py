@@ -1,91 +1,119 @@
 """What a class or function can be configured with, read from its source.
 
-Nothing is imported, neither the module nor the packages above it, so that a typo in
+Nothing is imported, neither the module nor the packages above it, so that a mistake in
 a recipe shows in milliseconds and not after TensorFlow has loaded.
 """
 
 from __future__ import annotations
 
 import ast
-import importlib.util
-import os
-import pathlib
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sslkit.arguments.wanted import Kind, Wanted, wanted
+from sslkit.config.annotations import Reader
+from sslkit.config.sources import Definition, find_definition
+
+_DEEPEST = 8
+"""How many classes up a constructor is looked for."""
+
+
+class Parameter(NamedTuple):
+    """One keyword."""
+
+    wanted: Wanted
+    """What its annotation says."""
+    default: str | None
+    """Its default as Python source; None where it must be given."""
 
 
 class Signature(NamedTuple):
     """The keywords of a constructor or function."""
 
-    names: tuple[str, ...]
-    """All of them, in the order of the source."""
-    required: frozenset[str]
-    """Those without a default."""
+    parameters: Mapping[str, Parameter]
+    """All of them by name, in the order of the source."""
+    returns: Any
+    """What the annotation of a function's result means; Any for a class."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the keywords, in the order of the source."""
+        return tuple(self.parameters)
+
+    @property
+    def required(self) -> frozenset[str]:
+        """Those without a default."""
+        return frozenset(
+            name for name, one in self.parameters.items() if one.default is None
+        )
 
 
-def signature(value: str) -> Signature | None:
+def signature(value: str, kinds: Mapping[str, type[Kind]]) -> Signature | None:
     """Reads the signature behind an entry point's value.
 
     Args:
         value: `package.module:Class` or `package.module:function`.
+        kinds: see `annotations.Reader`.
 
     Returns:
         The keywords, or None where the source does not tell: it is not Python source,
-        the name is not defined at the top of the module, the class inherits its
-        constructor, or a `*args` or `**kwargs` takes anything.
+        the name is not defined at the top of a module, the constructor is none that a
+        class there writes down, or a `*args` or `**kwargs` takes anything.
     """
     module, _, attribute = value.partition(":")
-    path = _source(module)
-    if path is None:
+    found = find_definition(module, attribute)
+    if found is None:
         return None
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+    if isinstance(found.node, ast.FunctionDef):
+        return _read(found, found.node, kinds, skip=0)
+    constructor = _constructor(found, _DEEPEST)
+    if constructor is None:
         return None
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == attribute:
-            return _keywords(node.args, skip=0)
-        if isinstance(node, ast.ClassDef) and node.name == attribute:
-            for item in node.body:
-                if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-                    return _keywords(item.args, skip=1)
-    return None
+    holder, function = constructor
+    return _read(holder, function, kinds, skip=1)
 
 
-def _source(module: str) -> pathlib.Path | None:
-    # importlib.util.find_spec("a.b") imports a; so only the first part is asked for,
-    # and the rest is looked up as files.
-    top, *rest = module.split(".")
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
+def _constructor(
+    found: Definition, deep: int
+) -> tuple[Definition, ast.FunctionDef] | None:
+    """Returns the constructor of a class, its own or the first that it inherits."""
+    if not isinstance(found.node, ast.ClassDef) or not deep:
         return None
-    if spec is None:
+    for item in found.node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            return found, item
+    if found.node.decorator_list or found.node.keywords:
+        return None  # Such as a data class, whose constructor is nowhere written.
+    # The first base that is looked into; what another brings is not told apart.
+    first = next(iter(found.node.bases), None)
+    if not isinstance(first, ast.Name):
         return None
-    if not rest:
-        origin = spec.origin or ""
-        return pathlib.Path(origin) if origin.endswith(".py") else None
-    below = os.path.join(*rest)
-    for location in spec.submodule_search_locations or ():
-        for name in (f"{below}.py", os.path.join(below, "__init__.py")):
-            path = pathlib.Path(location, name)
-            if path.is_file():
-                return path
-    return None
+    above = find_definition(found.source.module, first.id)
+    return None if above is None else _constructor(above, deep - 1)
 
 
-def _keywords(arguments: ast.arguments, skip: int) -> Signature | None:
+def _read(
+    found: Definition,
+    function: ast.FunctionDef,
+    kinds: Mapping[str, type[Kind]],
+    skip: int,
+) -> Signature | None:
+    arguments = function.args
     if arguments.vararg or arguments.kwarg:
         return None
+    reader = Reader(found.source, kinds)
     positional = [*arguments.posonlyargs, *arguments.args]
     bare = len(positional) - len(arguments.defaults)
-    required = [argument.arg for argument in positional[skip:bare]]
-    required += [
-        argument.arg
-        for argument, default in zip(
-            arguments.kwonlyargs, arguments.kw_defaults, strict=True
-        )
-        if default is None
-    ]
-    names = [argument.arg for argument in positional[skip:]]
-    names += [argument.arg for argument in arguments.kwonlyargs]
-    return Signature(tuple(names), frozenset(required))
+    defaults: list[ast.expr | None] = [None] * bare + list(arguments.defaults)
+    pairs = list(zip(positional, defaults, strict=True))[skip:]
+    pairs += zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return Signature(
+        {
+            argument.arg: Parameter(
+                wanted(reader.evaluate(argument.annotation)),
+                None if default is None else ast.unparse(default),
+            )
+            for argument, default in pairs
+        },
+        reader.evaluate(function.returns),
+    )

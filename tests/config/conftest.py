@@ -32,7 +32,7 @@ CORE = """
 """
 
 PLUGINS = """
-    import tensorflow as tf
+    import dataclasses
 
     from sslkit.api import Augmentation, Backbone, Objective, Schedule, UserError
 
@@ -84,6 +84,15 @@ PLUGINS = """
     class Inherits(Flip):
         pass
 
+    @dataclasses.dataclass
+    class Hidden(Augmentation):
+        size: int = 3
+
+        groups = property(lambda self: {"instance": (2, self.size)})
+
+        def example(self, image, seed):
+            return {}
+
     class Falling(Schedule):
         def rate(self, step, *, steps, batch_size, examples):
             return 1.0
@@ -99,6 +108,7 @@ ENTRY_POINTS = {
     "sslkit.augmentations": {
         "toy_flip": "toy_plugins:Flip",
         "toy_inherits": "toy_plugins:Inherits",
+        "toy_hidden": "toy_plugins:Hidden",
     },
     "sslkit.schedules": {"toy_falling": "toy_plugins:Falling"},
 }

@@ -122,13 +122,13 @@ def test_a_broken_plugin_in_use_is_named(x):
 
 
 def test_what_only_gin_can_see_is_one_line_with_its_place(recipe):
-    # toy_inherits has its constructor from a base class, so reading lets it pass.
+    # toy_hidden is a data class, so reading lets it pass.
     x = recipe(
         "gin/x.gin",
         """\
         train.objective = @objectives.toy
-        train.augmentation = @augmentations.toy_inherits()
-        augmentations.toy_inherits.sise = 3
+        train.augmentation = @augmentations.toy_hidden()
+        augmentations.toy_hidden.sise = 3
         """,
     )
     with pytest.raises(UserError) as caught:

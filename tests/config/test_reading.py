@@ -207,12 +207,19 @@ def test_a_scope_is_used_where_a_reference_enters_it(recipe):
 
 
 def test_a_constructor_out_of_sight_is_left_to_loading(recipe):
-    # toy_inherits has its constructor from a base class, which is not followed.
+    # toy_hidden is a data class, whose constructor is nowhere written.
+    text = BASE + "    train.augmentation = @augmentations.toy_hidden()\n"
+    x = recipe("gin/x.gin", text)
+    override = "augmentations.toy_hidden.anything = 1"
+    key = "augmentations.toy_hidden.anything"
+    assert value(read([x], [override]), key) == 1
+
+
+def test_an_inherited_constructor_is_read(recipe):
     text = BASE + "    train.augmentation = @augmentations.toy_inherits()\n"
     x = recipe("gin/x.gin", text)
-    override = "augmentations.toy_inherits.anything = 1"
-    key = "augmentations.toy_inherits.anything"
-    assert value(read([x], [override]), key) == 1
+    line = refusal(x, overrides=["augmentations.toy_inherits.sise = 1"])
+    assert "Did you mean 'size'? It takes: size, views." in line
 
 
 def test_required_is_satisfied_by_an_override(recipe):
