@@ -59,67 +59,133 @@ class Recast(Schedule):
         return tf.cast(self._inner.rate(step, **run), self._dtype)
 
 
-class Run:
-    """One recorded pretraining run through the real training step."""
+class Recording:
+    """What was recorded of one run.
 
-    def __init__(self, folder, name, *, dtype="float32"):
-        about = json.loads((folder / f"{name}.json").read_text())
-        flags = about["flags"]
-        self.about = about
-        self.recorded = load(folder / f"{name}.npz")
-        batches = load(folder / "batches.npz")
-        self._images = batches["images"][..., : 3 * about["views"]]
-        self._labels = batches["labels"].astype("int32")
-        self._dtype = dtype
-        with precision(dtype):
-            self._build(flags, about, dtype)
+    Attributes:
+        about: the manifest.
+        arrays: name -> [updates, ...].
+    """
 
-    def _build(self, flags, about, dtype):
+    def __init__(self, folder, name):
+        self.about = json.loads((folder / f"{name}.json").read_text())
+        self.arrays = load(folder / f"{name}.npz")
+
+    def variables(self, index):
+        """Returns the variables that were recorded after update `index`."""
+        found = {}
+        for key, values in self.arrays.items():
+            # Large variables were recorded after the first and the last update alone.
+            place = {0: 0, 9: 1}.get(index) if len(values) == 2 else index
+            if key.startswith("var/") and place is not None:
+                found[key.removeprefix("var/")] = values[place]
+        return found
+
+    def before(self, name, index):
+        """Returns a variable as it was before update `index`, float64."""
+        values = self.arrays[f"var/{name}"]
+        if index > 0:
+            return np.float64(values[index - 1])
+        if name.endswith("/Momentum"):
+            return np.zeros(values.shape[1:])
+        return np.float64(weight(name, values.shape[1:]))
+
+    def bank_before(self, index):
+        """Returns the bank as it was before update `index`; zeros at the start."""
+        banks = self.arrays["memory_updated"]
+        return banks[index - 1] if index else np.zeros_like(banks[0])
+
+    def false_negatives(self, index):
+        return self.about["fn"][index]["fn_per_sample"]
+
+    def objective(self, backbone, **options):
+        flags = self.about["flags"]
+        return FNC(
+            backbone,
+            support=flags["support_size"],
+            temperature=flags["temperature"],
+            topk=flags["fn_topk"],
+            threshold=flags["fn_threshold"],
+            bank=flags["memory_multiplier"],
+            decay=flags["moving_average_decay"],
+            **options,
+        )
+
+    def training(self, objective, *, dtype):
+        """Returns the state and the real training step of this run."""
+        flags, batch = self.about["flags"], self.about["batch"]
         optimizer = LARS(momentum=flags["momentum"], weight_decay=flags["weight_decay"])
-        views = Recorded(views=about["views"], dtype=dtype)
-        self.state = TrainState(
-            lambda: FNC(
-                lambda name: ResNet(depth=18, name=name),
-                support=flags["support_size"],
-                temperature=flags["temperature"],
-                topk=flags["fn_topk"],
-                threshold=flags["fn_threshold"],
-                bank=flags["memory_multiplier"],
-                decay=flags["moving_average_decay"],
-            ),
+        views = Recorded(views=self.about["views"], dtype=dtype)
+        state = TrainState(
+            objective,
             optimizer,
             strategy=tf.distribute.get_strategy(),
             groups=views.groups,
-            batch_size=about["batch"],
+            batch_size=batch,
             seed=0,
         )
-        use_recorded_constant(self.state.objective)
+        use_recorded_constant(state.objective)
+        schedule = WarmupCosine(
+            base=flags["learning_rate"],
+            scaling=flags["learning_rate_scaling"],
+            warmup_epochs=flags["warmup_epochs"],
+        )
+        examples = self.about["num_train_examples"]
+        # Called without tf.function: tracing takes longer than a few updates.
+        step = TrainStep(
+            state,
+            views,
+            optimizer,
+            Recast(schedule, dtype),
+            steps=flags["train_epochs"] * examples // batch + 1,
+            batch_size=batch,
+            examples=examples,
+            seed=0,
+        )
+        return state, step
+
+
+def shown(views, labels):
+    """Makes a batch of views, [V, b, size, size, 3]."""
+    return TrainingBatch(
+        {(("instance", 2), ("support", len(views) - 2)): views},
+        tf.constant(labels, tf.int32),
+        tf.ones([len(labels)]),
+        tf.zeros([len(labels), 2], tf.int32),
+    )
+
+
+class Run:
+    """One recorded pretraining run through the real training step.
+
+    Attributes:
+        named: published name -> our variable, those that were recorded.
+        hidden: what was contrasted in the last update, before it is normalised.
+    """
+
+    def __init__(self, folder, name, *, dtype="float32"):
+        self.recording = Recording(folder, name)
+        self._batches = load(folder / "batches.npz")
+        self._dtype = dtype
+        with precision(dtype):
+            self.state, self._step = self.recording.training(
+                lambda: self.recording.objective(
+                    lambda name: ResNet(depth=18, name=name)
+                ),
+                dtype=dtype,
+            )
         self.named = dict(self._names())
         for name, variable in self.named.items():
             if not name.endswith(("Momentum", "memory", "global_step")):
                 variable.assign(weight(name, tuple(variable.shape)))
-        self._step = tf.function(
-            TrainStep(
-                self.state,
-                views,
-                optimizer,
-                Recast(
-                    WarmupCosine(
-                        base=flags["learning_rate"],
-                        scaling=flags["learning_rate_scaling"],
-                        warmup_epochs=flags["warmup_epochs"],
-                    ),
-                    dtype,
-                ),
-                steps=flags["train_epochs"]
-                * about["num_train_examples"]
-                // about["batch"]
-                + 1,
-                batch_size=about["batch"],
-                examples=about["num_train_examples"],
-                seed=0,
-            )
-        )
+        projection = self.state.objective.projection
+        project = projection.call
+
+        def keep(features, *, training):
+            self.hidden = project(features, training=training)
+            return self.hidden
+
+        projection.call = keep
 
     def _names(self):
         objective = self.state.objective
@@ -144,29 +210,41 @@ class Run:
                 slot = self.state.slots[paths[id(variable)]]["momentum"]
                 yield f"{name}/Momentum", slot
 
+    def skip_the_first(self):
+        """Goes where the published run stands after its first update.
+
+        Its learning rate was 0: the weights and the slots are those of the start, the
+        momentum encoder went towards them, the bank was recorded. Moving statistics
+        went somewhere, but nothing is computed from them in training.
+        """
+        assert self.recording.arrays["lr"][0] == 0
+        objective = self.state.objective
+        with precision(self._dtype):
+            objective.after_update(step=tf.constant(0, tf.int64))
+        if objective.bank is not None:
+            objective.bank.rows.assign(self.recording.bank_before(1))
+        self.state.step.assign(1)
+        for name, value in self.recording.variables(0).items():
+            if "/moving_" in name:
+                self.named[name].assign(value)
+
     def step(self, index):
         """Makes update `index`; returns metrics as numbers."""
-        pixels = self._images[index]
-        batch, size, _, channels = pixels.shape
-        views = pixels.reshape(batch, size, size, channels // 3, 3)
+        views = self.recording.about["views"]
+        pixels = self._batches["images"][index][..., : 3 * views]
+        batch, size, _, _ = pixels.shape
+        pixels = pixels.reshape(batch, size, size, views, 3)
         # The published run was fed what numpy divides in float32. TensorFlow would
         # multiply by the reciprocal, which rounds to other numbers.
-        views = np.float32(views.transpose(3, 0, 1, 2, 4)) / np.float32(255)
-        layout = (("instance", 2), ("support", len(views) - 2))
-        shown = TrainingBatch(
-            {layout: tf.constant(views)},
-            tf.constant(self._labels[index]),
-            tf.ones([batch]),
-            tf.zeros([batch, 2], tf.int32),
-        )
+        stack = np.float32(pixels.transpose(3, 0, 1, 2, 4)) / np.float32(255)
+        labels = self._batches["labels"][index]
         with precision(self._dtype):
-            metrics = self._step(shown)
+            metrics = self._step(shown(tf.constant(stack), labels))
         return {name: float(value) for name, value in metrics.items()}
 
     def norms(self):
-        """Returns the length of every recorded variable, in recorded order."""
-        lengths = {
-            name: np.linalg.norm(np.float64(variable.numpy()))
-            for name, variable in self.named.items()
+        """Returns the length of every recorded variable by its name."""
+        return {
+            name: np.linalg.norm(np.float64(self.named[name].numpy()))
+            for name in self.recording.about["var_names"]
         }
-        return np.array([lengths[name] for name in self.about["var_names"]])

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from e2e_goldens.trajectory import Recast, Recording, load
 from nn.published import (
     classifier_names,
     encoder_names,
@@ -19,9 +19,9 @@ from nn.published import (
     use_recorded_constant,
     weight,
 )
-from step_by_step import Beside, check_exact
+from step_by_step import EXACT, Beside, check_exact
 
-from sslkit.api import Augmentation, Schedule, ViewGroup
+from sslkit.api import Augmentation, ViewGroup
 from sslkit.data.batches import TrainingBatch
 from sslkit.nn import ResNet
 from sslkit.objectives.supervised import Supervised
@@ -52,27 +52,43 @@ class Fixed(Augmentation):
         return {name: tf.cast(stack, self._dtype) for name, stack in views.items()}
 
 
-class Recorded(Schedule):
-    """The published learning rates, in the precision of the run."""
-
-    def __init__(self, rates):
-        self._rates = rates
-
-    def rate(self, step, *, steps, batch_size, examples):
-        return tf.gather(self._rates, step)
-
-
 class Run:
-    """One recorded run, repeated by the real training step."""
+    """One recorded run, repeated by the real training step.
+
+    Attributes:
+        recording: of the published float64 run.
+        named: published name -> our variable, but for layers that nothing uses.
+        logits: of the last update's images.
+    """
 
     def __init__(self, folder, case, dtype):
-        self.exact = np.load(folder / f"traj_{case}_f64.npz")
-        self.info = json.loads((folder / f"traj_{case}.json").read_text())
-        self.flags = self.info["flags"]
+        self.recording = Recording(folder, f"traj_{case}_f64")
+        self.flags = self.recording.about["flags"]
         self._dtype = dtype
-        self._batches = np.load(folder / "batches.npz")
+        self._batches = load(folder / "batches.npz")
         with precision(dtype):
             self._build(dtype)
+        objective = self.state.objective
+        head = objective.projection
+        self._weights = dict(
+            itertools.chain(
+                encoder_names(objective.encoder),
+                [] if head is None else projection_names(head),
+                classifier_names(objective.classifier),
+            )
+        )
+        for name, variable in self._weights.items():
+            if not name.startswith("head_supervised"):
+                variable.assign(weight(name, tuple(variable.shape)))
+        self.named = self._recorded()
+        classifier = objective.classifier
+        classify = classifier.call
+
+        def keep(features):
+            self.logits = classify(features)
+            return self.logits
+
+        classifier.call = keep
 
     def _build(self, dtype):
         decay = self.flags["weight_decay"]
@@ -100,23 +116,43 @@ class Run:
             seed=0,
         )
         use_recorded_constant(self.state.objective)
-        self.named = named(self.state.objective)
-        for name, variable in self.named.items():
-            if not name.startswith("head_supervised"):
-                variable.assign(weight(name, tuple(variable.shape)))
         schedule = WarmupCosine(base=self.flags["learning_rate"], scaling="sqrt")
-        self._advance = tf.function(
-            TrainStep(
-                self.state,
-                augmentation,
-                optimizer,
-                schedule if dtype == "float32" else Recorded(self.exact["lr"]),
-                steps=64 * self.flags["train_epochs"] // 16 + 1,
-                batch_size=16,
-                examples=64,
-                seed=0,
-            )
+        # Called without tf.function: tracing takes longer than a few updates.
+        self._advance = TrainStep(
+            self.state,
+            augmentation,
+            optimizer,
+            Recast(schedule, dtype),
+            steps=64 * self.flags["train_epochs"] // 16 + 1,
+            batch_size=16,
+            examples=64,
+            seed=0,
         )
+
+    def _recorded(self):
+        paths = {id(variable): path for path, variable in self.state.trainable.items()}
+        slots = {
+            f"{name}/Momentum": self.state.slots[paths[id(variable)]]["momentum"]
+            for name, variable in self._weights.items()
+            if id(variable) in paths
+        }
+        return {
+            name: variable
+            for name, variable in (self._weights | slots).items()
+            if not self._idle(name)
+        } | {"global_step": self.state.step}
+
+    def _idle(self, name):
+        """Whether it is of a layer of the head whose output nothing uses."""
+        head = "head_contrastive_instance/nl_"
+        used = self.flags["ft_proj_selector"]
+        return name.startswith(head) and int(name[len(head)]) >= used
+
+    @property
+    def published(self):
+        """The names that were recorded, less those of layers that nothing uses."""
+        names = self.recording.about["var_names"]
+        return [name for name in names if not self._idle(name)]
 
     def step(self, index):
         """Makes update `index`; returns metrics as numbers."""
@@ -133,18 +169,6 @@ class Run:
             )
         return {name: float(value) for name, value in found.items()}
 
-    @property
-    def compared(self):
-        """The published variables that ours computes with, and their places."""
-        used = self.flags["ft_proj_selector"]
-        head = "head_contrastive_instance/nl_"
-        return {
-            name: place
-            for place, name in enumerate(self.info["var_names"])
-            if name in self.named
-            and (not name.startswith(head) or int(name[len(head)]) < used)
-        }
-
     def decayed(self):
         """Returns the squared length that the published L2 loss is of, frozen ones too.
 
@@ -152,23 +176,12 @@ class Run:
         """
         return sum(
             norm(variable) ** 2
-            for name, variable in self.named.items()
-            if name in self.info["trainable"]
+            for name, variable in self._weights.items()
+            if name in self.recording.about["trainable"]
             and "batch_normalization" not in name
             and (not self.lars or name.startswith("head_supervised"))
             and (not self.lars or not name.endswith("bias"))
         )
-
-
-def named(objective):
-    head = objective.projection
-    return dict(
-        itertools.chain(
-            encoder_names(objective.encoder),
-            [] if head is None else projection_names(head),
-            classifier_names(objective.classifier),
-        )
-    )
 
 
 def norm(variable):
@@ -182,42 +195,61 @@ def test_follows_the_published_run(golden, case, updates):
         Run(golden / "e2e", case, dtype) for dtype in ("float64", "float32")
     )
     check_what_is_trained(exact)
-    truth, decay = exact.exact, exact.flags["weight_decay"]
     for index in range(updates):
         beside = Beside(exact.state, rounded.state)
         decayed = exact.decayed()
         found = [run.step(index) for run in (exact, rounded)]
         beside.check(*found)
-
-        # The published loss includes weight decay, which here is the optimizer's.
-        regularisation = decay * decayed / 2
-        check_exact(regularisation, truth["reg"][index], "the L2 loss")
-        np.testing.assert_allclose(
-            found[0]["loss"] + regularisation, truth["loss"][index], rtol=FLOAT32
-        )
-        # So does the published gradient: off by the length of the decay's at most.
-        gradient = np.linalg.norm(truth["grad_norms"][index])
-        np.testing.assert_allclose(
-            found[0]["gradient_norm"],
-            gradient,
-            rtol=1e-9,
-            atol=decay * np.sqrt(decayed),
-        )
-        for name, place in exact.compared.items():
-            check_exact(norm(exact.named[name]), truth["norms"][index][place], name)
+        check_update(exact, found[0], index, decayed)
     if updates == 10:
-        for name in exact.compared:
+        for name in exact.published:
             value = np.asarray(exact.named[name]).ravel()
             sample = value[:: max(1, value.size // 61)]
-            check_exact(sample, truth[f"final_sample/{name}"], name)
+            check_exact(sample, exact.recording.arrays[f"final_sample/{name}"], name)
 
 
 def check_what_is_trained(run):
+    assert set(run.named) == set(run.published)
     assert set(run.state.trainable) == {
         path
         for path, variable in run.state.table.items()
-        if any(variable is run.named[name] for name in run.info["grad_names"])
+        if any(
+            variable is run.named[name] for name in run.recording.about["grad_names"]
+        )
     }
+
+
+def check_update(run, metrics, index, decayed):
+    """Compares all that was recorded of an update with a float64 run of ours."""
+    recording, truth = run.recording, run.recording.arrays
+    decay = run.flags["weight_decay"]
+    check_exact(metrics["learning_rate"], truth["lr"][index], "learning rate")
+    check_exact(run.logits, truth["logits"][index], "logits")
+    # The published loss includes weight decay, which here is the optimizer's.
+    regularisation = decay * decayed / 2
+    check_exact(regularisation, truth["reg"][index], "the L2 loss")
+    np.testing.assert_allclose(
+        metrics["loss"] + regularisation, truth["loss"][index], rtol=FLOAT32
+    )
+    # So does the published gradient: off by the length of the decay's at most.
+    np.testing.assert_allclose(
+        metrics["gradient_norm"],
+        np.linalg.norm(truth["grad_norms"][index]),
+        rtol=EXACT,
+        atol=decay * np.sqrt(decayed),
+    )
+    names = recording.about["var_names"]
+    for name in run.published:
+        place = names.index(name)
+        check_exact(norm(run.named[name]), truth["norms"][index][place], name)
+    recorded = recording.variables(index)
+    for name in set(recorded) & set(run.published):
+        check_exact(run.named[name], recorded[name], name)
+    compared = {*("lr", "logits", "reg", "loss", "grad_norms", "norms")}
+    compared |= {f"var/{name}" for name in recorded}
+    # One kernel was recorded after the first and the last update alone.
+    rare = {name for name, values in truth.items() if len(values) == 2}
+    assert compared | rare | {f"final_sample/{name}" for name in names} == set(truth)
 
 
 @pytest.mark.parametrize("case", ["linear_eval", "finetune_block2"])
