@@ -250,7 +250,7 @@ class Layout:
 
     def _leave_out(self, tops: dict[str, list[Picture]]) -> None:
         """Notes what lies beside the splits, or outside of classes in one of them."""
-        for name, pictures in sorted(tops.items()):
+        for name, pictures in sorted(tops.items(), key=lambda pair: pair[0].lower()):
             if not name:
                 self._left_out.append(
                     f"{counted(len(pictures), 'image')} outside of the splits"

@@ -7,12 +7,14 @@ import os
 import re
 import types
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from sslkit.data.decoding import decode
+from sslkit.data.labels import Labels, find_labels
 from sslkit.data.records import fingerprint, read_record, record_table
 from sslkit.data.sources import Source
 from sslkit.errors import UserError
@@ -33,6 +35,7 @@ class PreparedTFDS(Source):
         *,
         data_dir: str | None = None,
         cache_dir: str | None = None,
+        label: str | None = None,
     ) -> None:
         """Finds the dataset and indexes the split's records.
 
@@ -43,10 +46,11 @@ class PreparedTFDS(Source):
             data_dir: where datasets are prepared; $TFDS_DATA_DIR or
                 ~/tensorflow_datasets unless given.
             cache_dir: where the record index is kept; see `record_table`.
+            label: the feature that is the label; see `find_labels`.
 
         Raises:
             UserError: if the dataset is not prepared, has no such split, is not stored
-                as TFRecord, or has no images.
+                as TFRecord, or has no images, or `label` is not a label.
         """
         folder = _prepared(name, data_dir)
         info = _library().builder_from_directory(folder).info
@@ -65,7 +69,10 @@ class PreparedTFDS(Source):
             raise UserError(f"{name} has no example in split '{split}'; name another")
         self.name = f"{name}/{split}"
         self.size = part.num_examples
+        self._release = f"{info.name}/{info.version}"
+        files = [str(file) for one in info.splits.values() for file in one.filepaths]
         self._read_features(info.features, folder)
+        self._read_labels(info.features, files, label, cache_dir)
         self._index_records(part, cache_dir)
 
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -78,9 +85,23 @@ class PreparedTFDS(Source):
         )
         features = tf.io.parse_single_example(record, self._features)
         image = decode(features["image"])
-        if self.classes is None:
+        if self._label is None:
             return image, tf.constant(-1, tf.int32)
-        return image, tf.cast(features["label"], tf.int32)
+        return image, self._label.of(features)
+
+    def record(self) -> Mapping[str, Any]:
+        """Returns the version, and which records of which shards; see `Source`."""
+        digest = hashlib.sha256()
+        for column in (self._shards, self._starts, self._lengths):
+            digest.update(column.numpy().tobytes())
+        for path in self._paths.numpy():
+            digest.update(os.path.basename(path) + b"\0")
+        version = {"version": self._release, "records": digest.hexdigest()[:32]}
+        return {**super().record(), **version}
+
+    def why_unlabelled(self) -> str:
+        """Returns what features there are; see `Source.why_unlabelled`."""
+        return self._unlabelled or super().why_unlabelled()
 
     def identity(self) -> str:
         """Returns a digest of the shards, and which of their records these are."""
@@ -107,13 +128,25 @@ class PreparedTFDS(Source):
                 f"{', '.join(spec) or 'not named'}; prepare a dataset that has one"
             )
         self._features = {"image": tf.io.FixedLenFeature([], tf.string)}
-        label = spec.get("label")
-        self.classes = None
-        self.label_names = ()
-        if isinstance(label, kinds.ClassLabel) and label.num_classes:
-            self._features["label"] = tf.io.FixedLenFeature([], tf.int64)
-            self.classes = label.num_classes
-            self.label_names = tuple(label.names)
+
+    def _read_labels(
+        self, features: Any, files: list[str], label: str | None, cache_dir: str | None
+    ) -> None:
+        there = [file for file in files if tf.io.gfile.exists(file)]
+        found = find_labels(
+            dict(features.items()),
+            there,
+            name=label,
+            cache_dir=cache_dir,
+            kinds=_library().features,
+        )
+        self._label = found if isinstance(found, Labels) else None
+        self._unlabelled = found if isinstance(found, str) else None
+        self.classes, self.label_names = None, ()
+        if self._label is not None:
+            self._features.update(self._label.spec())
+            self.classes = self._label.classes
+            self.label_names = self._label.names
 
     def _index_records(self, part: Any, cache_dir: str | None) -> None:
         paths = sorted({chunk.filename for chunk in part.file_instructions})

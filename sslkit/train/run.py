@@ -362,7 +362,8 @@ def check_labels(objective: Objective, source: Source) -> None:
         return
     if source.classes is None:
         raise UserError(
-            f"objective {objective.name} reads labels and {source.name} has none."
+            f"objective {objective.name} reads labels and {source.name} "
+            f"{source.why_unlabelled()}."
         )
     if objective.classes is not None and source.classes > objective.classes:
         raise UserError(
