@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError("--follow measures on the run's own data; leave out --data")
         args.set.append(f"data.name = {args.data!r}")
     loaded, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
+    print(training.source.summary())
     if args.follow:
         return _follow(args, loaded, training, workdir)
     print(f"step {training.load(workdir)} of {workdir.path}")

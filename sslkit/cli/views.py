@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     if args.images < 1:
         raise UserError(f"--images is {args.images}; give 1 or more")
     training = config.load_resolved(read_one(args)).train()
+    print(training.source.summary())
     sheet = contact_sheet.lines(
         training.source, training.augmentation, count=args.images, seed=training.seed
     )

@@ -100,6 +100,10 @@ class Decoded(Source):
         """Returns why there are no labels."""
         return self._source.why_unlabelled()
 
+    def file(self, index: int) -> str | None:
+        """Returns the path of the file that is an example."""
+        return self._source.file(index)
+
     def describe(self, index: int) -> str:
         """Returns where an example comes from."""
         return self._source.describe(index)

@@ -115,7 +115,7 @@ class Folder(Source):
 
     def identity(self) -> str:
         """Returns a digest of the files, their paths, labels and orientations."""
-        files = [self._path(index) for index in range(self.size)]
+        files = [self.file(index) for index in range(self.size)]
         labels = self._labels.numpy().tolist()
         turns = self._turns.numpy().tolist()
         return f"{fingerprint(files)} {labels} {self.label_names} {turns}"
@@ -128,9 +128,13 @@ class Folder(Source):
             digest.update(b"\0%d\0" % picture.size)
         return {**super().record(), "files": digest.hexdigest()[:32]}
 
-    def describe(self, index: int) -> str:
+    def file(self, index: int) -> str:
         """Returns the file's path."""
-        return shown(self._path(index))
+        return str(self._layout.root / self._pictures[index].path)
+
+    def describe(self, index: int) -> str:
+        """Returns the file's path as it can be printed."""
+        return shown(self.file(index))
 
     def skipped(self, *, limit: int = 20) -> list[str]:
         """Returns what could not be read, and the files that are not images."""
@@ -145,6 +149,3 @@ class Folder(Source):
             if len(others) > limit:
                 lines.append(f"and {len(others) - limit} more")
         return lines
-
-    def _path(self, index: int) -> str:
-        return str(self._layout.root / self._pictures[index].path)

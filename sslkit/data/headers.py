@@ -140,8 +140,11 @@ def _refused_bmp(start: bytes) -> str | None:
     return "packed BMP image"
 
 
-_MASKS = (bytes.fromhex("0000ff0000ff0000ff000000"),)
-_MASKS += (bytes.fromhex("ff00000000ff00000000ff00"),)
+_MASKS = (
+    bytes.fromhex("0000ff0000ff0000ff000000"),
+    bytes.fromhex("ff00000000ff00000000ff00"),
+)
+"""Of red, green and blue, as they lie in a file."""
 
 
 def _other(start: bytes) -> str:

@@ -229,6 +229,11 @@ class Source(abc.ABC):
             "set data.cache = None"
         )
 
+    def file(self, index: int) -> str | None:
+        """Returns the path of the file that is an example; None if it is not one."""
+        del index
+        return None
+
     def describe(self, index: int) -> str:
         """Returns where an example comes from: a file, or a record of a file."""
         return f"example {index} of {self.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -29,10 +30,10 @@ class Line(NamedTuple):
     """uint8 [height, width, 3]."""
     title: str
     """Its class, or its number."""
-    views: np.ndarray
-    """float32 [views, size, size, 3] in [0, 1]."""
+    views: Sequence[np.ndarray]
+    """float32 [height, width, 3] in [0, 1] each, or uint8."""
     captions: Sequence[str]
-    """What was drawn for each view."""
+    """What stands under each view: what was drawn for it."""
 
 
 def lines(
@@ -118,7 +119,8 @@ def write(sheet: Sequence[Line], path: str) -> None:
             # Pixels of small views are shown as they are, not smoothed.
             small = picture.shape[0] < _CELL * _DPI
             place.imshow(picture, interpolation="nearest" if small else "antialiased")
-            place.set_xlabel(caption, fontsize=5, labelpad=2)
+            # A file may be called `$1.jpg`, which is not a formula.
+            place.set_xlabel(caption, fontsize=5, labelpad=2, parse_math=False)
             place.set_xticks([])
             place.set_yticks([])
     figure.subplots_adjust(
@@ -129,7 +131,13 @@ def write(sheet: Sequence[Line], path: str) -> None:
         wspace=0.04,
         hspace=_CAPTION / _CELL,
     )
-    with reaching("the sheet", path, verb="written"), replacing(path) as beside:
+    with (
+        reaching("the sheet", path, verb="written"),
+        replacing(path) as beside,
+        warnings.catch_warnings(),
+    ):
+        # A name may hold letters that the font has not.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(beside, format="png")
 
 

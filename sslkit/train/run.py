@@ -286,8 +286,9 @@ class Training:
             f"objective {self.objective.name}: {self.state.parameters:,} trained "
             f"parameters; views {views}",
             f"encoder: {self.objective.encoder.describe()}",
-            f"data {self.source.name}: {self.source.size:,} examples; "
-            f"{self.steps:,} steps of {self.batch_size} are {epochs:.4g} epochs",
+            self.source.summary(),
+            f"length: {self.steps:,} steps of {self.batch_size} are {epochs:.4g} "
+            f"epochs of {self.source.size:,} examples",
             f"learning rate: {rate}",
             f"runner: {replicas} replica(s) on {self.runner.hosts} host(s); global "
             f"batch {self.batch_size}, {self.batch_size // replicas} a replica; seed "

@@ -137,3 +137,16 @@ def test_the_command(workdir, tmp_path, capsys):
     assert found["features"].shape == (10, 512)
     assert main([*command, "--limit", "0"]) == 2
     assert "--limit is 0; it is 1 or more" in capsys.readouterr().err
+
+
+def test_the_command_that_draws_neighbours(workdir, tmp_path, capsys):
+    path = tmp_path / "sheets" / "sheet.png"
+    command = ["neighbours", "--workdir", workdir, "--to", str(path), "--debug"]
+    options = ["--part", "test", "--rows", "2", "--count", "3"]
+    assert main([*command, *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "data digits/test: 10 classes, 360 images"
+    assert lines[-1] == f"step 2 of {workdir}: written {path}"
+    assert len([line for line in lines if line.startswith("query example")]) == 2
+    assert len([line for line in lines if line.startswith("   ")]) == 6
+    assert path.read_bytes().startswith(b"\x89PNG")

@@ -98,7 +98,8 @@ def test_says_what_runs(whole):
     assert said[0].startswith("objective toy: ")
     assert "views instance 2 x 8 px" in said[0]
     assert said[1] == "encoder: TinyBackbone, 8 features"
-    assert said[2].startswith("data digits/train: 1,437 examples; 6 steps of 16")
+    assert said[2] == "data digits/train: 10 classes, 1,437 images"
+    assert said[3].startswith("length: 6 steps of 16 are 0.0668 epochs of 1,437 exam")
     assert said[3] == (
         "learning rate: 1.2 (0.3 x sqrt(16)) after 1 step(s) of warm-up, then a cosine "
         "to 0"

@@ -1,0 +1,80 @@
+"""`sslkit neighbours`: images with those that are most like them."""
+
+from __future__ import annotations
+
+import argparse
+
+from sslkit.cli.options import add_run_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    add_run_options(parser)
+    parser.add_argument(
+        "--to", required=True, metavar="FILE", help="the PNG file to write"
+    )
+    parser.add_argument(
+        "--query",
+        nargs="+",
+        metavar="FILE",
+        help="images to find others for (default: some of the data's own)",
+    )
+    parser.add_argument(
+        "--part",
+        choices=("train", "test"),
+        default="train",
+        help="which split of the recipe's data to look in; another dataset comes with "
+        "--set \"data.name = '…'\" (default: train)",
+    )
+    parser.add_argument(
+        "--count", type=int, default=8, help="images to find for each (default 8)"
+    )
+    parser.add_argument(
+        "--rows", type=int, help="without --query, how many images (default 6)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes a sheet, a row for each query, and prints the same as text."""
+    from sslkit.errors import UserError
+    from sslkit.evaluate.features import frozen
+    from sslkit.report import contact_sheet, neighbours
+    from sslkit.runs import reopen
+    from sslkit.storage import on_disk
+
+    for option, value in (("--count", args.count), ("--rows", args.rows)):
+        if value is not None and value < 1:
+            raise UserError(f"{option} is {value}; it is 1 or more.")
+    if args.query is not None and args.rows is not None:
+        raise UserError("--rows is for images of the data; leave it out with --query.")
+    target = on_disk(args.to)
+    if target.suffix.lower() != ".png":
+        raise UserError(f"{args.to} is not a PNG file; name one that ends in .png.")
+    # All that is cheap to refuse, before the data is read.
+    queries = [] if args.query is None else neighbours.from_files(args.query)
+    _, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
+    step = training.load(workdir)
+    source = training.data.source(args.part)
+    print(source.summary())
+    queries = queries or neighbours.from_source(source, args.rows or 6)
+    if not queries:
+        raise UserError("\n".join(training.data.skipped()))
+    encoder = training.objective.encoder
+    found = neighbours.find(
+        frozen(lambda images: encoder(images, training=False)),
+        source,
+        queries,
+        size=training.size,
+        count=args.count,
+    )
+    for line in neighbours.lines(source, queries, found):
+        print(line)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}.") from error
+    contact_sheet.write(neighbours.lines(source, queries, found), str(target))
+    print(f"step {step} of {workdir.path}: written {args.to}")
+    for line in training.data.skipped():
+        print(line)
+    return 0
