@@ -10,14 +10,34 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _REPOSITORY = pathlib.Path(__file__).resolve().parent
+_VARIABLE = "SSLKIT_TEST_DATA"
+
+
+def pytest_configure() -> None:
+    """Ends the session before any test if it was pointed at data that is not there."""
+    if _VARIABLE in os.environ and not _root().is_dir():
+        raise pytest.UsageError(
+            f"{_VARIABLE} is {os.environ[_VARIABLE]!r}, and {_root()} is not a folder. "
+            "Point it at the test data, or unset it to skip what needs them."
+        )
+
+
+def _root() -> pathlib.Path:
+    beside = str(_REPOSITORY / ".." / "shared")
+    return pathlib.Path(os.environ.get(_VARIABLE, beside)).resolve()
 
 
 def _test_data(part: str) -> pathlib.Path:
-    root = os.environ.get("SSLKIT_TEST_DATA", str(_REPOSITORY / ".." / "shared"))
-    path = pathlib.Path(root).resolve() / part
-    if not path.is_dir():
-        pytest.skip(f"{path} is not there; point SSLKIT_TEST_DATA at the test data")
-    return path
+    path = _root() / part
+    if path.is_dir():
+        return path
+    if _VARIABLE in os.environ:
+        pytest.fail(
+            f"{_VARIABLE} is {os.environ[_VARIABLE]!r}, which has no folder {part!r}. "
+            "Point it at the test data, or unset it to skip what needs them.",
+            pytrace=False,
+        )
+    pytest.skip(f"{path} is not there; point {_VARIABLE} at the test data")
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import tensorflow as tf
 
@@ -11,7 +9,7 @@ from sslkit.objectives import gather_view_major
 
 
 def run(strategy, function, *inputs):
-    """Runs a function on every replica.
+    """Runs a function on every replica, without tracing, which would take longer.
 
     Args:
         strategy: of the replicas.
@@ -29,97 +27,79 @@ def run(strategy, function, *inputs):
         )
         for rows in inputs
     ]
-    outputs = tf.function(lambda: strategy.run(function, args=values))()
+    outputs = strategy.run(function, args=values)
     return [
         np.stack([part.numpy() for part in strategy.experimental_local_results(out)])
         for out in outputs
     ]
 
 
-def by_input(cases):
-    """Groups cases with one input: one function for all of them is traced sooner."""
-    return [
-        list(group) for _, group in itertools.groupby(cases, lambda case: case["input"])
-    ]
-
-
-def check(published, outputs, group, kind):
-    for case, (losses, gradients, counts) in zip(
-        group, zip(*[iter(outputs)] * 3, strict=True), strict=True
-    ):
-        name = case["name"]
-        published.check(
-            losses,
-            gradients,
-            published.outputs[f"{name}/losses"],
-            published.outputs[f"{name}/{kind}"],
-            name,
-        )
-        np.testing.assert_array_equal(counts, case["fn_total"], err_msg=name)
+def check(published, outputs, case, kind):
+    losses, gradients, counts = outputs
+    name = case["name"]
+    published.check(
+        losses,
+        gradients,
+        published.outputs[f"{name}/losses"],
+        published.outputs[f"{name}/{kind}"],
+        name,
+    )
+    np.testing.assert_array_equal(counts, case["fn_total"], err_msg=name)
 
 
 def test_batch_candidates(published, mirrored):
     cases = published.cases("replica")
-    for group in by_input(cases):
-        replicas = group[0]["replicas"]
+    for case in cases:
+        replicas = case["replicas"]
 
-        def step(hidden, group=group, replicas=replicas):
-            outputs = []
-            for case in group:
-                with tf.GradientTape() as tape:
-                    tape.watch(hidden)
-                    anchors = published.views(hidden, case)
-                    candidates = gather_view_major(anchors)
-                    detected = published.detect(anchors, candidates, case)
-                    loss = published.loss(anchors, candidates, detected, case)
-                    # Gradients of gathered tensors add up the replicas' losses.
-                    shared = loss / replicas
-                count = tf.reduce_sum(detected.sizes()[0])
-                outputs += [loss, tape.gradient(shared, hidden), count]
-            return outputs
+        def step(hidden, case=case, replicas=replicas):
+            with tf.GradientTape() as tape:
+                tape.watch(hidden)
+                anchors = published.views(hidden, case)
+                candidates = gather_view_major(anchors)
+                detected = published.detect(anchors, candidates, case)
+                loss = published.loss(anchors, candidates, detected, case)
+                # Gradients of gathered tensors add up the replicas' losses.
+                shared = loss / replicas
+            count = tf.reduce_sum(detected.sizes()[0])
+            return [loss, tape.gradient(shared, hidden), count]
 
-        inputs = published.inputs[group[0]["input"]]
+        inputs = published.inputs[case["input"]]
         outputs = run(mirrored(replicas), step, inputs)
-        check(published, outputs, group, "grads")
-        everyone = published.inputs[group[0]["input"] + "_global"]
-        for case in group:
-            loss, _, _ = published.batch_loss(everyone, case)
-            np.testing.assert_allclose(
-                loss,
-                case["single_replica_global_loss"],
-                rtol=published.loss_rtol,
-                err_msg=case["name"],
-            )
+        check(published, outputs, case, "grads")
+        everyone = published.inputs[case["input"] + "_global"]
+        loss, _, _ = published.batch_loss(everyone, case)
+        np.testing.assert_allclose(
+            loss,
+            case["single_replica_global_loss"],
+            rtol=published.loss_rtol,
+            err_msg=case["name"],
+        )
     assert len(cases) == 24
 
 
 def test_bank_candidates(published, mirrored):
     cases = published.cases("memory_replica")
-    for group in by_input(cases):
-        first = group[0]
-        bank = published.inputs[first["input"] + "_memory"]
+    for case in cases:
+        bank = tf.constant(published.inputs[case["input"] + "_memory"])
 
-        def step(hidden, references, group=group, bank=bank):
-            outputs = []
-            for case in group:
-                with tf.GradientTape() as tape:
-                    tape.watch(hidden)
-                    candidates = tf.constant(bank)
-                    detected = published.detect(
-                        published.views(references, case), candidates, case
-                    )
-                    loss = published.loss(
-                        published.views(hidden, case),
-                        candidates,
-                        detected,
-                        case,
-                        through_candidates=False,
-                    )
-                count = tf.reduce_sum(detected.sizes()[0])
-                outputs += [loss, tape.gradient(loss, hidden), count]
-            return outputs
+        def step(hidden, references, case=case, bank=bank):
+            with tf.GradientTape() as tape:
+                tape.watch(hidden)
+                detected = published.detect(
+                    published.views(references, case), bank, case
+                )
+                loss = published.loss(
+                    published.views(hidden, case),
+                    bank,
+                    detected,
+                    case,
+                    through_candidates=False,
+                )
+            count = tf.reduce_sum(detected.sizes()[0])
+            return [loss, tape.gradient(loss, hidden), count]
 
-        def shards(kind, case=first):
+        def shards(kind, case=case):
             rows = published.inputs[case["input"] + kind]
             rows = rows.reshape(
                 case["views"], case["replicas"], case["local_batch"], -1
@@ -128,10 +108,10 @@ def test_bank_candidates(published, mirrored):
             return rows.reshape(case["replicas"], -1, rows.shape[3])
 
         outputs = run(
-            mirrored(first["replicas"]),
+            mirrored(case["replicas"]),
             step,
             shards("_hidden_global"),
             shards("_hidden_ema_global"),
         )
-        check(published, outputs, group, "local_grads")
+        check(published, outputs, case, "local_grads")
     assert len(cases) == 8
