@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror}.") from error
-    contact_sheet.write(neighbours.lines(source, queries, found), str(target))
+    contact_sheet.write(neighbours.sheet(source, queries, found), str(target))
     print(f"step {step} of {workdir.path}: written {args.to}")
     for line in training.data.skipped():
         print(line)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
+from sslkit.arguments import checked
 from sslkit.data.service import Service
 from sslkit.data.sources import OnError, Source
 from sslkit.errors import UserError
@@ -130,6 +131,7 @@ class Data:
             )
 
 
+@checked
 def data(
     *,
     name: str,
@@ -175,15 +177,6 @@ def data(
     Raises:
         UserError: for a value that is not among the choices.
     """
-    for option, value, choices in (
-        ("on_error", on_error, get_args(OnError)),
-        ("cache", cache, (*get_args(Cache), None)),
-    ):
-        if value not in choices:
-            raise UserError(
-                f"data.{option} is {value!r}; use one of "
-                f"{', '.join(map(repr, choices))}"
-            )
     if name == "folder:" or (name.startswith("folder:") and name[7:].isspace()):
         raise UserError(
             "data.name is 'folder:' with no path behind it, perhaps from a variable "

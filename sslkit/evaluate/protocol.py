@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from sslkit.api import Backbone, Objective
+from sslkit.api import (
+    Backbone,
+    Objective,
+    PositiveFloat,
+    PositiveInt,
+    Seed,
+    checked,
+)
 from sslkit.errors import UserError
 from sslkit.evaluate.accuracy import accuracy
 from sslkit.evaluate.features import Features, FrozenEncoder, extract_source, frozen
@@ -24,21 +31,22 @@ CLASSIFIER_PROTOCOL = "classifier (the objective's own head)"
 _PIXEL_SIDE = 32
 
 
+@checked
 def evaluate(
     objective: Objective,
     data: Data,
     *,
-    size: int,
-    seed: int,
+    size: PositiveInt,
+    seed: Seed,
     untrained: Callable[[], Backbone] | None = None,
-    knn_neighbours: Sequence[int] = (20, 200),
-    knn_temperature: float = 0.07,
+    knn_neighbours: Sequence[PositiveInt] = (20, 200),
+    knn_temperature: PositiveFloat = 0.07,
     linear: bool = True,
     classifier: bool = True,
     baselines: bool = True,
-    batch_size: int = 256,
-    train_limit: int | None = None,
-    test_limit: int | None = None,
+    batch_size: PositiveInt = 256,
+    train_limit: PositiveInt | None = None,
+    test_limit: PositiveInt | None = None,
 ) -> Report:
     """Evaluates a frozen encoder with fixed protocols, each named in the report.
 

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from sslkit import randomness
-from sslkit.api import Backbone, UserError
+from sslkit.api import Backbone, UserError, checked
 from sslkit.nn.batch_norm import BatchNorm
 from sslkit.nn.precision import full_dtype
 
@@ -39,6 +39,7 @@ class KerasApplication(Backbone):
         UserError: if there is no such network.
     """
 
+    @checked
     def __init__(self, *, network: str, name: str = "keras") -> None:
         """Checks and keeps the options; see the class."""
         super().__init__(name=name)

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from sslkit import replica
+from sslkit.arguments import PositiveFloat, Share, checked
 from sslkit.nn.precision import full_dtype
 
 
@@ -36,11 +37,12 @@ class BatchNorm(keras.layers.Layer):
         name: the layer's name.
     """
 
+    @checked
     def __init__(
         self,
         *,
-        momentum: float = 0.9,
-        epsilon: float = 1e-5,
+        momentum: Share = 0.9,
+        epsilon: PositiveFloat = 1e-5,
         center: bool = True,
         scale: bool = True,
         zero_gamma: bool = False,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from sslkit.api import Backbone
+from sslkit.api import Backbone, PositiveInt, checked
 from sslkit.errors import UserError
 from sslkit.nn.batch_norm import BatchNorm
 from sslkit.nn.convolution import ConvNorm
@@ -26,15 +26,19 @@ class ConvNet(Backbone):
         name: the layer's name.
 
     Raises:
-        UserError: if there is no stage, or one without channels.
+        UserError: if there is no stage.
     """
 
+    @checked
     def __init__(
-        self, *, filters: Sequence[int] = (32, 64, 128), name: str = "convnet"
+        self,
+        *,
+        filters: Sequence[PositiveInt] = (32, 64, 128),
+        name: str = "convnet",
     ) -> None:
         """Makes the layers; see the class."""
         super().__init__(name=name)
-        if not filters or min(filters) < 1:
+        if not filters:
             raise UserError(
                 f"convnet.filters is {filters!r}; give the channels of each stage, "
                 "e.g. (32, 64, 128)."

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from sslkit import randomness, replica
+from sslkit.arguments import PositiveInt, PositiveShare, checked
 from sslkit.nn.precision import full_dtype
 
 
@@ -28,7 +29,10 @@ class DropBlock(keras.layers.Layer):
         name: the layer's name.
     """
 
-    def __init__(self, *, keep_prob: float, size: int = 7, name: str) -> None:
+    @checked
+    def __init__(
+        self, *, keep_prob: PositiveShare, size: PositiveInt = 7, name: str
+    ) -> None:
         """Keeps the options; see the class."""
         super().__init__(name=name)
         self.keep_prob = keep_prob

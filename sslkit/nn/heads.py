@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
 
-from sslkit.errors import UserError
+from sslkit.arguments import PositiveInt, checked
 from sslkit.nn.batch_norm import BatchNorm
 from sslkit.nn.precision import full_dtype
-
-_MODES = ("nonlinear", "linear", "none")
 
 
 def _small_normal() -> keras.initializers.Initializer:
@@ -70,25 +70,19 @@ class ProjectionHead(keras.layers.Layer):
         UserError: if an option is none of the above.
     """
 
+    @checked
     def __init__(
         self,
         *,
-        layers: int = 3,
-        dim: int = 128,
-        mode: str = "nonlinear",
+        layers: PositiveInt = 3,
+        dim: PositiveInt = 128,
+        mode: Literal["nonlinear", "linear", "none"] = "nonlinear",
         cross_replica: bool = True,
         name: str = "projection",
     ) -> None:
         """Checks and keeps the options; see the class."""
         # The features are one of the outputs, and not rounded to a half type there.
         super().__init__(name=name, autocast=False)
-        if mode not in _MODES:
-            raise UserError(f"projection.mode is {mode!r}; choose one of {_MODES}.")
-        if layers < 1 or dim < 1:
-            raise UserError(
-                f"projection.layers is {layers!r} and projection.dim {dim!r}; "
-                "both count from 1."
-            )
         self.depth = {"nonlinear": layers, "linear": 1, "none": 0}[mode]
         self.dim = dim
         self.cross_replica = cross_replica
@@ -142,8 +136,9 @@ class LinearClassifier(keras.layers.Dense):
         name: the layer's name.
     """
 
+    @checked
     def __init__(
-        self, *, classes: int, zero_init: bool = False, name: str = "classifier"
+        self, *, classes: PositiveInt, zero_init: bool = False, name: str = "classifier"
     ) -> None:
         """Keeps the options; see the class."""
         kernel = "zeros" if zero_init else _small_normal()

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 from sslkit import replica
+from sslkit.arguments import PositiveInt, checked
 
 
 class Remembered(NamedTuple):
@@ -37,11 +38,12 @@ class MemoryBank(layers.Layer):
         name: the layer's name.
     """
 
+    @checked
     def __init__(
         self,
         *,
-        batches: int,
-        views: int,
+        batches: PositiveInt,
+        views: PositiveInt,
         lazy: bool = False,
         labels: bool = False,
         name: str,

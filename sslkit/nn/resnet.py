@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import functools
+from typing import Literal
 
 import keras
 import tensorflow as tf
 
-from sslkit.api import Backbone, UserError
+from sslkit.api import (
+    Backbone,
+    PositiveFloat,
+    PositiveInt,
+    PositiveShare,
+    Share,
+    UserError,
+    checked,
+)
 from sslkit.nn.batch_norm import BatchNorm
 from sslkit.nn.dropblock import DropBlock
 from sslkit.nn.precision import full_dtype
@@ -22,7 +31,6 @@ _BOTTLENECK = {
     200: (3, 24, 36, 3),
 }
 _FILTERS = (64, 128, 256, 512)
-_STEMS = ("auto", "cifar", "imagenet")
 _LARGEST_CIFAR_SIDE = 32
 _DROPBLOCK_SHARE = {3: 0.25, 4: 1.0}
 """Group -> its drop rate, of that of the last group."""
@@ -62,52 +70,30 @@ class ResNet(Backbone):
         UserError: if an option is none of the above.
     """
 
+    @checked
     def __init__(
         self,
         *,
-        depth: int = 50,
-        width: int = 1,
-        stem: str = "auto",
-        sk_ratio: float = 0.0,
-        se_ratio: float = 0.0,
-        dropblock_keep_prob: float = 1.0,
-        dropblock_size: int = 7,
-        momentum: float = 0.9,
-        epsilon: float = 1e-5,
+        depth: Literal[18, 34, 50, 101, 152, 200] = 50,
+        width: PositiveInt = 1,
+        stem: Literal["auto", "cifar", "imagenet"] = "auto",
+        sk_ratio: Share = 0.0,
+        se_ratio: Share = 0.0,
+        dropblock_keep_prob: PositiveShare = 1.0,
+        dropblock_size: PositiveInt = 7,
+        momentum: Share = 0.9,
+        epsilon: PositiveFloat = 1e-5,
         cross_replica: bool = True,
         name: str = "resnet",
     ) -> None:
         """Checks and keeps the options; see the class."""
         super().__init__(name=name)
         blocks = {**_BASIC, **_BOTTLENECK}
-        if depth not in blocks:
-            raise UserError(f"resnet.depth is {depth!r}; choose one of {list(blocks)}.")
-        if not isinstance(width, int) or width < 1:
-            raise UserError(
-                f"resnet.width is {width!r}; it is a whole number from 1 on."
-            )
-        if stem not in _STEMS:
-            raise UserError(f"resnet.stem is {stem!r}; choose one of {list(_STEMS)}.")
-        for option, ratio in (("sk_ratio", sk_ratio), ("se_ratio", se_ratio)):
-            if not 0 <= ratio <= 1:
-                raise UserError(
-                    f"resnet.{option} is {ratio!r}; choose one from 0 (off) to 1."
-                )
         if sk_ratio > 0 and depth in _BASIC:
             raise UserError(
                 f"resnet.sk_ratio is {sk_ratio!r}, but selective kernels need the "
                 f"bottleneck blocks that depth {depth} lacks; "
                 f"choose a depth of {list(_BOTTLENECK)}."
-            )
-        if not 0 < dropblock_keep_prob <= 1:
-            raise UserError(
-                f"resnet.dropblock_keep_prob is {dropblock_keep_prob!r}; choose one "
-                "above 0, up to 1 (off)."
-            )
-        if not isinstance(dropblock_size, int) or dropblock_size < 1:
-            raise UserError(
-                f"resnet.dropblock_size is {dropblock_size!r}; it is a whole number of "
-                "pixels from 1 on."
             )
         self.dropblock_keep_prob = dropblock_keep_prob
         self.dropblock_size = dropblock_size

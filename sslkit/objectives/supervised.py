@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import tensorflow as tf
 
 from sslkit import replica
-from sslkit.api import Backbone, Batch, Objective, Outcome, UserError
+from sslkit.api import (
+    Backbone,
+    Batch,
+    Objective,
+    Outcome,
+    PositiveInt,
+    Range,
+    UserError,
+    checked,
+)
 from sslkit.nn.heads import LinearClassifier, ProjectionHead
 from sslkit.objectives.layout import join_views
 
@@ -55,29 +64,23 @@ class Supervised(Objective):
         UserError: if an option is none of the above.
     """
 
+    @checked
     def __init__(
         self,
         backbone: Callable[..., Backbone],
         *,
-        classes: int,
-        fine_tune_after_block: int = -1,
-        projection_layer: int = 0,
+        classes: PositiveInt,
+        fine_tune_after_block: Annotated[int, Range(-1, 4)] = -1,
+        projection_layer: Annotated[int, Range(-1)] = 0,
         train_projection: bool = False,
-        projection_layers: int = 3,
-        projection_dim: int = 128,
+        projection_layers: PositiveInt = 3,
+        projection_dim: PositiveInt = 128,
         zero_init: bool = False,
         name: str = "supervised",
     ):
         """Checks and keeps the options; see the class."""
         super().__init__(name=name)
-        if classes < 1:
-            raise UserError(f"supervised: classes is {classes}; it is 1 or more.")
-        if not _ALL <= fine_tune_after_block <= _NONE:
-            raise UserError(
-                f"supervised: fine_tune_after_block is {fine_tune_after_block}; it is "
-                f"{_ALL} (train everything) to {_NONE} (the classifier alone)."
-            )
-        if not -1 <= projection_layer <= projection_layers:
+        if projection_layer > projection_layers:
             raise UserError(
                 f"supervised: projection_layer is {projection_layer}; the head has "
                 f"{projection_layers} layers, so it is 0 (the encoder's features) to "

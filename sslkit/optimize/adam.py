@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from sslkit.api import Optimizer
+from sslkit.api import (
+    HalfOpenShare,
+    NonNegativeFloat,
+    Optimizer,
+    PositiveFloat,
+    checked,
+)
 from sslkit.optimize.exclusions import NORMALISATION, matches
 
 
@@ -25,13 +31,14 @@ class Adam(Optimizer):
 
     slots = ("mean", "square")
 
+    @checked
     def __init__(
         self,
         *,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        epsilon: float = 1e-8,
-        weight_decay: float = 0.0,
+        beta1: HalfOpenShare = 0.9,
+        beta2: HalfOpenShare = 0.999,
+        epsilon: PositiveFloat = 1e-8,
+        weight_decay: NonNegativeFloat = 0.0,
         decoupled: bool = False,
         no_decay: Sequence[str] = (NORMALISATION,),
     ):

@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from sslkit.api import Optimizer
+from sslkit.api import (
+    HalfOpenShare,
+    NonNegativeFloat,
+    Optimizer,
+    PositiveFloat,
+    checked,
+)
 from sslkit.optimize.exclusions import BIAS, CLASSIFIER, NORMALISATION, matches
 
 
@@ -31,12 +37,13 @@ class LARS(Optimizer):
 
     slots = ("momentum",)
 
+    @checked
     def __init__(
         self,
         *,
-        momentum: float = 0.9,
-        weight_decay: float = 0.0,
-        trust: float = 0.001,
+        momentum: HalfOpenShare = 0.9,
+        weight_decay: NonNegativeFloat = 0.0,
+        trust: PositiveFloat = 0.001,
         nesterov: bool = False,
         classic_momentum: bool = True,
         no_decay: Sequence[str] = (NORMALISATION, BIAS),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from sslkit.api import Optimizer
+from sslkit.api import HalfOpenShare, NonNegativeFloat, Optimizer, checked
 from sslkit.optimize.exclusions import NORMALISATION, matches
 
 
@@ -25,12 +25,13 @@ class Momentum(Optimizer):
 
     slots = ("momentum",)
 
+    @checked
     def __init__(
         self,
         *,
-        momentum: float = 0.9,
+        momentum: HalfOpenShare = 0.9,
         nesterov: bool = True,
-        weight_decay: float = 0.0,
+        weight_decay: NonNegativeFloat = 0.0,
         no_decay: Sequence[str] = (NORMALISATION,),
     ):
         """Keeps the options; see the class."""

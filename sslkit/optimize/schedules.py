@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import tensorflow as tf
 
-from sslkit.api import Schedule, UserError
+from sslkit.api import NonNegativeFloat, Schedule, checked
+
+Scaling = Literal["sqrt", "linear", "none"]
+"""How the learning rate follows the batch; see `scaled_rate`."""
 
 
-def scaled_rate(base: float, scaling: str, batch_size: int) -> float:
+@checked
+def scaled_rate(base: float, scaling: Scaling, batch_size: int) -> float:
     """Returns the peak learning rate for a global batch (Chen et al. 2020, app. B.1).
 
     Args:
@@ -17,20 +22,15 @@ def scaled_rate(base: float, scaling: str, batch_size: int) -> float:
         scaling: `sqrt` (base x root of the batch), `linear` (base x batch / 256) or
             `none`.
         batch_size: the global batch.
-
-    Raises:
-        UserError: if `scaling` is none of the three.
     """
     if scaling == "sqrt":
         return base * math.sqrt(batch_size)
     if scaling == "linear":
         return base * batch_size / 256
-    if scaling == "none":
-        return base
-    raise UserError(f"scaling is {scaling!r}; it can be 'sqrt', 'linear' or 'none'.")
+    return base
 
 
-def scaled_text(base: float, scaling: str, batch_size: int) -> str:
+def scaled_text(base: float, scaling: Scaling, batch_size: int) -> str:
     """Returns `scaled_rate` and how it came about, for the log."""
     peak = f"{scaled_rate(base, scaling, batch_size):.4g}"
     if scaling == "sqrt":
@@ -49,11 +49,15 @@ class WarmupCosine(Schedule):
         warmup_epochs: length of the linear part.
     """
 
+    @checked
     def __init__(
-        self, *, base: float, scaling: str = "sqrt", warmup_epochs: float = 0.0
+        self,
+        *,
+        base: NonNegativeFloat,
+        scaling: Scaling = "sqrt",
+        warmup_epochs: NonNegativeFloat = 0.0,
     ):
         """Keeps the options; see the class."""
-        scaled_rate(base, scaling, 1)
         self._base = base
         self._scaling = scaling
         self._warmup_epochs = warmup_epochs
@@ -97,9 +101,9 @@ class Constant(Schedule):
         scaling: `sqrt`, `linear` or `none`; see `scaled_rate`.
     """
 
-    def __init__(self, *, base: float, scaling: str = "none"):
+    @checked
+    def __init__(self, *, base: NonNegativeFloat, scaling: Scaling = "none"):
         """Keeps the options; see the class."""
-        scaled_rate(base, scaling, 1)
         self._base = base
         self._scaling = scaling
 

@@ -20,7 +20,7 @@ from sslkit.evaluate.features import stream
 from sslkit.report.contact_sheet import Line
 from sslkit.views.crop import evaluation_view
 
-__all__ = ["Match", "Query", "find", "from_files", "from_source", "lines", "rows"]
+__all__ = ["Match", "Query", "find", "from_files", "from_source", "lines", "sheet"]
 
 _NAME = 28  # letters of a file's name under its picture
 
@@ -165,14 +165,14 @@ def lines(
     return text
 
 
-def lines(
+def sheet(
     source: Source,
     queries: Sequence[Query],
     found: Sequence[Sequence[Match]],
 ) -> list[Line]:
     """Returns what was found as rows of pictures, for `contact_sheet.write`."""
     shortest = min(map(len, found))
-    sheet = []
+    made = []
     for query, matches in zip(queries, found, strict=True):
         pictures, captions = [], []
         for index, cosine in matches[:shortest]:
@@ -184,8 +184,8 @@ def lines(
         else:
             _, label, _ = source.attempt(tf.constant(query.place, tf.int64))
             title = _short(source, query.place, int(label))
-        sheet.append(Line(query.image, f"{title}\nquery", pictures, captions))
-    return sheet
+        made.append(Line(query.image, f"{title}\nquery", pictures, captions))
+    return made
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import functools
 
 import tensorflow as tf
 
-from sslkit.api import Runner, UserError
+from sslkit.api import PositiveInt, Runner, UserError, checked
 
 
 class Mirrored(Runner):
@@ -19,12 +19,9 @@ class Mirrored(Runner):
         replicas: how many; None takes all GPUs. Needed where there is no GPU.
     """
 
-    def __init__(self, *, replicas: int | None = None):
+    @checked
+    def __init__(self, *, replicas: PositiveInt | None = None):
         """Keeps the options; see the class."""
-        if replicas is not None and replicas < 1:
-            raise UserError(
-                f"runner mirrored: replicas is {replicas}; it is 1 or more."
-            )
         self._replicas = replicas
 
     @functools.cached_property

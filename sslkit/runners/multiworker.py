@@ -8,12 +8,12 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import tensorflow as tf
 from tensorflow.python.distribute import collective_all_reduce_strategy as collective
 
-from sslkit.api import Runner, UserError
+from sslkit.api import PositiveFloat, Runner, UserError, checked
 from sslkit.errors import first_line
 
 _COMMUNICATION = {
@@ -46,24 +46,16 @@ class MultiWorker(Runner):
         wait_seconds: how long the others may take to come up.
     """
 
+    @checked
     def __init__(
         self,
         *,
         workers: Sequence[str] | None = None,
         index: int | None = None,
-        communication: str = "auto",
-        wait_seconds: float = 300.0,
+        communication: Literal["auto", "ring", "nccl"] = "auto",
+        wait_seconds: PositiveFloat = 300.0,
     ):
         """Keeps the options; see the class."""
-        if communication not in _COMMUNICATION:
-            raise UserError(
-                f"runner multiworker: communication is {communication!r}; it can be "
-                f"{', '.join(repr(name) for name in _COMMUNICATION)}."
-            )
-        if not wait_seconds > 0:
-            raise UserError(
-                f"runner multiworker: wait_seconds is {wait_seconds}; it is positive."
-            )
         self._workers = workers
         self._index = index
         self._communication = communication

@@ -6,7 +6,7 @@ import functools
 
 import tensorflow as tf
 
-from sslkit.api import Runner, UserError
+from sslkit.api import Runner, UserError, checked
 
 
 class Single(Runner):
@@ -18,6 +18,7 @@ class Single(Runner):
             where graph mode is the faster of the two.
     """
 
+    @checked
     def __init__(self, *, device: str = "auto", jit: bool | None = None):
         """Keeps the options; see the class."""
         self._device = device

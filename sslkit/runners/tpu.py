@@ -7,7 +7,7 @@ import socket
 
 import tensorflow as tf
 
-from sslkit.api import Runner, UserError
+from sslkit.api import PositiveFloat, Runner, UserError, checked
 from sslkit.errors import first_line
 
 
@@ -23,13 +23,14 @@ class TPU(Runner):
             waits for minutes on a dead one, so it is tried first.
     """
 
+    @checked
     def __init__(
         self,
         *,
         name: str = "local",
         zone: str | None = None,
         project: str | None = None,
-        connect_seconds: float = 10.0,
+        connect_seconds: PositiveFloat = 10.0,
     ):
         """Keeps the options; see the class."""
         self._name = name

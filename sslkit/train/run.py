@@ -11,11 +11,16 @@ import tensorflow as tf
 from sslkit.api import (
     Augmentation,
     Backbone,
+    NonNegativeInt,
     Objective,
     Optimizer,
+    PositiveFloat,
+    PositiveInt,
     Runner,
     Schedule,
+    Seed,
     UserError,
+    checked,
 )
 from sslkit.checkpoints import Checkpoints, find_checkpoint, read_note, restore
 from sslkit.data.batches import check_batch_size, training_batches
@@ -34,6 +39,7 @@ from sslkit.workdir import Workdir
 class Training:
     """One run: pretraining, fine-tuning or linear evaluation, by what it is made of."""
 
+    @checked
     def __init__(
         self,
         *,
@@ -43,18 +49,18 @@ class Training:
         optimizer: Optimizer,
         schedule: Schedule,
         runner: Runner,
-        batch_size: int,
-        epochs: float | None = None,
-        steps: int | None = None,
-        seed: int = 0,
+        batch_size: PositiveInt,
+        epochs: PositiveFloat | None = None,
+        steps: PositiveInt | None = None,
+        seed: Seed = 0,
         initialize: str | None = None,
         restore: Sequence[str] = ("encoder/",),
         variable_schema: str | None = None,
-        log_every: int = 10,
-        checkpoint_every: int = 1000,
-        keep: int = 3,
-        knn_every: int = 0,
-        inner_steps: int = 1,
+        log_every: PositiveInt = 10,
+        checkpoint_every: PositiveInt = 1000,
+        keep: PositiveInt = 3,
+        knn_every: NonNegativeInt = 0,
+        inner_steps: PositiveInt = 1,
     ):
         """Takes the parts; nothing is built yet.
 
@@ -83,19 +89,11 @@ class Training:
             inner_steps: updates in one call to the device.
 
         Raises:
-            UserError: if a number makes no sense.
+            UserError: if an argument is not what its annotation says, or neither
+                `epochs` nor `steps` is given.
         """
         if epochs is None and steps is None:
             raise UserError("bind train.epochs or train.steps: how long to train.")
-        for name, value in {
-            "batch_size": batch_size,
-            "steps": 1 if steps is None else steps,
-            "log_every": log_every,
-            "checkpoint_every": checkpoint_every,
-            "inner_steps": inner_steps,
-        }.items():
-            if value < 1:
-                raise UserError(f"train.{name} is {value}; it is 1 or more.")
         self._make_objective = objective
         self.augmentation = augmentation
         self.data = data

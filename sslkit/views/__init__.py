@@ -4,7 +4,7 @@ from sslkit.randomness import uniform, view_seed
 from sslkit.views.augmentations import CropFlip
 from sslkit.views.blur import gaussian_blur, random_blur
 from sslkit.views.color import apply_jitter, draw_jitter, grayscale
-from sslkit.views.contrastive import ContrastiveViews, Placement
+from sslkit.views.contrastive import ContrastiveViews, Placement, Strength
 from sslkit.views.crop import (
     Kernel,
     crop_and_resize,
@@ -23,6 +23,7 @@ __all__ = [
     "Kernel",
     "Placement",
     "RandAugment",
+    "Strength",
     "apply_jitter",
     "check_groups",
     "crop_and_resize",

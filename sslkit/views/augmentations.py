@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from sslkit.api import Augmentation, ViewGroup
+from sslkit.api import Augmentation, PositiveInt, PositiveShare, ViewGroup, checked
 from sslkit.randomness import uniform
 from sslkit.views import crop
 from sslkit.views.groups import check_groups
@@ -15,12 +15,13 @@ from sslkit.views.groups import check_groups
 class CropFlip(Augmentation):
     """Random crops, half of them mirrored: the views that supervised training sees."""
 
+    @checked
     def __init__(
         self,
         *,
-        size: int = 224,
-        count: int = 1,
-        area: tuple[float, float] = (0.2, 1.0),
+        size: PositiveInt = 224,
+        count: PositiveInt = 1,
+        area: tuple[PositiveShare, PositiveShare] = (0.2, 1.0),
         flip: bool = True,
         kernel: crop.Kernel = "legacy",
     ) -> None:
@@ -34,10 +35,9 @@ class CropFlip(Augmentation):
             kernel: how crops are resized, see `sslkit.views.Kernel`.
 
         Raises:
-            UserError: for an impossible area, size or count, or an unknown kernel.
+            UserError: for an impossible area.
         """
         crop.check_area(area)
-        crop.check_kernel(kernel)
         self._groups = check_groups({"instance": ViewGroup(count, size)})
         self._size = size
         self._area = area

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import tensorflow as tf
 
-from sslkit.api import Augmentation, ViewGroup, Views
-from sslkit.errors import UserError
+from sslkit.api import (
+    Augmentation,
+    PositiveShare,
+    Range,
+    Share,
+    ViewGroup,
+    Views,
+    checked,
+)
 from sslkit.randomness import uniform, view_seed
 from sslkit.views import color, crop
 from sslkit.views.blur import SIGMA, random_blur, taps
@@ -18,6 +25,9 @@ from sslkit.views.randaugment import NAMES, NUMBERS, RandAugment
 
 Placement = Literal["host", "device"]
 """Where views are recoloured: with the reading, or with the training."""
+
+Strength = Annotated[float, Range(0, 2.5)]
+"""Of the colour jitter, see `sslkit.views.draw_jitter`."""
 
 # About this many groups keep a wide device busy and waste half a group an operation.
 _TILES = 16
@@ -39,15 +49,16 @@ class ContrastiveViews(Augmentation):
     either way, and its operations can widen that.
     """
 
+    @checked
     def __init__(
         self,
         *,
         groups: Mapping[str, ViewGroup],
-        area: tuple[float, float],
+        area: tuple[PositiveShare, PositiveShare],
         flip: bool,
-        strength: float,
+        strength: Strength,
         randaugment: RandAugment | None,
-        gray: float,
+        gray: Share,
         blur: bool,
         kernel: crop.Kernel,
         placement: Placement,
@@ -69,17 +80,6 @@ class ContrastiveViews(Augmentation):
             UserError: if an argument is out of its range.
         """
         crop.check_area(area)
-        crop.check_kernel(kernel)
-        if strength < 0 or strength > 2.5:
-            raise UserError(
-                f"the colour jitter's strength is {strength:g}; give 0 to 2.5"
-            )
-        if not 0 <= gray <= 1:
-            raise UserError(f"the probability of grayscale is {gray:g}; give 0 to 1")
-        if placement not in get_args(Placement):
-            raise UserError(
-                f"placement is {placement!r}; use one of {get_args(Placement)}"
-            )
         self._groups = check_groups(groups)
         self._count = sum(group.count for group in self._groups.values())
         self._size = next(iter(self._groups.values())).size

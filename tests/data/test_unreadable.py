@@ -246,5 +246,5 @@ def test_a_record_of_another_schema(tmp_path, shared_data):
 
 @pytest.mark.parametrize(("option", "value"), [("on_error", "stop"), ("cache", "ram")])
 def test_unknown_options_are_refused(option, value):
-    with pytest.raises(UserError, match=f"data.{option} is '{value}'; use one of"):
+    with pytest.raises(UserError, match=f"data.{option} is '{value}'; it must be"):
         data(name="digits", **{option: value})

@@ -97,7 +97,7 @@ def test_the_classifier_sees_the_projection_layer(layer, width):
     ("options", "said"),
     [
         ({"classes": 0}, "classes is 0"),
-        ({"fine_tune_after_block": 5}, r"fine_tune_after_block is 5; it is -1 .* to 4"),
+        ({"fine_tune_after_block": 5}, r"after_block is 5; it must be .* in \[-1, 4\]"),
         ({"projection_layer": 4}, "projection_layer is 4; the head has 3 layers"),
         ({"train_projection": True}, "no projection layer is in use"),
         ({"fine_tune_after_block": 2}, "Flat has no blocks to freeze. Choose -1"),

@@ -84,7 +84,7 @@ def test_a_sheet_of_the_sets_own_images(source, encode, tmp_path):
     found = neighbours.find(encode, source, queries, size=8, count=3)
     for query, matches in zip(queries, found, strict=True):
         assert query.place not in [match.place for match in matches]
-    sheet = neighbours.lines(source, queries, found)
+    sheet = neighbours.sheet(source, queries, found)
     dark = next(row for row in sheet if "$dark$" in row.title)
     assert dark.title == "$dark$.png\na\nquery"
     assert dark.captions[0].startswith("red.png\na\n")

@@ -79,9 +79,11 @@ def test_refuses_a_place_that_is_not_in_the_list(index):
 
 
 def test_refuses_unknown_options():
-    with pytest.raises(UserError, match="'mpi'; it can be 'auto', 'ring', 'nccl'"):
+    with pytest.raises(UserError, match="'mpi'; it must be 'auto', 'ring' or 'nccl'"):
         MultiWorker(communication="mpi")
-    with pytest.raises(UserError, match="wait_seconds is 0; it is positive"):
+    with pytest.raises(
+        UserError, match="wait_seconds is 0; it must be a number above 0"
+    ):
         MultiWorker(wait_seconds=0)
 
 

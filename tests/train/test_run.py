@@ -218,11 +218,11 @@ def test_counts_epochs_in_examples():
     ("options", "message"),
     [
         ({"steps": None}, r"bind train\.epochs or train\.steps"),
-        ({"steps": 0}, r"train\.steps is 0; it is 1 or more"),
-        ({"batch_size": 0}, r"train\.batch_size is 0"),
-        ({"log_every": 0}, r"train\.log_every is 0"),
-        ({"checkpoint_every": -1}, r"train\.checkpoint_every is -1"),
-        ({"inner_steps": 0}, r"train\.inner_steps is 0"),
+        ({"steps": 0}, r"Training\.steps is 0; it must be .* 1 or more"),
+        ({"batch_size": 0}, r"Training\.batch_size is 0"),
+        ({"log_every": 0}, r"Training\.log_every is 0"),
+        ({"checkpoint_every": -1}, r"Training\.checkpoint_every is -1"),
+        ({"inner_steps": 0}, r"Training\.inner_steps is 0"),
     ],
 )
 def test_refuses_numbers_that_make_no_sense(options, message):

@@ -299,11 +299,12 @@ def test_nothing_but_the_crop():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"area": (0.0, 1.0)}, "0 < low <= high <= 1"),
-        ({"kernel": "bilinear"}, "kernel is 'bilinear'; use one of"),
-        ({"strength": 3.0}, "strength is 3; give 0 to 2.5"),
-        ({"placement": "gpu"}, "placement is 'gpu'; use one of"),
-        ({"gray": 1.5}, "grayscale is 1.5; give 0 to 1"),
+        ({"area": (0.0, 1.0)}, r"area is \(0\.0, 1\.0\); it must be \(a"),
+        ({"area": (0.5, 0.2)}, "0 < low <= high <= 1"),
+        ({"kernel": "bilinear"}, "kernel is 'bilinear'; it must be 'legacy' or"),
+        ({"strength": 3.0}, r"strength is 3\.0; it must be a number in \[0, 2\.5\]"),
+        ({"placement": "gpu"}, "placement is 'gpu'; it must be 'host' or"),
+        ({"gray": 1.5}, r"gray is 1.5; it must be a number in \[0, 1\]"),
         ({"groups": {"instance": ViewGroup(0, 32)}}, "makes no views"),
         ({"groups": {"instance": ViewGroup(-1, 32)}}, "-1 views of 32 pixels"),
         ({"groups": {"instance": ViewGroup(1, 0)}}, "1 views of 0 pixels"),

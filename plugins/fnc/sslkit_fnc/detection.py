@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from typing import Literal
 
 import tensorflow as tf
 
@@ -84,8 +85,6 @@ class Quantile(Detection):
 
     def __init__(self, *, quantile: float):
         """Keeps the option; see the class."""
-        if not 0 <= quantile < 1:
-            raise UserError(f"fnc: quantile is {quantile}; it is in [0, 1).")
         self._quantile = quantile
 
     def _count(self, candidates: int) -> int:
@@ -125,7 +124,11 @@ class Oracle(Detection):
 
 
 def detection_policy(
-    name: str, *, topk: int | None, threshold: float | None, quantile: float
+    name: Literal["topk", "quantile", "oracle"],
+    *,
+    topk: int | None,
+    threshold: float | None,
+    quantile: float,
 ) -> Detection:
     """Makes the policy that a recipe names.
 
@@ -134,16 +137,9 @@ def detection_policy(
         topk: see `TopKThreshold`.
         threshold: see `TopKThreshold`.
         quantile: see `Quantile`.
-
-    Raises:
-        UserError: if there is no such policy, or an option of it is out of range.
     """
     if name == "topk":
         return TopKThreshold(topk=topk, threshold=threshold)
     if name == "quantile":
         return Quantile(quantile=quantile)
-    if name == "oracle":
-        return Oracle()
-    raise UserError(
-        f"fnc: detection is {name!r}; it can be 'topk', 'quantile' or 'oracle'."
-    )
+    return Oracle()

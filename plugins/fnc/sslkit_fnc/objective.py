@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import tensorflow as tf
 
 from sslkit import replica
-from sslkit.api import Backbone, Batch, Objective, Outcome, UserError, Views
+from sslkit.api import (
+    Backbone,
+    Batch,
+    Cosine,
+    HalfOpenShare,
+    NonNegativeInt,
+    Objective,
+    Outcome,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    UserError,
+    Views,
+    checked,
+)
 from sslkit.nn import (
     MemoryBank,
     MomentumTwin,
@@ -26,7 +41,6 @@ from sslkit.objectives import (
 )
 from sslkit_fnc.detection import detection_policy
 from sslkit_fnc.measures import detection_metrics
-from sslkit_fnc.options import check_options
 
 
 class FNC(Objective):
@@ -74,50 +88,52 @@ class FNC(Objective):
         name: the layer's name.
     """
 
+    @checked
     def __init__(
         self,
         backbone: Callable[..., Backbone],
         *,
-        support: int = 8,
-        support_role: str = "anchors",
-        support_encoder: str | None = None,
-        temperature: float = 0.1,
-        false_negatives: str = "attract",
-        detection: str = "topk",
-        topk: int | None = 10,
-        threshold: float | None = 0.7,
-        quantile: float = 0.99,
-        aggregate: str = "max",
-        bank: int = 16,
-        bank_fill: str = "zeros",
-        decay: float = 0.999,
-        decay_schedule: str = "constant",
-        momentum_init: str = "random",
-        projection_layers: int = 3,
-        projection_dim: int = 128,
+        support: NonNegativeInt = 8,
+        support_role: Literal["anchors", "support"] = "anchors",
+        support_encoder: Literal["online", "momentum"] | None = None,
+        temperature: PositiveFloat = 0.1,
+        false_negatives: Literal["attract", "eliminate", "ignore"] = "attract",
+        detection: Literal["topk", "quantile", "oracle"] = "topk",
+        topk: PositiveInt | None = 10,
+        threshold: Cosine | None = 0.7,
+        quantile: HalfOpenShare = 0.99,
+        aggregate: Literal["max", "mean"] = "max",
+        bank: NonNegativeInt = 16,
+        bank_fill: Literal["zeros", "lazy"] = "zeros",
+        decay: Share = 0.999,
+        decay_schedule: Literal["constant", "cosine"] = "constant",
+        momentum_init: Literal["random", "copy"] = "random",
+        projection_layers: PositiveInt = 3,
+        projection_dim: PositiveInt = 128,
         measure_detection: bool = False,
-        block: int | None = None,
+        block: NonNegativeInt | None = None,
         name: str = "fnc",
     ):
         """Keeps the options; see the class."""
         super().__init__(name=name)
-        check_options(
-            support=support,
-            support_role=support_role,
-            support_encoder=support_encoder,
-            temperature=temperature,
-            false_negatives=false_negatives,
-            aggregate=aggregate,
-            bank=bank,
-            bank_fill=bank_fill,
-            decay=decay,
-            decay_schedule=decay_schedule,
-            topk=topk,
-            threshold=threshold,
-            detection=detection,
-            momentum_init=momentum_init,
-            block=block,
-        )
+        if (
+            detection == "topk"
+            and false_negatives != "ignore"
+            and topk is None
+            and threshold is None
+        ):
+            raise UserError(
+                "fnc: topk and threshold are both None, which makes every candidate a "
+                "false negative; set one of them, or false_negatives = 'ignore'."
+            )
+        contrasted = 2 + (support if support_role == "anchors" else 0)
+        if 0 < bank < contrasted:
+            raise UserError(
+                f"fnc: bank is {bank} global batches; each step writes {contrasted} "
+                "views of every image, so it is 0 or at least "
+                f"{contrasted}. Set objectives.fnc.bank = {contrasted}, or lower "
+                "objectives.fnc.support."
+            )
         self._support = support
         self._temperature = temperature
         self._false_negatives = false_negatives

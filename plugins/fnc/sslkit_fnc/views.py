@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from sslkit.api import ViewGroup
-from sslkit.views import ContrastiveViews, Kernel, Placement, RandAugment
+from typing import Annotated
+
+from sslkit.api import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    PositiveShare,
+    Range,
+    Share,
+    ViewGroup,
+    checked,
+)
+from sslkit.views import (
+    ContrastiveViews,
+    Kernel,
+    Placement,
+    RandAugment,
+    Strength,
+)
 
 
 class FNCViews(ContrastiveViews):
@@ -13,20 +30,21 @@ class FNCViews(ContrastiveViews):
     cancellation", arXiv:2011.11765, as in its released code.
     """
 
+    @checked
     def __init__(
         self,
         *,
-        size: int = 224,
-        views: int = 2,
-        support: int = 8,
-        strength: float = 1.0,
-        area_min: float = 0.08,
+        size: PositiveInt = 224,
+        views: NonNegativeInt = 2,
+        support: NonNegativeInt = 8,
+        strength: Strength = 1.0,
+        area_min: PositiveShare = 0.08,
         flip: bool = True,
-        randaugment_layers: int = 2,
-        randaugment_magnitude: float = 7,
-        translate: float = 100,
-        cutout: float = 40,
-        gray: float = 0.2,
+        randaugment_layers: NonNegativeInt = 2,
+        randaugment_magnitude: Annotated[float, Range(0, 10)] = 7,
+        translate: NonNegativeFloat = 100,
+        cutout: NonNegativeFloat = 40,
+        gray: Share = 0.2,
         blur: bool = True,
         kernel: Kernel = "legacy",
         placement: Placement = "device",

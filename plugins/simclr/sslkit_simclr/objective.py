@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Annotated
 
 import tensorflow as tf
 
-from sslkit.api import Backbone, Batch, Objective, Outcome, UserError
+from sslkit.api import (
+    Backbone,
+    Batch,
+    NonNegativeInt,
+    Objective,
+    Outcome,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    checked,
+)
 from sslkit.nn import ProjectionHead
 from sslkit.objectives import (
     block_size,
@@ -36,28 +47,20 @@ class SimCLR(Objective):
         name: the layer's name.
     """
 
+    @checked
     def __init__(
         self,
         backbone: Callable[..., Backbone],
         *,
-        views: int = 2,
-        temperature: float = 0.1,
-        projection_layers: int = 3,
-        projection_dim: int = 128,
-        block: int | None = None,
+        views: Annotated[int, Range(2)] = 2,
+        temperature: PositiveFloat = 0.1,
+        projection_layers: PositiveInt = 3,
+        projection_dim: PositiveInt = 128,
+        block: NonNegativeInt | None = None,
         name: str = "simclr",
     ):
         """Keeps the options; see the class."""
         super().__init__(name=name)
-        if views < 2:
-            raise UserError(f"simclr: views is {views}; a positive pair takes 2.")
-        if not temperature > 0:
-            raise UserError(f"simclr: temperature is {temperature}; it is positive.")
-        if block is not None and block < 0:
-            raise UserError(
-                f"simclr: block is {block}; it is a number of candidates, 0 for all, "
-                "or None."
-            )
         self._views = views
         self._block = block
         self._temperature = temperature

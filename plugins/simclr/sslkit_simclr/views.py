@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sslkit.api import ViewGroup
-from sslkit.views import ContrastiveViews, Kernel, Placement
+from sslkit.api import PositiveInt, PositiveShare, Share, ViewGroup, checked
+from sslkit.views import ContrastiveViews, Kernel, Placement, Strength
 
 
 class SimCLRViews(ContrastiveViews):
@@ -14,15 +14,16 @@ class SimCLRViews(ContrastiveViews):
     blur.
     """
 
+    @checked
     def __init__(
         self,
         *,
-        size: int = 224,
-        views: int = 2,
-        strength: float = 1.0,
-        area_min: float = 0.08,
+        size: PositiveInt = 224,
+        views: PositiveInt = 2,
+        strength: Strength = 1.0,
+        area_min: PositiveShare = 0.08,
         flip: bool = True,
-        gray: float = 0.2,
+        gray: Share = 0.2,
         blur: bool = True,
         kernel: Kernel = "legacy",
         placement: Placement = "device",

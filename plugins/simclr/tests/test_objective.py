@@ -80,13 +80,16 @@ def test_equals_a_loop(views, layers, block):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"views": 1}, "views is 1; a positive pair takes 2"),
-        ({"temperature": 0.0}, "temperature is 0.0; it is positive"),
-        ({"temperature": float("nan")}, "temperature is nan; it is positive"),
+        ({"views": 1}, "views is 1; it must be a whole number, 2 or more"),
+        ({"temperature": 0.0}, "temperature is 0.0; it must be a number above 0"),
+        (
+            {"temperature": float("nan")},
+            "temperature is nan; it must be a number above 0",
+        ),
         ({"block": -2}, "block is -2"),
         ({"images": 1}, "the global batch is 1 image"),
     ],
 )
 def test_is_refused_while_it_is_built(options, message):
-    with pytest.raises(UserError, match=f"^simclr: .*{message}"):
+    with pytest.raises(UserError, match=rf"^(SimCLR\.|simclr: .*){message}"):
         build(**options)

@@ -63,5 +63,5 @@ def test_gray_always():
 def test_bad_arguments_are_refused():
     with pytest.raises(UserError, match="area"):
         SimCLRViews(area_min=0.0)
-    with pytest.raises(UserError, match="makes no views"):
+    with pytest.raises(UserError, match="views is 0; it must be a whole number, 1"):
         SimCLRViews(views=0)
