@@ -69,10 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if debug:
             raise
-        # Imported here: most calls have no error.
-        from sslkit.config.loading import plain
-
-        return _fail(f"error: {plain(error)}", 2)
+        return _fail(f"error: {error}", 2)
     except KeyboardInterrupt:
         if debug:
             raise

@@ -2,8 +2,9 @@
 
 `read` is quick and imports no plugin; `load` goes on to import those in use and hands
 out `train`, `data` and `evaluate` with their bindings; a recipe of several stages is
-read stage by stage. Only `sslkit.config` knows
-gin.
+read stage by stage. Of gin it takes the
+file format and its parser; nothing is registered with gin, and bindings that a user
+has there stay as they are.
 """
 
 from __future__ import annotations

@@ -165,7 +165,8 @@ def resolve(
             signature_of(reference.name, binding.place)
         if binding.parameter:
             known = signature_of(binding.target, binding.place)
-            _check_parameter(binding, known)
+            if known is not None:
+                check_parameter(binding, known.names)
     expanded = [_expand(binding, macros) for binding in bindings]
     used, idle = _reach(expanded)
     idle += [m for m in macros.values() if m.key not in _macro_names(bindings, macros)]
@@ -241,13 +242,22 @@ def _locate(target: str, place: str, installed: Iterable[plugins.Plugin]) -> str
         raise UserError(f"{place}: {error}") from error
 
 
-def _check_parameter(binding: Binding, known: Signature | None) -> None:
-    if known is None or binding.parameter in known.names:
+def check_parameter(binding: Binding, names: Sequence[str]) -> None:
+    """Refuses a binding of what is no parameter of its target.
+
+    Args:
+        binding: the binding.
+        names: the parameters that there are.
+
+    Raises:
+        UserError: with the place and the nearest name.
+    """
+    if binding.parameter in names:
         return
-    near = plugins.did_you_mean(binding.parameter, known.names)
+    near = plugins.did_you_mean(binding.parameter, names)
     raise UserError(
         f"{binding.target} has no parameter '{binding.parameter}' ({binding.place}). "
-        f"{near}It takes: {', '.join(known.names) or 'none'}."
+        f"{near}It takes: {', '.join(names) or 'none'}."
     )
 
 
