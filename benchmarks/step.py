@@ -35,8 +35,8 @@ from sslkit.nn import ResNet
 from sslkit.objectives import multi_view_nt_xent
 from sslkit.optimize.momentum import Momentum
 from sslkit.optimize.schedules import Constant
-from sslkit.train.state import TrainState
-from sslkit.train.step import TrainStep
+from sslkit.training.state import TrainState
+from sslkit.training.step import TrainStep
 from sslkit_simclr.objective import SimCLR
 
 VIEWS = 2

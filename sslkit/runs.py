@@ -15,8 +15,8 @@ from sslkit.evaluate.probe import KnnProbe
 from sslkit.export.encoder import Encoder, ExportedEncoder, LiveEncoder
 from sslkit.published.encoder import published_encoder
 from sslkit.published.transfer import is_published, shapes_of
-from sslkit.train.actions import Action, Measure
-from sslkit.train.run import Training
+from sslkit.training.actions import Action, Measure
+from sslkit.training.run import Training
 from sslkit.workdir import Workdir
 
 

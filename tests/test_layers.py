@@ -16,7 +16,7 @@ LAYERS = (
     "export",
     "config",
     "plugins",
-    "train",
+    "training",
     "evaluate",
     "published",
     "objectives",

@@ -12,7 +12,7 @@ from sslkit.errors import UserError
 
 if TYPE_CHECKING:
     from sslkit.config import Config
-    from sslkit.train.run import Training
+    from sslkit.training.run import Training
     from sslkit.workdir import Workdir
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sslkit.cli.options import add_run_options
 
 if TYPE_CHECKING:
-    from sslkit.train.run import Training
+    from sslkit.training.run import Training
 
 FORMATS = ("saved_model", "keras", "onnx", "tf1")
 

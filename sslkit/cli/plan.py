@@ -116,7 +116,7 @@ def _table(outlooks: list[Outlook]) -> Table:
     from rich import box
     from rich.table import Table
 
-    from sslkit.train.progress import duration
+    from sslkit.training.progress import duration
 
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("a replica on", no_wrap=True)

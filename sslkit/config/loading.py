@@ -22,7 +22,7 @@ class Config:
     plugins: Mapping[str, type]
     """The verified classes in use, by title, e.g. `objectives.fnc`."""
     train: Callable[..., Any]
-    """`sslkit.train.run.Training` with its bindings; keywords given here win."""
+    """`sslkit.training.run.Training` with its bindings; keywords given here win."""
     data: Callable[..., Any]
     """`sslkit.data.dataset.data`, likewise."""
     evaluate: Callable[..., Any]

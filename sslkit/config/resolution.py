@@ -21,7 +21,7 @@ from sslkit.config.types import check_value, kinds_of
 from sslkit.errors import UserError
 
 SEAMS = {
-    "train": "sslkit.train.run:Training",
+    "train": "sslkit.training.run:Training",
     "data": "sslkit.data.dataset:data",
     "evaluate": "sslkit.evaluate.protocol:evaluate",
 }

@@ -14,7 +14,7 @@ from sslkit.plan.counting import Cost, cost
 from sslkit.plan.devices import Device
 from sslkit.plan.throughput import host_rate
 from sslkit.stacks import stack_shapes
-from sslkit.train.run import Training
+from sslkit.training.run import Training
 
 _FEW_VIEWS = 16
 """Views on a replica below which its matrix units wait more than they work."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from sslkit.data.batches import TrainingBatch
-from sslkit.train.run import Training
+from sslkit.training.run import Training
 
 __all__ = ["Throughput", "host_rate", "measure"]
 

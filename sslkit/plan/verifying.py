@@ -18,7 +18,7 @@ from sslkit.data.dataset import Data
 from sslkit.errors import UserError
 from sslkit.plan.imagined import ImaginedData, ImaginedRunner
 from sslkit.runners.single import Single
-from sslkit.train.run import Training
+from sslkit.training.run import Training
 from sslkit.workdir import Workdir
 
 _REPLICAS = 32

@@ -15,7 +15,7 @@ from sslkit.testing.gradients import taped
 from sslkit.testing.law import Broken, Subject
 from sslkit.testing.precision import precision
 from sslkit.testing.rehearsal import BATCH, SIZE, Rehearsal
-from sslkit.train.state import symbolic_batch
+from sslkit.training.state import symbolic_batch
 
 _HINTS = {
     "float32": "`requires` names every group of views that `call` looks up",

@@ -23,8 +23,8 @@ from sslkit.optimize.momentum import Momentum
 from sslkit.stacks import Layout, stack_shapes
 from sslkit.testing import devices
 from sslkit.testing.precision import precision
-from sslkit.train.state import TrainState
-from sslkit.train.step import TrainStep
+from sslkit.training.state import TrainState
+from sslkit.training.step import TrainStep
 
 BATCH = 8
 """Images in the global batch."""

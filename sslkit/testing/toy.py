@@ -27,8 +27,8 @@ from sslkit.randomness import uniform, view_seed
 from sslkit.testing.backbone import TinyBackbone
 from sslkit.testing.precision import precision
 from sslkit.testing.rehearsal import BATCH, RATE, SIZE, STEPS, Even, images
-from sslkit.train.state import TrainState
-from sslkit.train.step import TrainStep
+from sslkit.training.state import TrainState
+from sslkit.training.step import TrainStep
 
 
 class Pictures(Source):

@@ -15,7 +15,7 @@ from sslkit.testing.gradients import slopes, taped
 from sslkit.testing.law import Broken, Subject
 from sslkit.testing.objective_laws import rehearsal_of
 from sslkit.testing.rehearsal import BATCH, STEPS, Record, Rehearsal
-from sslkit.train.state import OPTIMIZER
+from sslkit.training.state import OPTIMIZER
 
 FLOAT64 = 1e-9
 """What rounding in float64 may amount to after five steps: each step multiplies an

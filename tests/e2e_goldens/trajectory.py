@@ -19,8 +19,8 @@ from sslkit.nn import ResNet
 from sslkit.optimize.lars import LARS
 from sslkit.optimize.schedules import WarmupCosine
 from sslkit.testing.precision import precision
-from sslkit.train.state import TrainState
-from sslkit.train.step import TrainStep
+from sslkit.training.state import TrainState
+from sslkit.training.step import TrainStep
 from sslkit_fnc.objective import FNC
 
 

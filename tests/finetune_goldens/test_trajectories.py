@@ -29,8 +29,8 @@ from sslkit.optimize.lars import LARS
 from sslkit.optimize.momentum import Momentum
 from sslkit.optimize.schedules import WarmupCosine
 from sslkit.testing.precision import precision
-from sslkit.train.state import TrainState
-from sslkit.train.step import TrainStep
+from sslkit.training.state import TrainState
+from sslkit.training.step import TrainStep
 
 CASES = ["linear_eval", "finetune_lars", "finetune_block2"]
 # The published cross-entropy is summed up in float32 in both runs; its gradient is not.

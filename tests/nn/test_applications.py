@@ -16,7 +16,7 @@ from sslkit.nn.applications import _FEATURES, KerasApplication, _Dropout
 from sslkit.nn.batch_norm import BatchNorm
 from sslkit.objectives.supervised import Supervised
 from sslkit.optimize.momentum import Momentum
-from sslkit.train.state import TrainState
+from sslkit.training.state import TrainState
 
 SIZE = 32
 

@@ -12,7 +12,7 @@ from sslkit.api import ViewGroup
 from sslkit.nn import LinearClassifier, ProjectionHead, ResNet
 from sslkit.optimize.lars import LARS
 from sslkit.published.importing import Value
-from sslkit.train.state import TrainState
+from sslkit.training.state import TrainState
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from sslkit.api import UserError
 from sslkit.checkpoints import write
 from sslkit.objectives.supervised import Supervised
 from sslkit.published.importing import Value
-from sslkit.train.initialize import initialize
+from sslkit.training.initialize import initialize
 
 LINEAR = r"(?!global_step|(?:.*/|^)Momentum|head)"
 FINETUNE = r"(?!global_step|(?:.*/|^)Momentum|head_supervised)"

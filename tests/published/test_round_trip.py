@@ -10,7 +10,7 @@ from sslkit.api import UserError
 from sslkit.checkpoints import find_checkpoint, restore, write
 from sslkit.published.exporting import write_published
 from sslkit.published.importing import Value, import_published
-from sslkit.train.initialize import initialize
+from sslkit.training.initialize import initialize
 from sslkit_fnc.objective import FNC
 
 

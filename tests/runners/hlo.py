@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from sslkit.data.batches import TrainingBatch
 from sslkit.stacks import stack_shapes
-from sslkit.train.run import Training
+from sslkit.training.run import Training
 
 _TYPE = re.compile(r"\b(pred|bf16|[csuf]\d+)\[([^\]]*)\]")
 _PRODUCT = re.compile(r"= (\w+)\[[^\]]*\]\S* (?:dot|convolution)\(")

@@ -21,8 +21,8 @@ from sslkit.optimize.lars import LARS
 from sslkit.optimize.schedules import WarmupCosine
 from sslkit.runners.tpu import TPU
 from sslkit.testing import TinyBackbone, ToyMoCo
-from sslkit.train.agreement import check_agreement
-from sslkit.train.run import Training
+from sslkit.training.agreement import check_agreement
+from sslkit.training.run import Training
 from sslkit.views import CropFlip
 
 HOSTS, CORES = 2, 2

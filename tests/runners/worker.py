@@ -18,7 +18,7 @@ from sslkit.optimize.schedules import Constant
 from sslkit.runners.multiworker import MultiWorker
 from sslkit.testing import TinyBackbone, train_on
 from sslkit.testing.toy import NoisyViews, Pictures
-from sslkit.train.run import Training
+from sslkit.training.run import Training
 from sslkit.workdir import Workdir
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from sslkit import replica
 from sslkit.api import Backbone, Objective, Outcome, ViewGroup
 from sslkit.optimize.momentum import Momentum
-from sslkit.train.state import TrainState
+from sslkit.training.state import TrainState
 
 
 class Colour(Backbone):

@@ -12,7 +12,7 @@ from sslkit.api import Augmentation, Outcome, Schedule, UserError, ViewGroup
 from sslkit.data.batches import TrainingBatch
 from sslkit.optimize.momentum import Momentum
 from sslkit.testing.devices import REPLICAS, strategy
-from sslkit.train.step import TrainStep
+from sslkit.training.step import TrainStep
 
 BATCH = 8
 PIXELS = np.random.default_rng(0).integers(0, 256, [1, BATCH, 4, 4, 3])

@@ -20,7 +20,7 @@ from sslkit.optimize.schedules import WarmupCosine
 from sslkit.runners.mirrored import Mirrored
 from sslkit.runners.single import Single
 from sslkit.testing import TinyBackbone, ToyMoCo
-from sslkit.train.run import Training
+from sslkit.training.run import Training
 from sslkit.views import CropFlip
 from sslkit.workdir import Workdir
 

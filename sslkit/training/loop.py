@@ -11,9 +11,9 @@ from sslkit.checkpoints import Checkpoints
 from sslkit.data.service import Service
 from sslkit.data.sources import UNREADABLE, Source
 from sslkit.errors import UserError
-from sslkit.train.actions import Action, Moment
-from sslkit.train.interrupt import Interrupt
-from sslkit.train.progress import Progress
+from sslkit.training.actions import Action, Moment
+from sslkit.training.interrupt import Interrupt
+from sslkit.training.progress import Progress
 
 
 class Loop:

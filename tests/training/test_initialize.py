@@ -8,7 +8,7 @@ import pytest
 
 from sslkit.api import UserError
 from sslkit.checkpoints import Checkpoints, find_checkpoint
-from sslkit.train.initialize import initialize
+from sslkit.training.initialize import initialize
 
 
 @pytest.fixture

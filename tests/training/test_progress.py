@@ -3,7 +3,7 @@ import io
 import pytest
 import rich.console
 
-from sslkit.train.progress import Progress, duration
+from sslkit.training.progress import Progress, duration
 
 
 class Clock:

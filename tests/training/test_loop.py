@@ -14,8 +14,8 @@ from sslkit.api import UserError
 from sslkit.checkpoints import Checkpoints, read_note
 from sslkit.metrics_log import MetricsLog
 from sslkit.testing.toy import Pictures
-from sslkit.train.actions import Means, Measure, Save, StopNotFinite, Write
-from sslkit.train.loop import Loop
+from sslkit.training.actions import Means, Measure, Save, StopNotFinite, Write
+from sslkit.training.loop import Loop
 
 EVERY = ("log", "checkpoint", "knn")
 

@@ -27,12 +27,12 @@ from sslkit.data.batches import check_batch_size, training_batches
 from sslkit.data.dataset import Data
 from sslkit.data.sources import Source
 from sslkit.metrics_log import MetricsLog
-from sslkit.train.actions import Action, Means, Save, StopNotFinite, Write
-from sslkit.train.agreement import check_agreement
-from sslkit.train.initialize import initialize
-from sslkit.train.loop import Loop
-from sslkit.train.state import TrainState
-from sslkit.train.step import TrainStep
+from sslkit.training.actions import Action, Means, Save, StopNotFinite, Write
+from sslkit.training.agreement import check_agreement
+from sslkit.training.initialize import initialize
+from sslkit.training.loop import Loop
+from sslkit.training.state import TrainState
+from sslkit.training.step import TrainStep
 from sslkit.workdir import Workdir
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from sslkit import randomness, replica
 from sslkit.api import Augmentation, Batch, Optimizer, Schedule, UserError, Views
 from sslkit.data.batches import TrainingBatch
-from sslkit.train.state import TrainState
+from sslkit.training.state import TrainState
 
 
 class TrainStep:
