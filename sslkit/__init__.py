@@ -7,12 +7,14 @@ that a plugin author needs.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sslkit.execution import Mode, Run
     from sslkit.export.encoder import Encoder
 
-__all__ = ["load_encoder"]
+__all__ = ["load_encoder", "train"]
 
 __version__ = "0.1.0"
 
@@ -30,3 +32,41 @@ def load_encoder(path: str | os.PathLike[str]) -> Encoder:
     from sslkit import runs
 
     return runs.load_encoder(path)
+
+
+def train(
+    *,
+    gin: str | Sequence[str],
+    set: str | Sequence[str] = (),
+    workdir: str | os.PathLike[str],
+    stage: str | None = None,
+    data_dir: str | None = None,
+    mode: Mode = "train-then-evaluate",
+) -> Run:
+    """Does in this process what `sslkit train` does: trains, or goes on, and evaluates.
+
+    May be called again, with another recipe too, and from a thread. What is bound in
+    gin for other purposes stays as it is. Devices are set up once in a process.
+
+    Args:
+        gin: recipes, e.g. `gin/fnc_digits_pretrain.gin`, in order.
+        set: bindings after all recipes, e.g. `train.epochs = 5`.
+        workdir: the run's folder; an earlier run of the same recipe in it goes on.
+        stage: one stage, of a recipe that has several.
+        data_dir: where datasets are; short for binding `data.data_dir`.
+        mode: `train-then-evaluate`, `train`, or `evaluate`, which measures the latest
+            checkpoint.
+
+    Returns:
+        The run: `workdir`, `step`, `steps`, `finished`, and `result`, the evaluation as
+        `result.json` holds it.
+
+    Raises:
+        UserError: for what the user can mend, in one line.
+        KeyboardInterrupt: after a signal, when the state is saved.
+    """
+    from sslkit import execution
+
+    return execution.train(
+        gin, set, workdir=workdir, stage=stage, data_dir=data_dir, mode=mode
+    )

@@ -12,6 +12,7 @@ import pytest
 LAYERS = (
     "cli",
     "testing plan report",
+    "execution",
     "runs",
     "export",
     "config",

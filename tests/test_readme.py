@@ -77,3 +77,24 @@ def test_the_objective_it_shows_is_a_whole_one(tmp_path):
     views = {"instance": tf.random.stateless_uniform([2, 4, 8, 8, 3], seed=[0, 1])}
     batch = Batch(Views.of(views).stacks, tf.zeros([4], tf.int32), tf.ones([4]))
     assert float(objective(batch, step=tf.constant(0, tf.int64)).loss) > 0
+
+
+def test_the_training_it_shows_trains(tmp_path, monkeypatch, capsys):
+    (code,) = (
+        block
+        for block in re.findall(
+            r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE
+        )
+        if "sslkit.train(" in block
+    )
+    monkeypatch.chdir(tmp_path)
+    # The same but shorter: one update of a narrow network.
+    small = "['train.steps = 1', 'backbones.convnet.filters = (4,)', "
+    small += "'train.batch_size = 8', 'augmentations.simclr.strength = 0', "
+    small += "'evaluate.train_limit = 50', 'evaluate.linear = False', "
+    code = code.replace("set=[", f"set={small}")
+    exec(compile(code, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "1 True" in printed
+    assert "kNN (k=20, T=0.07) 0." in printed
+    assert (tmp_path / "runs" / "from_python" / "result.json").exists()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sslkit.cli.options import add_run_options
 from sslkit.errors import UserError
 
 if TYPE_CHECKING:
     from sslkit.config import Config
+    from sslkit.execution import Measured
     from sslkit.training.run import Training
     from sslkit.workdir import Workdir
 
@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
     With overrides nothing is written: the run's result is that of its own recipe.
     """
+    from sslkit.execution import measure
     from sslkit.runs import reopen
 
     if args.data is not None:
@@ -58,42 +59,21 @@ def run(args: argparse.Namespace) -> int:
     changed = len(args.set) > (args.data is not None) or args.data_dir
     if args.data is not None:
         keep = functools.partial(workdir.write_transfer, data=args.data)
-        measure(loaded, training, keep, classifier=False)
+        show(measure(loaded, training, keep, classifier=False))
     else:
-        measure(loaded, training, None if changed else workdir.write_result)
+        show(measure(loaded, training, None if changed else workdir.write_result))
     return 0
 
 
-def measure(
-    loaded: Config,
-    training: Training,
-    keep: Callable[[Mapping[str, Any]], str] | None,
-    **settings: Any,
-) -> None:
-    """Evaluates the encoder as it is and prints the report.
-
-    Args:
-        loaded: the configuration.
-        training: holds the encoder.
-        keep: writes the result and returns where; None to print alone.
-        **settings: of `sslkit.evaluate.protocol.evaluate`, before the recipe's.
-    """
+def show(found: Measured) -> None:
+    """Prints an evaluation, what was skipped in it, and where it is."""
     from sslkit.cli.output import console
 
-    report = loaded.evaluate(
-        objective=training.objective,
-        data=training.data,
-        size=training.size,
-        seed=training.seed,
-        untrained=training.untrained_encoder,
-        **settings,
-    )
-    console().print(report.render())
-    for line in training.data.skipped():
+    console().print(found.report.render())
+    for line in found.skipped:
         print(line)
-    if keep is not None:
-        step = int(training.state.step.numpy())
-        print("written:", keep({"step": step, **report.to_json()}))
+    if found.written is not None:
+        print("written:", found.written)
 
 
 def _follow(
@@ -101,6 +81,7 @@ def _follow(
 ) -> int:
     from sslkit.checkpoints import Checkpoints, is_whole
     from sslkit.evaluate.following import follow, pause
+    from sslkit.execution import measure
 
     if args.poll <= 0:
         raise UserError(f"--poll is {args.poll:g} seconds; give more than 0")
@@ -124,5 +105,5 @@ def _follow(
         # The baselines are the same for every checkpoint.
         last = step == training.steps
         settings = {} if last else {"baselines": False}
-        measure(loaded, training, workdir.write_result, **settings)
+        show(measure(loaded, training, workdir.write_result, **settings))
     return 0

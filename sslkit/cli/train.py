@@ -10,6 +10,7 @@ from sslkit.cli.stages import ALONE, read_all, run_each
 
 if TYPE_CHECKING:
     from sslkit.config import Resolution
+    from sslkit.execution import Mode
 
 MODES = ("train-then-evaluate", "train", "evaluate")
 
@@ -45,32 +46,18 @@ def run(args: argparse.Namespace) -> int:
     return _run_one(resolution, args.workdir, args.mode)
 
 
-def _run_one(resolution: Resolution, folder: str, mode: str) -> int:
-    from sslkit import config, runs
-    from sslkit.cli.evaluate import measure
+def _run_one(resolution: Resolution, folder: str, mode: Mode) -> int:
+    from sslkit.cli.evaluate import show
     from sslkit.cli.output import console
     from sslkit.evaluate.report import Report
-    from sslkit.workdir import Workdir
+    from sslkit.execution import carry_out
 
-    loaded = config.load_resolved(resolution)
-    for note in resolution.notes:
-        print(f"note: {note}")
-    workdir = Workdir(folder)
-    training = loaded.train()
-    training.check()
-    config.claim(workdir, resolution.render(), write=training.runner.is_chief)
-    if mode == "evaluate":
-        print(f"step {training.load(workdir)} of {folder}")
-    else:
-        trained = training.run(workdir, measures=runs.measures(training))
-        result = workdir.result()
-        measured = result is not None and result["step"] == training.steps
-        if not trained and (mode == "train" or measured):
-            print(f"{folder} is finished: all {training.steps} steps are done.")
-            if result is not None:
-                console().print(Report.from_json(result).render())
-            return 0
-    if training.runner.is_chief and mode != "train":
-        measure(loaded, training, workdir.write_result)
+    found = carry_out(resolution, folder, mode=mode)
+    if found.measured is not None:
+        show(found.measured)
         print(f"next: sslkit export --workdir {folder} --to FOLDER")
+    elif not found.trained and mode != "evaluate":
+        print(f"{folder} is finished: all {found.steps} steps are done.")
+        if found.result is not None:
+            console().print(Report.from_json(found.result).render())
     return 0

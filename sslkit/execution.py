@@ -1,0 +1,167 @@
+"""Carrying out a recipe: training to its end, going on, measuring what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from sslkit import config, runs
+from sslkit.errors import UserError
+from sslkit.evaluate.report import Report
+from sslkit.training.run import Training
+from sslkit.workdir import Workdir
+
+Mode = Literal["train-then-evaluate", "train", "evaluate"]
+"""What to do; `evaluate` measures the latest checkpoint."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What an evaluation found."""
+
+    report: Report
+    result: Mapping[str, Any]
+    """The same as plain values, as `result.json` holds it, with the step."""
+    written: str | None
+    """The file that it was written to, if to any."""
+    skipped: Sequence[str]
+    """Lines about what could not be read of the data."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run as one call left it."""
+
+    workdir: str
+    """Its folder."""
+    step: int
+    """Updates that are done."""
+    steps: int
+    """Updates of the whole run."""
+    result: Mapping[str, Any] | None
+    """The latest evaluation, as `result.json` holds it: `step`, `rows`, `health`,
+    `health_split`, `notes`; None before there is one."""
+    measured: Measured | None
+    """The evaluation of this call; None if it made none."""
+    trained: bool
+    """Whether this call did any update."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether all updates are done."""
+        return self.step >= self.steps
+
+
+def train(
+    gin: str | Sequence[str],
+    overrides: str | Sequence[str] = (),
+    *,
+    workdir: str | os.PathLike[str],
+    stage: str | None = None,
+    data_dir: str | None = None,
+    mode: Mode = "train-then-evaluate",
+) -> Run:
+    """Does in this process what `sslkit train` does; see `sslkit.train`."""
+    if mode not in get_args(Mode):
+        raise UserError(f"mode is {mode!r}; it must be one of {get_args(Mode)}.")
+    recipes, settings = (
+        [one] if isinstance(one, str) else list(one) for one in (gin, overrides)
+    )
+    folder = os.fspath(workdir)
+    stages = config.read_stages(recipes)
+    if not stages.recipes:
+        if stage is not None:
+            raise UserError(f"{', '.join(recipes)} has no stages; leave out stage.")
+        resolution = config.read(recipes, settings, data_dir=data_dir)
+    elif stage is None:
+        raise UserError(
+            f"{', '.join(recipes)} has several stages. Call once for each, with stage "
+            f"= one of: {', '.join(stages.recipes)}."
+        )
+    else:
+        resolution = config.read_stage(
+            stages, stage, settings, data_dir=data_dir, workdir=folder
+        )
+        folder = config.stage_workdir(folder, stage)
+    return carry_out(resolution, folder, mode=mode)
+
+
+def carry_out(
+    resolution: config.Resolution,
+    folder: str,
+    *,
+    mode: Mode = "train-then-evaluate",
+    say: Callable[[str], None] = print,
+) -> Run:
+    """Trains, or goes on, or finds nothing left to do; then evaluates.
+
+    Args:
+        resolution: the recipe, read.
+        folder: the run's workdir.
+        mode: what to do.
+        say: prints a line for the user.
+
+    Raises:
+        UserError: for what the user can mend.
+        KeyboardInterrupt: after a signal, when the state is saved.
+    """
+    loaded = config.load_resolved(resolution)
+    for note in resolution.notes:
+        say(f"note: {note}")
+    workdir = Workdir(folder)
+    training: Training = loaded.train()
+    training.check()
+    config.claim(workdir, resolution.render(), write=training.runner.is_chief)
+    trained = False
+    if mode == "evaluate":
+        say(f"step {training.load(workdir)} of {folder}")
+    else:
+        trained = training.run(workdir, measures=runs.measures(training, say), say=say)
+    before = workdir.result()
+    known = before is not None and before["step"] == training.steps
+    measured = None
+    if training.runner.is_chief and (
+        mode == "evaluate" or (mode != "train" and (trained or not known))
+    ):
+        measured = measure(loaded, training, workdir.write_result)
+    return Run(
+        workdir=folder,
+        step=int(training.state.step.numpy()),
+        steps=training.steps,
+        result=measured.result if measured is not None else before,
+        measured=measured,
+        trained=trained,
+    )
+
+
+def measure(
+    loaded: config.Config,
+    training: Training,
+    keep: Callable[[Mapping[str, Any]], str] | None,
+    **settings: Any,
+) -> Measured:
+    """Evaluates the encoder as it is.
+
+    Args:
+        loaded: the configuration.
+        training: holds the encoder.
+        keep: writes the result and returns where; None to leave that out.
+        **settings: of `sslkit.evaluate.protocol.evaluate`, before the recipe's.
+    """
+    report: Report = loaded.evaluate(
+        objective=training.objective,
+        data=training.data,
+        size=training.size,
+        seed=training.seed,
+        untrained=training.untrained_encoder,
+        **settings,
+    )
+    result = {"step": int(training.state.step.numpy()), **report.to_json()}
+    return Measured(
+        report=report,
+        result=result,
+        written=None if keep is None else keep(result),
+        skipped=training.data.skipped(),
+    )
