@@ -23,7 +23,13 @@ SMALL = [
     "evaluate.train_limit = 50",
     "evaluate.test_limit = 20",
 ]
-PRETRAINING = [*SMALL, "train.knn_every = 0", "augmentations.simclr.strength = 0"]
+PRETRAINING = [
+    *SMALL,
+    "train.knn_every = 0",
+    # Quick to compile.
+    "augmentations.fnc.strength = 0",
+    "augmentations.fnc.randaugment_layers = 0",
+]
 
 
 @pytest.fixture(autouse=True)

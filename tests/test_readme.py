@@ -90,7 +90,8 @@ def test_the_training_it_shows_trains(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     # The same but shorter: one update of a narrow network.
     small = "['train.steps = 1', 'backbones.convnet.filters = (4,)', "
-    small += "'train.batch_size = 8', 'augmentations.simclr.strength = 0', "
+    small += "'train.batch_size = 8', 'augmentations.fnc.strength = 0', "
+    small += "'augmentations.fnc.randaugment_layers = 0', "
     small += "'evaluate.train_limit = 50', 'evaluate.linear = False', "
     code = code.replace("set=[", f"set={small}")
     exec(compile(code, "README.md", "exec"), {})
