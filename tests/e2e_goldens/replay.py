@@ -5,6 +5,9 @@ embeddings of both encoders, the bank, and a dozen of the encoder's weights. Tha
 that the training step works with, but for the encoder: so here the encoder is what was
 recorded of it, and the rest is ours. No error is carried from one update to the next,
 and each can be compared to the last digit that was recorded.
+
+The gradient of the head's last scale is that of our loss. Those of the encoder's
+weights are what the recorded slots and lengths say they were.
 """
 
 from __future__ import annotations

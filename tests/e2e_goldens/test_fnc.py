@@ -101,27 +101,35 @@ def distance(ours, truth):
     return np.linalg.norm(np.float64(ours) - truth) / length if length else 0.0
 
 
-def test_float32_update_is_no_farther_from_the_truth_than_the_published_one(golden):
+# Of the updates from the first that moves anything until rounding decides which false
+# negatives fire. From there on float32 runs have nothing to do with each other.
+@pytest.mark.parametrize("last", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_float32_update_is_no_farther_from_the_truth_than_the_published_one(
+    golden, last
+):
     """Compares distances to the published float64 run: ours, and the float32 run's.
 
     Which of the two is nearer is a matter of luck for any one variable; so the mean of
     the ratio counts, over all that was recorded.
     """
     run = Run(golden / "e2e", "traj_fnc_mem4")
+    exact = Recording(golden / "e2e", "traj_fnc_mem4_f64")
     run.skip_the_first()
-    metrics = run.step(1)
-    assert metrics["false_negatives"] == run.recording.false_negatives(1)
-    published = everything(run.recording, 1)
-    truth = everything(Recording(golden / "e2e", "traj_fnc_mem4_f64"), 1)
-    ours = {name: run.named[name].numpy() for name in run.recording.variables(1)}
-    ours |= {"loss": metrics["loss"], "hidden": run.hidden.numpy()}
-    assert set(ours) == set(published) == set(truth)
-    ratios = []
-    for name in published:
-        own, theirs = (distance(x[name], truth[name]) for x in (ours, published))
-        ratios.append((own + ROUNDING) / (theirs + ROUNDING))
-    mean = np.exp(np.mean(np.log(ratios)))
-    assert mean <= 1, f"{mean} times as far"
+    for index in range(1, last + 1):
+        metrics = run.step(index)
+        assert metrics["false_negatives"] == run.recording.false_negatives(index)
+        published, truth = (everything(r, index) for r in (run.recording, exact))
+        ours = {
+            name: run.named[name].numpy() for name in run.recording.variables(index)
+        }
+        ours |= {"loss": metrics["loss"], "hidden": run.hidden.numpy()}
+        assert set(ours) == set(published) == set(truth)
+        ratios = []
+        for name in published:
+            own, theirs = (distance(x[name], truth[name]) for x in (ours, published))
+            ratios.append((own + ROUNDING) / (theirs + ROUNDING))
+        mean = np.exp(np.mean(np.log(ratios)))
+        assert mean <= 1, f"{mean} times as far after update {index}"
 
 
 def everything(recording, index):
