@@ -100,7 +100,9 @@ class KerasApplication(Backbone):
                 input_shape=size,
                 **options,
             )
-            model(keras.KerasTensor((1, *shape)))
+            # Keras before 3.15 averages over no pixel, and gives NaN.
+            if 0 in _before_pooling(model, shape):
+                raise ValueError("of so few pixels its own pooling leaves none.")
             return model
 
         # A thread of its own knows nothing of the strategy's scope and of who watches
@@ -113,6 +115,16 @@ class KerasApplication(Backbone):
                     f"{self.application} cannot be built for images of {shape[0]} x "
                     f"{shape[1]} pixels: {_reason(error)}"
                 ) from error
+
+
+def _before_pooling(
+    model: keras.Model, shape: tuple[int | None, ...]
+) -> tuple[int | None, ...]:
+    """Returns the shape of what a network averages, for images of a shape."""
+    pools = (keras.layers.GlobalAveragePooling2D,)
+    *_, last = (layer for layer in model.layers if isinstance(layer, pools))
+    trunk = keras.Model(model.input, last.input)
+    return tuple(trunk(keras.KerasTensor((1, *shape))).shape)
 
 
 def _reason(error: ValueError) -> str:
