@@ -39,17 +39,34 @@ CASES = [
     ("schedules", "cosine", {"base": 0.1, "warmup_epochs": 1}),
 ]
 
+SLOW = {
+    # A minute of tracing 175 layers for two replicas. Their normalisation is that of
+    # the other backbones, which are under this law by default; that none of Keras' own
+    # is left is in tests/nn/test_applications.py.
+    "backbones.keras-encodes_alike_on_two_replicas",
+    # About variables, of which the same objective has more with a bank.
+    "objectives.fnc-bank0-builds_without_side_effects",
+    "objectives.fnc-bank0-has_the_same_paths_twice",
+    "objectives.fnc-bank0-resumes_bit_for_bit",
+}
+
 
 def judged():
     for kind, name, options in CASES:
         extra = "".join(f"-{key}{options[key]}" for key in ("bank",) if key in options)
         for law in laws_of(sslkit.plugins.load(kind, name), **options):
-            yield pytest.param(law, id=f"{kind}.{name}{extra}-{law.name}")
+            case = f"{kind}.{name}{extra}-{law.name}"
+            marks = pytest.mark.slow if case in SLOW else ()
+            yield pytest.param(law, id=case, marks=marks)
 
 
 @pytest.mark.parametrize("law", list(judged()))
 def test_law(law):
     law()
+
+
+def test_what_is_slow_is_a_law():
+    assert {case.id for case in judged()} >= SLOW
 
 
 def test_no_plugin_is_without_law():

@@ -83,7 +83,7 @@ def verify(
             *(f"{key} = {answers[key]!r}" for key in open_keys if key in answers),
         ]
         loaded = config.load([recipe], given, data_dir=data_dir)
-        full = _full_size(loaded)
+        full = full_size(loaded)
         views = full.batch_size * sum(
             g.count for g in full.augmentation.groups.values()
         )
@@ -113,8 +113,15 @@ def verify(
         )
 
 
-def _full_size(loaded: config.Config) -> Training:
-    """Builds the state of the recipe as it is, for devices that are not here."""
+def full_size(loaded: config.Config) -> Training:
+    """Builds the state of the recipe as it is, for devices that are not here.
+
+    Args:
+        loaded: a recipe; if it is for a TPU, 32 replicas are made up.
+
+    Raises:
+        UserError: if the objective refuses its views or its batch.
+    """
     replicas = _REPLICAS if "runners.tpu" in loaded.plugins else 1
     training = loaded.train(
         runner=ImaginedRunner(replicas=replicas), data=ImaginedData(_EXAMPLES)

@@ -159,16 +159,19 @@ def does_not_retrace(subject: Subject) -> None:
 
 def resumes_bit_for_bit(subject: Subject) -> None:
     """State outside the variable table was lost when a run was stopped."""
-    rehearsal_of(subject, "float32")
-    whole = Rehearsal(subject.make, policy="float32")
-    first = whole.run(0, 2)
-    with tempfile.TemporaryDirectory() as folder:
-        prefix = os.path.join(folder, "state")
-        write(whole.state.table, prefix)
-        rest = whole.run(2, 4)
-        # Another seed: whatever is not restored shows.
-        resumed = Rehearsal(subject.make, policy="float32", seed=99)
-        restore(resumed.state.table, prefix)
+    whole = rehearsal_of(subject, "float32")
+    before = whole.values()
+    try:
+        first = whole.run(0, 2)
+        with tempfile.TemporaryDirectory() as folder:
+            prefix = os.path.join(folder, "state")
+            write(whole.state.table, prefix)
+            rest = whole.run(2, 4)
+            # Another seed: whatever is not restored shows.
+            resumed = Rehearsal(subject.make, policy="float32", seed=99)
+            restore(resumed.state.table, prefix)
+    finally:
+        whole.set(before)
     again = resumed.run(2, 4)
     found = losses_differ(again.losses, rest.losses, within=0) or differences(
         again.table, rest.table, within=0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -31,18 +32,22 @@ def arguments(*words, settings=()):
     return [*words, *(word for setting in settings for word in ("--set", setting))]
 
 
+def run_here(command):
+    """Runs a stage in this process; tests/cli/test_full_recipe.py starts one each."""
+    assert command[:3] == [sys.executable, "-m", "sslkit"]
+    return main(command[3:])
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Both stages, run for two steps, and what was printed."""
     workdir = tmp_path_factory.mktemp("stages")
     words = ["train", "--gin", RECIPE, "--workdir", str(workdir)]
-    result = subprocess.run(
-        [sys.executable, "-m", "sslkit", *arguments(*words, settings=SMALL)],
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    return workdir, result.stdout
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setattr(stages, "_run", run_here)
+        assert main(arguments(*words, settings=SMALL)) == 0
+    return workdir, out.getvalue()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from testing import broken_objectives as broken
 
@@ -57,9 +59,14 @@ CASES = [
 ]
 
 
+@functools.cache
+def laws_under(plugin: str) -> list[Law]:
+    """Laws of one subject share what they train."""
+    return laws_of(getattr(broken, plugin), backbone=broken.MeanColour)
+
+
 def law(name: str, plugin: str) -> Law:
-    cases = laws_of(getattr(broken, plugin), backbone=broken.MeanColour)
-    return next(case for case in cases if case.name == name)
+    return next(case for case in laws_under(plugin) if case.name == name)
 
 
 @pytest.mark.parametrize(("name", "plugin", "found"), CASES)
