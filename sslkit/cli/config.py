@@ -17,6 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="say behind each value in which file and line it was written",
     )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="show what is not bound too, as comments, each with its default",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     for name, resolution in read_all(args, workdir="W").items():
         if name != ALONE:
             print(f"# Stage {name}.")
-        print(resolution.render(places=args.places), end="")
+        print(resolution.render(places=args.places, defaults=args.all), end="")
         for note in resolution.notes:
             print(f"sslkit: note: {note}", file=sys.stderr)
     return 0

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         return _verify([_find(n, names) for n in args.names] or names, args)
     width = max(map(len, names), default=0)
     for name in names:
-        lines = config.find_recipe(name).read_text(encoding="utf-8").splitlines()
+        lines = config.find_recipe(name).read_text(encoding="utf-8-sig").splitlines()
         first = lines[0] if lines and lines[0].startswith("#") else ""
         print(f"{name:{width}}  {first.lstrip('# ')}".rstrip())
     return 0

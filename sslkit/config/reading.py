@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import pathlib
 import tokenize
 from collections.abc import Iterator, Sequence
@@ -140,7 +141,15 @@ _OVERRIDE_HINT = (
 
 def _read_file(name: str, wanted_by: str, above: tuple[str, ...]) -> Iterator[Binding]:
     remote = "://" in name  # Such as gs://bucket/run/config.gin.
-    path = name if remote else str(find_recipe(name, wanted_by=wanted_by).resolve())
+    path = name
+    if not remote:
+        local = above and "://" not in above[-1]
+        beside = pathlib.Path(above[-1]).parent if local else None
+        found = find_recipe(name, wanted_by=wanted_by, beside=beside)
+        if beside is not None and found == beside / name:
+            # Named so that a person finds it from here.
+            name = os.path.join(os.path.dirname(wanted_by), name)
+        path = str(found.resolve())
     if path in above:
         raise UserError(f"{name} includes itself ({wanted_by}). Remove the include.")
     text = _remote_text(path) if remote else _local_text(path, name)
@@ -154,7 +163,8 @@ def _read_file(name: str, wanted_by: str, above: tuple[str, ...]) -> Iterator[Bi
 
 def _local_text(path: str, name: str) -> str:
     try:
-        return pathlib.Path(path).read_text(encoding="utf-8")
+        # Some editors put a byte-order mark first.
+        return pathlib.Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{name} cannot be read: {error}.") from error
 
@@ -166,7 +176,7 @@ def _remote_text(path: str) -> str:
     from sslkit.storage import reaching
 
     with reaching("the recipe", path), tf.io.gfile.GFile(path) as file:
-        return file.read()
+        return file.read().removeprefix("\ufeff")
 
 
 def _statements(stream: io.StringIO, source: str, hint: str = "") -> Iterator[Any]:

@@ -30,18 +30,23 @@ def is_part(name: str) -> bool:
     return pathlib.PurePath(name).parent.name == "parts"
 
 
-def find_recipe(name: str, *, wanted_by: str = "") -> pathlib.Path:
+def find_recipe(
+    name: str, *, wanted_by: str = "", beside: pathlib.Path | None = None
+) -> pathlib.Path:
     """Finds a recipe, or a part that a recipe includes.
 
     Args:
         name: an absolute path, or one relative to a folder of `search_path`, e.g.
             `gin/fnc_r50_pretrain.gin`.
         wanted_by: file and line of the `include`, for the error.
+        beside: the folder of the file that includes, searched last.
 
     Raises:
         UserError: if no such file exists; says where it looked and what is there.
     """
     roots = search_path()
+    if beside is not None and beside not in roots:
+        roots.append(beside)
     # Joining with an absolute path gives that path.
     for root in roots:
         if (root / name).is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sslkit import plugins
@@ -43,22 +43,35 @@ class Resolution:
     """What the recipes bind and this run does not use; parts may offer more."""
     recipes: tuple[str, ...]
     """The recipes as they were named."""
+    signatures: Mapping[str, Signature]
+    """What can be bound of what this run uses, by target, e.g. `train`, as far as it is
+    known."""
 
-    def render(self, *, places: bool = False) -> str:
+    def render(self, *, places: bool = False, defaults: bool = False) -> str:
         """Returns gin text that gives this configuration and needs no other file.
 
         Args:
             places: whether each line says where its value was written.
+            defaults: whether comments show what is not bound, with its default.
         """
-        lines = [f"# Resolved from {', '.join(self.recipes)}."]
-        above = None
+        lines: dict[tuple[str, str], dict[str, str]] = {}
         for binding in self.bindings:
-            if (binding.scope, binding.target) != above:
-                lines.append("")
-                above = (binding.scope, binding.target)
             place = f"  # {binding.set_at}" if places else ""
-            lines.append(f"{binding.key} = {binding.value!r}{place}")
-        return "\n".join(lines) + "\n"
+            line = f"{binding.key} = {binding.value!r}{place}"
+            block = lines.setdefault((binding.scope, binding.target), {})
+            block[binding.parameter] = line
+        for target, known in self.signatures.items() if defaults else ():
+            block = lines.setdefault(("", target), {})
+            for name, parameter in known.parameters.items():
+                value = parameter.default
+                said = "is left to the code" if value is None else f"= {value}"
+                block.setdefault(name, f"# {target}.{name} {said}")
+        text = [f"# Resolved from {', '.join(self.recipes)}."]
+        for _, block in sorted(
+            lines.items(), key=lambda item: "/".join(item[0]).lstrip("/")
+        ):
+            text += ["", *(line for _, line in sorted(block.items()))]
+        return "\n".join(text) + "\n"
 
     def targets(self) -> list[str]:
         """Lists the plugins in use, e.g. `objectives.fnc`, sorted."""
@@ -168,7 +181,9 @@ def resolve(
             if known is not None:
                 check_parameter(binding, known.names)
     expanded = [_expand(binding, macros) for binding in bindings]
-    used, idle = _reach(expanded)
+    used, idle, targets = _reach(expanded)
+    for seam in SEAMS:
+        signature_of(seam, "")
     idle += [m for m in macros.values() if m.key not in _macro_names(bindings, macros)]
     for binding in used:
         known = signatures[binding.target]
@@ -183,6 +198,11 @@ def resolve(
             if not b.override and not is_part(b.place.partition(":")[0])
         ),
         recipes=tuple(recipes),
+        signatures={
+            target: known
+            for target, known in sorted(signatures.items())
+            if known is not None and target in targets
+        },
     )
     return resolution, [binding for binding in idle if binding.override]
 
@@ -300,8 +320,14 @@ def _macro_names(bindings: Iterable[Binding], macros: dict[str, Binding]) -> set
     return found
 
 
-def _reach(bindings: Sequence[Binding]) -> tuple[list[Binding], list[Binding]]:
-    """Parts the bindings that the seams reach by references from those that idle."""
+def _reach(
+    bindings: Sequence[Binding],
+) -> tuple[list[Binding], list[Binding], set[str]]:
+    """Parts the bindings that the seams reach by references from those that idle.
+
+    Returns:
+        Those in use, those that idle, and the targets that are reached.
+    """
     targets = set(SEAMS)
     scopes: set[str] = set()
     used: list[Binding] = []
@@ -318,7 +344,7 @@ def _reach(bindings: Sequence[Binding]) -> tuple[list[Binding], list[Binding]]:
             for reference in references(binding.value):
                 targets.add(reference.name)
                 scopes.update(reference.scope.split("/"))
-    return used, idle
+    return used, idle, targets
 
 
 def _check_complete(

@@ -111,9 +111,25 @@ def _read(
         {
             argument.arg: Parameter(
                 wanted(reader.evaluate(argument.annotation)),
-                None if default is None else ast.unparse(default),
+                None if default is None else _written(default, found.source.module),
             )
             for argument, default in pairs
         },
         reader.evaluate(function.returns),
     )
+
+
+def _written(default: ast.expr, module: str) -> str:
+    """Returns a default as source, with constants of the module by their values."""
+
+    class Values(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            found = find_definition(module, node.id)
+            if found is not None and isinstance(found.node, ast.Assign):
+                try:
+                    return ast.Constant(ast.literal_eval(found.node.value))
+                except ValueError:  # It is no constant.
+                    pass
+            return node
+
+    return ast.unparse(Values().visit(default))

@@ -54,6 +54,18 @@ def test_places_and_data_dir(recipe, capsys):
     assert "train.runner = @runners.single()  # gin/x.gin:1\n" in out
 
 
+def test_all_is_a_recipe_of_the_same_run(recipe, capsys):
+    assert main(["config", "--gin", recipe, "--all"]) == 0
+    text = capsys.readouterr().out
+    assert "# runners.single.device = 'auto'\n" in text
+    assert "# train.knn_every = 0\n" in text
+    pathlib.Path("all.gin").write_text(text)
+    assert main(["config", "--gin", "all.gin"]) == 0
+    again = capsys.readouterr().out
+    assert main(["config", "--gin", recipe]) == 0
+    assert again.splitlines()[1:] == capsys.readouterr().out.splitlines()[1:]
+
+
 def test_a_mistake_is_one_line_and_code_2(recipe):
     result = subprocess.run(
         [

@@ -237,3 +237,30 @@ def test_reading_leaves_tensorflow_alone():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_an_include_is_also_looked_for_beside_the_file(recipe, world, monkeypatch):
+    recipe("mine/first.gin", BASE)
+    recipe("mine/second.gin", "include 'first.gin'\ntrain.epochs = 5\n")
+    recipe("third.gin", "include 'mine/second.gin'\n")
+    for name in ("mine/second.gin", str(world / "mine" / "second.gin"), "third.gin"):
+        assert value(read([name]), "train.epochs") == 5
+    found = read(["third.gin"])
+    places = {binding.key: binding.place for binding in found.bindings}
+    assert places["train.objective"] == "mine/first.gin:1"
+    # What a name means from the current folder still comes first.
+    recipe("first.gin", BASE + "    train.note = 'here'\n")
+    assert value(read(["third.gin"]), "train.note") == "here"
+
+
+def test_an_include_that_is_nowhere_says_where_it_looked(recipe, world):
+    recipe("mine/second.gin", "include 'first.gin'\n")
+    line = refusal("mine/second.gin")
+    assert line.startswith("no recipe 'first.gin' (mine/second.gin:1). ")
+    assert f"{world / 'mine'}. Recipes:" in line
+
+
+def test_a_byte_order_mark_is_read_over(recipe, world):
+    text = "train.objective = @objectives.toy\n"
+    (world / "marked.gin").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read(["marked.gin"]).bindings[0].place == "marked.gin:1"

@@ -54,6 +54,44 @@ def test_places_are_comments(resolution):
     assert not difference(text, resolution.render())
 
 
+def test_the_place_of_a_value_is_where_a_macro_was_set(recipe):
+    recipe("gin/parts/p.gin", "heat = 1.0\nobjectives.toy.temperature = %heat\n")
+    x = recipe(
+        "gin/x.gin",
+        "include 'gin/parts/p.gin'\ntrain.objective = @objectives.toy\nheat = %warm\n"
+        "warm = 0.5\n",
+    )
+    line = "objectives.toy.temperature = 0.5  # "
+    assert f"{line}gin/x.gin:4\n" in read([x]).render(places=True)
+    over = read([x], ["heat = 0.5"]).render(places=True)
+    assert f"{line}--set 'heat = 0.5'\n" in over
+
+
+def test_all_shows_what_is_not_bound_with_its_default(resolution, recipe):
+    text = resolution.render(defaults=True)
+    for line in (
+        "objectives.toy.backbone = @backbones.tiny",
+        "# objectives.toy.decay = 0.9",
+        "# backbones.tiny.width = 4",
+        "# train.epochs = 1",
+        "# train.workdir = ''",
+        "# evaluate.neighbours = 20",
+        "train.objective = @slow/objectives.toy",
+    ):
+        assert f"\n{line}\n" in text
+    # What no run uses is not in it, nor what is bound.
+    assert "margin" not in text
+    assert text.count("train.objective") == 1
+    again = read([recipe("all.gin", text)])
+    assert again.render() == resolution.render().replace("gin/x.gin", "all.gin")
+
+
+def test_defaults_that_are_constants_are_shown_by_their_values(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    text = read(["gin/fnc_digits_pretrain.gin"]).render(defaults=True)
+    assert "# optimizers.adam.no_decay = ('(^|/)(gamma|beta)$',)\n" in text
+
+
 def test_difference_speaks_of_both_sides():
     old = "train.epochs = 5\ntrain.seed = 1\ndata.name = 'a'\nrunners.single.jit = True"
     new = "train.epochs = 8\ntrain.note = @objectives.toy\ndata.name = 'a'"
