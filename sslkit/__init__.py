@@ -29,6 +29,7 @@ def load_encoder(path: str | os.PathLike[str]) -> Encoder:
     Raises:
         UserError: if there is nothing that holds an encoder.
     """
+    _ready()
     from sslkit import runs
 
     return runs.load_encoder(path)
@@ -65,8 +66,16 @@ def train(
         UserError: for what the user can mend, in one line.
         KeyboardInterrupt: after a signal, when the state is saved.
     """
+    _ready()
     from sslkit import execution
 
     return execution.train(
         gin, set, workdir=workdir, stage=stage, data_dir=data_dir, mode=mode
     )
+
+
+def _ready() -> None:
+    """Refuses another backend of Keras before anything imports Keras."""
+    from sslkit.keras_backend import require_tensorflow
+
+    require_tensorflow()

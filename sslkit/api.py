@@ -15,10 +15,14 @@ import abc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import keras
-import tensorflow as tf
+import sslkit.keras_backend
 
-from sslkit.arguments import (
+sslkit.keras_backend.require_tensorflow()  # before Keras is imported
+
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from sslkit.arguments import (  # noqa: E402
     Cosine,
     HalfOpenShare,
     NonNegativeFloat,
@@ -31,8 +35,8 @@ from sslkit.arguments import (
     Share,
     checked,
 )
-from sslkit.errors import UserError
-from sslkit.stacks import Stacks, Views
+from sslkit.errors import UserError  # noqa: E402
+from sslkit.stacks import Stacks, Views  # noqa: E402
 
 __all__ = [
     "Augmentation",

@@ -27,6 +27,7 @@ LAYERS = (
     "storage",
     "api",
     "replica randomness stacks",
+    "keras_backend",
     "arguments",
     "errors",
 )

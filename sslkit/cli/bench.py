@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from sslkit.cli.options import add_recipe_options
-from sslkit.cli.stages import read_one
+from sslkit.cli.stages import check_recipe, read_one
+from sslkit.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,16 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check(args: argparse.Namespace) -> None:
+    """Looks at the seconds and reads the recipe."""
+    if args.seconds <= 0:
+        raise UserError(f"--seconds is {args.seconds:g}; give more than 0")
+    check_recipe(args, read_one)
+
+
 def run(args: argparse.Namespace) -> int:
     """Prints views a second of the host and of the model, and the slower of them."""
     import tensorflow as tf
 
     from sslkit import config
-    from sslkit.errors import UserError
     from sslkit.plan import throughput
 
-    if args.seconds <= 0:
-        raise UserError(f"--seconds is {args.seconds:g}; give more than 0")
     training = config.load_resolved(read_one(args)).train()
     training.check()
     found = throughput.measure(training, seconds=args.seconds)

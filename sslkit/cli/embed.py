@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from sslkit.cli.options import add_run_options
+from sslkit.cli.options import add_run_options, check_target, check_workdir
+from sslkit.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,16 +32,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check(args: argparse.Namespace) -> None:
+    """Looks at the numbers, the workdir and where the output goes."""
+    for option, value in (("--batch-size", args.batch_size), ("--limit", args.limit)):
+        if value is not None and value < 1:
+            raise UserError(f"{option} is {value}; it is 1 or more.")
+    check_workdir(args.workdir)
+    check_target(args.to)
+
+
 def run(args: argparse.Namespace) -> int:
     """Encodes a split with a run's latest checkpoint; prints how to read the file."""
-    from sslkit.errors import UserError
     from sslkit.evaluate.features import frozen
     from sslkit.export.embeddings import embed
     from sslkit.runs import reopen
 
-    for option, value in (("--batch-size", args.batch_size), ("--limit", args.limit)):
-        if value is not None and value < 1:
-            raise UserError(f"{option} is {value}; it is 1 or more.")
     _, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
     step = training.load(workdir)
     encoder = training.objective.encoder

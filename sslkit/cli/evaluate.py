@@ -6,7 +6,7 @@ import argparse
 import functools
 from typing import TYPE_CHECKING
 
-from sslkit.cli.options import add_run_options
+from sslkit.cli.options import add_run_options, check_workdir
 from sslkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,6 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check(args: argparse.Namespace) -> None:
+    """Looks at the options and at the workdir."""
+    if args.data is not None and args.follow:
+        raise UserError("--follow measures on the run's own data; leave out --data")
+    if args.poll <= 0:
+        raise UserError(f"--poll is {args.poll:g} seconds; give more than 0")
+    check_workdir(args.workdir)
+
+
 def run(args: argparse.Namespace) -> int:
     """Evaluates the latest checkpoint of a run, or each one as it appears.
 
@@ -48,8 +57,6 @@ def run(args: argparse.Namespace) -> int:
     from sslkit.runs import reopen
 
     if args.data is not None:
-        if args.follow:
-            raise UserError("--follow measures on the run's own data; leave out --data")
         args.set.append(f"data.name = {args.data!r}")
     loaded, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
     print(training.source.summary())
@@ -83,8 +90,6 @@ def _follow(
     from sslkit.evaluate.following import follow, pause
     from sslkit.execution import measure
 
-    if args.poll <= 0:
-        raise UserError(f"--poll is {args.poll:g} seconds; give more than 0")
     print(
         f"following {workdir.path} to step {training.steps}; Ctrl-C ends it",
         flush=True,

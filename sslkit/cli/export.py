@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sslkit.cli.options import add_run_options
+from sslkit.cli.options import add_run_options, check_target, check_workdir
 
 if TYPE_CHECKING:
     from sslkit.training.run import Training
@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="scope of the projection head in a tf1 checkpoint; SimCLR's is "
         "head_contrastive",
     )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Looks at the workdir and at where the output goes."""
+    check_workdir(args.workdir)
+    check_target(args.to)
 
 
 def run(args: argparse.Namespace) -> int:

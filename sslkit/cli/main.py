@@ -12,9 +12,11 @@ from collections.abc import Sequence
 import sslkit
 from sslkit.cli.startup import start_tensorflow
 from sslkit.errors import UserError
+from sslkit.keras_backend import TENSORFLOW, VARIABLE
 
 # Name -> one line of help. Each is a module of sslkit.cli with `add_arguments(parser)`
-# and `run(args) -> int`; only the one that is called gets imported.
+# and `run(args) -> int`, and it may have `check(args)`, which runs before TensorFlow is
+# imported; only the one that is called gets imported.
 COMMANDS = {
     "train": "train as a recipe says: pretrain, fine-tune or linear evaluation",
     "evaluate": "measure a trained encoder: nearest neighbours, linear, top-k",
@@ -60,9 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     # TensorFlow's start-up notes hide the one line that matters. It reads this once,
     # when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # The process is the command's own: what Keras runs on elsewhere does not matter.
+    os.environ[VARIABLE] = TENSORFLOW
     debug = "--debug" in argv
     try:
         arguments = _parse(argv)
+        # What is cheap to find wrong is found before TensorFlow is imported.
+        arguments.look(arguments)
         if arguments.command in NEED_TENSORFLOW and not debug:
             start_tensorflow()
         return arguments.run(arguments)
@@ -120,8 +126,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
             file = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
             module = importlib.import_module(f"sslkit.cli.{file}")
             module.add_arguments(command)
-            command.set_defaults(run=module.run, command=name)
+            look = getattr(module, "check", _nothing)
+            command.set_defaults(run=module.run, look=look, command=name)
     return parser.parse_args(argv)
+
+
+def _nothing(args: argparse.Namespace) -> None:
+    """Is the check of a command that has none."""
 
 
 def _fail(line: str, code: int) -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+
+from sslkit.errors import UserError
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
@@ -49,3 +52,44 @@ def _add_overrides(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where datasets are; short for --set \"data.data_dir = 'FOLDER'\"",
     )
+
+
+def check_workdir(path: str) -> None:
+    """Refuses a folder on a disk that cannot be a run's; imports nothing for it.
+
+    Raises:
+        UserError: if it is not there, or holds neither a run nor a checkpoint.
+    """
+    if "://" in path:
+        return
+    there = os.listdir(path) if os.path.isdir(path) else []
+    if not any(
+        name in ("config.gin", "checkpoints", "checkpoint") or name.endswith(".index")
+        for name in there
+    ):
+        raise UserError(
+            f"{path} is no workdir of a run: it has no config.gin. Make one with: "
+            f"sslkit train --gin RECIPE --workdir {path}"
+        )
+
+
+def check_target(path: str) -> None:
+    """Refuses a place on a disk where nothing can be written.
+
+    Args:
+        path: what --to says.
+
+    Raises:
+        UserError: if a file stands where a folder must be, or it may not be written.
+    """
+    if "://" in path:
+        return
+    above = os.path.dirname(os.path.abspath(path))
+    while not os.path.exists(above):
+        above = os.path.dirname(above)
+    if not os.path.isdir(above):
+        raise UserError(f"--to {path} cannot be written: {above} is a file.")
+    if not os.access(above, os.W_OK):
+        raise UserError(
+            f"--to {path} cannot be written: {above} is not yours to write."
+        )

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from sslkit.cli.options import add_recipe_options
-from sslkit.cli.stages import ALONE, read_all
+from sslkit.cli.stages import ALONE, check_recipe, read_all
 from sslkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,14 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> int:
-    """Prints what each stage takes and how long it runs on several devices."""
+def check(args: argparse.Namespace) -> None:
+    """Looks at the numbers and reads the recipe."""
     if args.replicas is not None and args.replicas < 1:
         raise UserError(f"--replicas is {args.replicas}; give 1 or more")
     if args.examples is not None and args.examples < 1:
         raise UserError(f"--examples is {args.examples}; give 1 or more")
     if args.utilisation is not None and not 0 < args.utilisation <= 1:
         raise UserError(f"--utilisation is {args.utilisation:g}; it is in (0, 1]")
+    check_recipe(args)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what each stage takes and how long it runs on several devices."""
     for name, resolution in read_all(args, workdir="W").items():
         if name != ALONE:
             print(f"stage {name}")

@@ -6,7 +6,7 @@ import argparse
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
 from sslkit import config
@@ -58,6 +58,20 @@ def read_one(args: argparse.Namespace, *, workdir: str = "W") -> config.Resoluti
         )
     (resolution,) = found.values()
     return resolution
+
+
+def check_recipe(
+    args: argparse.Namespace, read: Callable[..., object] = read_all
+) -> None:
+    """Reads what a command is for, to refuse it before TensorFlow is imported.
+
+    Args:
+        args: of a command with the options of a recipe.
+        read: `read_all` or `read_one`.
+    """
+    # A recipe in a bucket is read by TensorFlow itself.
+    if not any("://" in name for name in args.gin):
+        read(args, workdir="W")
 
 
 def run_each(args: argparse.Namespace, stages: Mapping[str, config.Resolution]) -> int:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sslkit.cli.options import add_recipe_options, add_workdir_option
-from sslkit.cli.stages import ALONE, read_all, run_each
+from sslkit.cli.stages import ALONE, check_recipe, read_all, run_each
 
 if TYPE_CHECKING:
     from sslkit.config import Resolution
@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to do; evaluate measures the latest checkpoint (default: "
         f"{MODES[0]})",
     )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Reads the recipe, with all that can be wrong in it."""
+    check_recipe(args)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from sslkit.cli.options import add_recipe_options
-from sslkit.cli.stages import read_one
+from sslkit.cli.stages import check_recipe, read_one
+from sslkit.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,14 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check(args: argparse.Namespace) -> None:
+    """Looks at the number of images and reads the recipe."""
+    if args.images < 1:
+        raise UserError(f"--images is {args.images}; give 1 or more")
+    check_recipe(args, read_one)
+
+
 def run(args: argparse.Namespace) -> int:
     """Writes a contact sheet: images by views, with the operations drawn."""
     from sslkit import config
-    from sslkit.errors import UserError
     from sslkit.report import contact_sheet
 
-    if args.images < 1:
-        raise UserError(f"--images is {args.images}; give 1 or more")
     training = config.load_resolved(read_one(args)).train()
     print(training.source.summary())
     sheet = contact_sheet.lines(
