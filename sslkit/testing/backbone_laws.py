@@ -16,6 +16,7 @@ from sslkit.testing.devices import strategy
 from sslkit.testing.law import Broken, Subject
 from sslkit.testing.precision import precision
 from sslkit.testing.rehearsal import BATCH, SIZE
+from sslkit.train.state import freeze_again
 
 _FLOAT64 = 1e-9
 _STEP_SEED = (3, 4)
@@ -30,18 +31,20 @@ def _example_seeds() -> tf.Tensor:
     return tf.constant([[7, row] for row in range(BATCH)], tf.int32)
 
 
-def _built(subject: Subject, *, seed: int = 1, frozen: bool = False) -> Backbone:
+def built(subject: Subject, *, seed: int = 1, frozen: bool = False) -> Backbone:
+    """Returns a backbone with variables, made as the core makes it."""
     keras.utils.set_random_seed(seed)
     backbone = subject.plugin(**{"name": "encoder", **subject.options})
     backbone.trainable = not frozen
     backbone(keras.KerasTensor((BATCH, SIZE, SIZE, 3)), training=True)
+    freeze_again(backbone)
     return backbone
 
 
 def _pair(subject: Subject) -> list[Backbone]:
     """Returns two builds from one seed; laws leave them as they were built."""
     if "pair" not in subject.runs:
-        subject.runs["pair"] = [_built(subject), _built(subject)]
+        subject.runs["pair"] = [built(subject), built(subject)]
     return subject.runs["pair"]
 
 
@@ -73,7 +76,7 @@ def gives_one_vector_an_image(subject: Subject) -> None:
                 "Pool over pixels, and let feature_dim follow from the options",
             )
     with precision("mixed_bfloat16"):
-        half = _built(subject)
+        half = built(subject)
         kind = half(_images(), training=False).dtype
     if kind != tf.float32:
         raise Broken(
@@ -135,7 +138,7 @@ def is_still_when_frozen(subject: Subject) -> None:
     before = _values(backbone)
     with _restored(backbone):
         _hold_still(backbone, before)
-    frozen = _built(subject, frozen=True)
+    frozen = built(subject, frozen=True)
     # What owns a frozen layer looks at the variables, not at the layer.
     trained = [v.path for v in frozen.variables if v.trainable]
     if trained:
@@ -228,7 +231,7 @@ def encodes_alike_on_two_replicas(subject: Subject) -> None:
         place = strategy(replicas)
         share = BATCH // replicas
         with precision("float64"), place.scope():
-            backbone = _built(subject)
+            backbone = built(subject)
 
             def encode(backbone=backbone, share=share):
                 start = replica.index() * share

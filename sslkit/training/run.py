@@ -280,9 +280,10 @@ class Training:
             f"{name} {count} x {size} px"
             for name, (count, size) in self.augmentation.groups.items()
         )
+        frozen = f", {self.state.frozen:,} frozen" if self.state.frozen else ""
         return [
             f"objective {self.objective.name}: {self.state.parameters:,} trained "
-            f"parameters; views {views}",
+            f"parameters{frozen}; views {views}",
             f"encoder: {self.objective.encoder.describe()}",
             self.source.summary(),
             f"length: {self.steps:,} steps of {self.batch_size} are {epochs:.4g} "

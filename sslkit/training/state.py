@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.api import Batch, Objective, Optimizer, UserError, ViewGroup
+from sslkit.nn import MomentumTwin
 from sslkit.stacks import stack_shapes
 
 STEP = "step"
@@ -70,6 +71,7 @@ class TrainState:
                 step=keras.KerasTensor([], dtype="int64"),
             )
             self.metrics = tuple(outcome.metrics)
+            freeze_again(self.objective)
             self.objective.after_build()
             weights = by_path(self.objective, self.objective.variables)
             _check_owned(self.objective, created, weights)
@@ -91,7 +93,28 @@ class TrainState:
     @property
     def parameters(self) -> int:
         """How many numbers the optimizer moves."""
-        return sum(int(np.prod(weight.shape)) for weight in self.trainable.values())
+        return _numbers(self.trainable.values())
+
+    @property
+    def frozen(self) -> int:
+        """How many numbers it would move were they not frozen.
+
+        Statistics, banks and momentum twins are no part of it.
+        """
+        twins = (
+            layer
+            for layer in self.objective._flatten_layers()
+            if isinstance(layer, MomentumTwin)
+        )
+        following = {id(weight) for twin in twins for weight in twin.variables}
+        # What a weight was made as, TensorFlow's variable still knows.
+        return _numbers(
+            weight
+            for weight in self.objective.variables
+            if weight.value.trainable
+            and not weight.trainable
+            and id(weight) not in following
+        )
 
 
 def by_path(
@@ -150,6 +173,26 @@ def symbolic_batch(groups: Mapping[str, ViewGroup], batch_size: int) -> Batch:
         label=keras.KerasTensor((batch_size,), dtype="int32"),
         weight=keras.KerasTensor((batch_size,), dtype=dtype),
     )
+
+
+def freeze_again(built: keras.layers.Layer) -> None:
+    """Freezes what frozen layers have made since they were frozen.
+
+    `trainable = False` reaches the layers there are. One that is made in `build`, as
+    `keras.layers.MultiHeadAttention` makes its own, starts out trainable.
+
+    Args:
+        built: a layer whose variables exist.
+    """
+    for layer in built._flatten_layers():
+        if not layer.trainable:
+            # Not by the layer itself: Keras takes no notice of a value that is there.
+            for inner in layer._flatten_layers(include_self=False):
+                inner.trainable = False
+
+
+def _numbers(weights: Iterable[keras.Variable]) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in weights)
 
 
 def _check_owned(

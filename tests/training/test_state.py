@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from sslkit.api import Outcome, UserError, ViewGroup
+from sslkit.api import Backbone, Outcome, UserError, ViewGroup
+from sslkit.nn import MomentumTwin
+from sslkit.objectives.supervised import Supervised
 from sslkit.optimize.adam import Adam
 from sslkit.testing.devices import strategy
 
@@ -66,6 +70,50 @@ def test_what_is_frozen_is_saved_and_not_trained(built, objective):
     assert list(state.trainable) == ["head/kernel", "head/bias"]
     assert "encoder/scale" in state.table
     assert "optimizer/momentum/encoder/scale" not in state.table
+
+
+class Attentive(Backbone):
+    """Attention over pixels; its layers are made when it is built."""
+
+    feature_dim = 3
+
+    def __init__(self, *, name="encoder"):
+        super().__init__(name=name)
+        self.attention = keras.layers.MultiHeadAttention(2, 4, name="attention")
+
+    def call(self, images, *, training):
+        pixels = tf.reshape(images, [-1, 16, 3])
+        return tf.reduce_mean(self.attention(pixels, pixels), axis=1)
+
+
+def test_a_frozen_encoder_stays_frozen_when_it_makes_layers_later(built):
+    """Each of its four layers has a kernel and a bias, made in `build`."""
+    probe = functools.partial(Supervised, classes=5, fine_tune_after_block=4)
+    state = built(lambda colour: probe(Attentive))
+    assert list(state.trainable) == ["classifier/kernel", "classifier/bias"]
+    assert set(state.slots) == set(state.trainable)
+    assert state.parameters == 3 * 5 + 5
+    # Query, key and value, then what comes out.
+    assert state.frozen == 3 * (3 * 8 + 8) + 8 * 3 + 3
+    encoder = [name for name in state.table if name.startswith("encoder/")]
+    assert len(encoder) == 8
+
+
+def test_nothing_else_counts_as_frozen(built, objective):
+    class Followed(objective):
+        """Its twin and its state are neither trained nor frozen."""
+
+        def __init__(self, backbone, *, name="followed"):
+            super().__init__(backbone, name=name)
+            self.twin = MomentumTwin([backbone(name="encoder")], name="twin")
+
+        def call(self, batch, *, step):
+            self.twin(batch.views["instance"][0], training=True)
+            return super().call(batch, step=step)
+
+    state = built(Followed)
+    assert "twin/encoder/scale" in state.table
+    assert (state.parameters, state.frozen) == (3, 0)
 
 
 def test_state_may_be_set_when_all_is_built(built, objective):
