@@ -5,7 +5,7 @@ from sslkit.nn.convnet import ConvNet
 from sslkit.nn.dropblock import DropBlock
 from sslkit.nn.heads import LinearClassifier, ProjectionHead
 from sslkit.nn.memory_bank import MemoryBank, Remembered
-from sslkit.nn.momentum import MomentumTwin, cosine_decay
+from sslkit.nn.momentum import MomentumTwin, cosine_fall
 from sslkit.nn.resnet import ResNet
 
 __all__ = [
@@ -18,5 +18,5 @@ __all__ = [
     "ProjectionHead",
     "Remembered",
     "ResNet",
-    "cosine_decay",
+    "cosine_fall",
 ]

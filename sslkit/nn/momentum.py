@@ -11,21 +11,24 @@ import tensorflow as tf
 from sslkit import replica
 
 
-def cosine_decay(decay: float, *, step: tf.Tensor, steps: int) -> tf.Tensor:
-    """Returns a decay that rises to 1 over a run (Grill et al. 2020, section 3.3).
+def cosine_fall(*, step: tf.Tensor, steps: int) -> tf.Tensor:
+    """Returns what is left of 1 - decay at a step (Grill et al. 2020, section 3.3).
 
-        d(t) = 1 - (1 - d) (cos(pi t / T) + 1) / 2
+    The decay d(t) rises to 1 over a run, by 1 - d(t) = (1 - d(0)) f(t) with
+
+        f(t) = (cos(pi t / T) + 1) / 2 = sin(pi (T - t) / 2T)^2
+
+    of which the second form keeps its digits in float32 to the end.
 
     Args:
-        decay: d, the one at the start.
         step: int64 [], t, updates done so far.
         steps: T, updates of the whole run.
 
     Returns:
-        float64 [], because 1 - d(t) is taken of it.
+        float32 [], f(t), from 1 to 0.
     """
-    share = tf.cast(step, tf.float64) / steps
-    return 1 - (1 - decay) * (tf.cos(math.pi * share) + 1) / 2
+    left = tf.cast(steps - step, tf.float32) / steps
+    return tf.square(tf.sin(math.pi / 2 * left))
 
 
 class MomentumTwin(keras.layers.Layer):
@@ -65,7 +68,11 @@ class MomentumTwin(keras.layers.Layer):
         return tf.stop_gradient(x)
 
     def follow(
-        self, online: Sequence[keras.layers.Layer], *, decay: float | tf.Tensor
+        self,
+        online: Sequence[keras.layers.Layer],
+        *,
+        decay: float,
+        scale: tf.Tensor | None = None,
     ) -> None:
         """Moves each weight: twin <- decay * twin + (1 - decay) * online.
 
@@ -74,8 +81,9 @@ class MomentumTwin(keras.layers.Layer):
 
         Args:
             online: built layers, in the order and of the structure of `layers`.
-            decay: share of the twin that is kept, in [0, 1]; a number, or float []
-                where it is scheduled, e.g. by `cosine_decay`.
+            decay: share of the twin that is kept, in [0, 1].
+            scale: float32 [], what 1 - decay is multiplied by where it is scheduled,
+                e.g. `cosine_fall`; None for 1.
 
         Raises:
             ValueError: if the twin lacks one of the weights, or has it in another
@@ -87,11 +95,10 @@ class MomentumTwin(keras.layers.Layer):
         for shadow, weight in pairs:
             kept, seen = tf.convert_to_tensor(shadow), tf.convert_to_tensor(weight)
             # 1 - decay is taken before rounding to float32: near 1 the difference of
-            # rounded numbers is off by 5e-5 of itself. A number must not go through
-            # tf.cast, which takes it as float32 whatever it is cast to.
+            # rounded numbers is off by 5e-5 of itself. So a schedule scales it.
             share = 1 - decay
-            if tf.is_tensor(share):
-                share = tf.cast(share, kept.dtype)
+            if scale is not None:
+                share *= tf.cast(scale, kept.dtype)
             moved.append(kept + share * (seen - kept))
         replica.assign(shadows, moved)
 

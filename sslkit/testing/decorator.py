@@ -10,6 +10,7 @@ from sslkit.testing import (
     augmentation_laws,
     backbone_laws,
     class_laws,
+    double_laws,
     objective_laws,
     optimizer_laws,
     runner_laws,
@@ -34,6 +35,7 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         training_laws.does_not_retrace,
         training_laws.resumes_bit_for_bit,
         training_laws.batch_order_does_not_matter,
+        double_laws.computes_without_doubles,
         objective_laws.bfloat16_stays_close,
         objective_laws.refuses_wrong_views_by_name,
         class_laws.constructor_spells_its_parameters,
@@ -45,6 +47,7 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         augmentation_laws.runs_in_tf_data,
         augmentation_laws.stays_in_the_unit_interval,
         augmentation_laws.finishes_batches_alike_on_two_replicas,
+        double_laws.computes_without_doubles,
         class_laws.constructor_spells_its_parameters,
     ),
     api.Backbone: (
@@ -55,6 +58,7 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         backbone_laws.names_all_its_layers,
         backbone_laws.gradient_reaches_every_weight,
         backbone_laws.encodes_alike_on_two_replicas,
+        double_laws.computes_without_doubles,
         class_laws.constructor_spells_its_parameters,
     ),
     api.Optimizer: (
@@ -62,11 +66,13 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         optimizer_laws.returns_the_slots_it_declares,
         optimizer_laws.updates_alike_in_a_graph_and_under_jit,
         optimizer_laws.moves_against_the_gradient,
+        double_laws.computes_without_doubles,
         class_laws.constructor_spells_its_parameters,
     ),
     api.Schedule: (
         optimizer_laws.gives_a_finite_rate_at_every_step,
         optimizer_laws.schedules_alike_in_a_graph,
+        double_laws.computes_without_doubles,
         class_laws.constructor_spells_its_parameters,
     ),
     api.Runner: (

@@ -207,6 +207,13 @@ class Rehearsal:
                 unequal[name] = spread
         return Record(losses, table, unequal, self.traces)
 
+    def traced(self) -> tf.types.experimental.ConcreteFunction:
+        """Returns a step as it is traced; nothing runs."""
+        with precision(self._policy):
+            return self._run.get_concrete_function(
+                self._distributed(0, np.arange(BATCH))
+            )
+
     def values(self) -> dict[str, np.ndarray]:
         """Reads every variable."""
         return {name: v.numpy() for name, v in self.state.table.items()}

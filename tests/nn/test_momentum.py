@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sslkit.nn import MomentumTwin, ProjectionHead, ResNet
+from sslkit.nn import MomentumTwin, ProjectionHead, ResNet, cosine_fall
 
 # One float32 multiplication and addition of numbers near 1.
 CLOSE = {"rtol": 1e-6, "atol": 1e-7}
@@ -80,11 +80,25 @@ def test_follows_weights_and_not_statistics(objective, x):
             np.testing.assert_array_equal(after[path], before[path])
 
 
-def test_decay_may_be_a_tensor(objective):
+def test_a_schedule_scales_what_is_not_kept(objective):
     before = values(objective)
-    objective.twin.follow(objective.online, decay=tf.constant(0.5))
-    for path, want in expected(before, 0.5):
+    objective.twin.follow(objective.online, decay=0.2, scale=tf.constant(0.25))
+    for path, want in expected(before, 0.8):
         np.testing.assert_allclose(values(objective)[path], want, **CLOSE)
+
+
+def test_the_cosine_keeps_its_digits_in_float32():
+    """1 - d(t) is smallest at the end, where a difference would have none left."""
+    steps = 31_279
+    for step in (0, 1, 100, steps // 2, steps - 100, steps - 1, steps):
+        found = cosine_fall(step=tf.constant(step, tf.int64), steps=steps)
+        assert found.dtype == tf.float32
+        # Of the second form, because float64 loses half its digits in the first.
+        wanted = np.sin(np.pi / 2 * (steps - step) / steps) ** 2
+        # A sine, its square and its argument round once each.
+        np.testing.assert_allclose(found, wanted, rtol=4e-7)
+        published = (np.cos(np.pi * step / steps) + 1) / 2
+        np.testing.assert_allclose(wanted, published, atol=1e-15)
 
 
 def test_slow_decay_does_not_drift(objective):

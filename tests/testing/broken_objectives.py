@@ -273,3 +273,10 @@ class Sourceless(Healthy):
 class LooksUpOtherViews(Healthy):
     def call(self, batch, *, step):
         return Outcome(tf.reduce_mean(batch.views["support"]), {})
+
+
+class DoubleInTheStep(Healthy):
+    def after_update(self, *, step):
+        kept = tf.cast(1 - 0.5 / tf.cast(step + 1, tf.float64), tf.float32)
+        bias = self.encoder.dense.bias
+        replica.assign([bias], [tf.cast(kept, bias.dtype) * bias])

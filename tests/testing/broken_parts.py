@@ -104,6 +104,12 @@ class DrawnByPlace(Views):
         return tf.random.stateless_uniform([images.shape[1]], step_seed)
 
 
+class DoubleLight(Views):
+    def light(self, images, step_seed, example_seeds):
+        light = tf.cast(super().light(images, step_seed, example_seeds), tf.float64)
+        return tf.cast(light / 3, tf.float32)
+
+
 class Encoder(Backbone):
     """Dense and normalised; healthy.
 
@@ -235,6 +241,11 @@ class LocalNorm(Encoder):
     cross_replica = False
 
 
+class DoubleFeatures(Encoder):
+    def finish(self, x, training):
+        return tf.cast(tf.cast(x, tf.float64) * 2, tf.float32)
+
+
 class Descent(Optimizer):
     """Gradient descent that remembers gradients; healthy."""
 
@@ -300,6 +311,11 @@ class RateIgnored(Descent):
         return 0.1
 
 
+class DoubleLength(Descent):
+    def length(self, rate, step):
+        return tf.cast(tf.cast(rate, tf.float64) * 2, rate.dtype)
+
+
 class Rate(Schedule):
     """Falls in a line; healthy."""
 
@@ -321,6 +337,12 @@ class NegativeLater(Rate):
 class DoubleRate(Rate):
     def rate(self, step, *, steps, batch_size, examples):
         return 1.0 - step / steps
+
+
+class DoubleShare(Rate):
+    def rate(self, step, **run):
+        share = tf.cast(step, tf.float64) / run["steps"]
+        return tf.cast(1 - share, tf.float32)
 
 
 class FrozenRate(Rate):

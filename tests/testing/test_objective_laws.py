@@ -49,6 +49,7 @@ CASES = [
     ("does_not_retrace", "LateVariable", "5 steps were traced 2 times"),
     ("resumes_bit_for_bit", "StatefulNoise", "resumed after 2 of 4 steps it differs"),
     ("batch_order_does_not_matter", "WrongPairs", "the loss of step 0 is"),
+    ("computes_without_doubles", "DoubleInTheStep", "float64 is computed with: "),
     ("bfloat16_stays_close", "HalfLoss", "its loss is bfloat16"),
     ("bfloat16_stays_close", "Imprecise", "in bfloat16 and"),
     ("refuses_wrong_views_by_name", "RequiresNothing", "`requires` is {}"),

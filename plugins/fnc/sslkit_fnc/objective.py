@@ -28,7 +28,7 @@ from sslkit.nn import (
     MomentumTwin,
     ProjectionHead,
     Remembered,
-    cosine_decay,
+    cosine_fall,
 )
 from sslkit.objectives import (
     Scores,
@@ -250,15 +250,17 @@ class FNC(Objective):
         """Moves the momentum encoder towards the weights just updated."""
         if self.momentum is None:
             return
-        decay: float | tf.Tensor = self._decay
+        scale = None
         if self._decay_schedule == "cosine":
             if self.steps is None:
                 raise UserError(
                     f"{self.name}: decay_schedule is 'cosine' and the length of the "
                     "run is not known. Set `steps` of the objective."
                 )
-            decay = cosine_decay(self._decay, step=step, steps=self.steps)
-        self.momentum.follow([self.encoder, self.projection], decay=decay)
+            scale = cosine_fall(step=step, steps=self.steps)
+        self.momentum.follow(
+            [self.encoder, self.projection], decay=self._decay, scale=scale
+        )
 
     def _online(self, views: Views, groups: list[str]) -> tf.Tensor:
         """Embeds groups of views with the weights that learn, [V, b, D]."""

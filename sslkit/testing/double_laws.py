@@ -1,0 +1,88 @@
+"""The law that nothing in a training step is computed in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from sslkit.api import Augmentation, Backbone, Objective, Optimizer, Schedule, Views
+from sslkit.stacks import stack_shapes
+from sslkit.testing.backbone_laws import built
+from sslkit.testing.law import Broken, Subject
+from sslkit.testing.objective_laws import rehearsal_of
+from sslkit.testing.rehearsal import BATCH, SIZE
+
+_DOUBLES = (tf.float64.as_datatype_enum, tf.complex128.as_datatype_enum)
+
+
+def computes_without_doubles(subject: Subject) -> None:
+    """A float64 in the step ran on a CPU and on no TPU."""
+    found = doubles(_traced(subject))
+    if found:
+        raise Broken(
+            f"float64 is computed with: {', '.join(found[:4])}",
+            "Compute in float32, or in the dtype of what you are given; Python floats "
+            "and NumPy arrays become float64 unless tf.constant is told a dtype",
+        )
+
+
+def doubles(traced: tf.types.experimental.ConcreteFunction) -> list[str]:
+    """Returns the operations of a traced function that have to do with float64.
+
+    Args:
+        traced: the function; those that it calls are looked at, too.
+    """
+    graph = traced.graph.as_graph_def()
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    return sorted(
+        {
+            f"{node.name} ({node.op})"
+            for node in nodes
+            for attribute in node.attr.values()
+            if {attribute.type, *attribute.list.type} & {*_DOUBLES}
+        }
+    )
+
+
+def _traced(subject: Subject) -> tf.types.experimental.ConcreteFunction:
+    if issubclass(subject.plugin, Objective):
+        return rehearsal_of(subject, "float32").traced()
+    made = subject.make()
+    if isinstance(made, Backbone):
+        backbone = built(subject)
+        images = tf.TensorSpec([BATCH, SIZE, SIZE, 3])
+        return _trace(lambda x: backbone(x, training=True), images)
+    if isinstance(made, Augmentation):
+        stacks = {
+            layout: tf.TensorSpec(shape, tf.uint8)
+            for layout, shape in stack_shapes(made.groups, 2).items()
+        }
+        return _trace(
+            lambda stacks, step, examples: dict(
+                made.batch(Views(stacks), step_seed=step, example_seeds=examples)
+            ),
+            stacks,
+            tf.TensorSpec([2], tf.int32),
+            tf.TensorSpec([2, 2], tf.int32),
+        )
+    step, rate = tf.TensorSpec([], tf.int64), tf.TensorSpec([])
+    if isinstance(made, Schedule):
+        run = {"steps": 40, "batch_size": 8, "examples": 100}
+        return _trace(lambda step: made.rate(step, **run), step)
+    assert isinstance(made, Optimizer), "runners compute nothing of their own"
+    weight = tf.TensorSpec([3, 5])
+    return _trace(
+        lambda weight, gradient, slots, rate, step: made.update(
+            weight, gradient, slots, path="encoder/layer/kernel", rate=rate, step=step
+        ),
+        weight,
+        weight,
+        {name: weight for name in made.slots},
+        rate,
+        step,
+    )
+
+
+def _trace(function: Any, *specs: Any) -> tf.types.experimental.ConcreteFunction:
+    return tf.function(function).get_concrete_function(*specs)

@@ -1,0 +1,115 @@
+"""No option of a plugin brings float64 into the step: a TPU has none.
+
+`test_conformance.py` holds one row of options for each plugin to all laws; here the
+other ways through the code are held to this one, traced and not run.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import sslkit.plugins
+from sslkit.testing import laws_of
+
+FNC = {"support": 2, "bank": 6, "topk": 2, "projection_layers": 2, "projection_dim": 8}
+
+OPTIONS = [
+    ("augmentations", "crop_flip", {"size": 8, "flip": False, "kernel": "modern"}),
+    (
+        "augmentations",
+        "fnc",
+        {"size": 24, "support": 1, "randaugment_layers": 1, "kernel": "modern"},
+    ),
+    (
+        "augmentations",
+        "simclr",
+        {"size": 24, "placement": "host", "strength": 0.0, "gray": 1.0, "flip": False},
+    ),
+    ("backbones", "convnet", {"filters": (4, 8)}),
+    (
+        "backbones",
+        "resnet",
+        {"depth": 18, "stem": "imagenet", "sk_ratio": 0.25, "cross_replica": False},
+    ),
+    ("backbones", "resnet", {"depth": 50, "se_ratio": 0.25, "dropblock_size": 3}),
+    (
+        "objectives",
+        "fnc",
+        {**FNC, "decay_schedule": "cosine", "momentum_init": "copy"},
+    ),
+    (
+        "objectives",
+        "fnc",
+        {
+            **FNC,
+            "detection": "quantile",
+            "quantile": 0.8,
+            "bank_fill": "lazy",
+            "aggregate": "mean",
+            "measure_detection": True,
+            "block": 8,
+        },
+    ),
+    (
+        "objectives",
+        "fnc",
+        {
+            **FNC,
+            "detection": "oracle",
+            "bank": 0,
+            "support_role": "support",
+            "support_encoder": "momentum",
+            "false_negatives": "eliminate",
+        },
+    ),
+    ("objectives", "simclr", {"views": 4, "projection_layers": 2, "block": 4}),
+    (
+        "objectives",
+        "supervised",
+        {"classes": 6, "projection_layer": 1, "train_projection": True},
+    ),
+    (
+        "objectives",
+        "supervised",
+        {"classes": 6, "fine_tune_after_block": 4, "zero_init": True},
+    ),
+    (
+        "optimizers",
+        "adam",
+        {"weight_decay": 0.1, "decoupled": True, "no_decay": ()},
+    ),
+    (
+        "optimizers",
+        "lars",
+        {"nesterov": True, "classic_momentum": False, "no_adaptation": ()},
+    ),
+    ("optimizers", "momentum", {"nesterov": False, "no_decay": ()}),
+    ("schedules", "constant", {"base": 0.1, "scaling": "sqrt"}),
+    ("schedules", "cosine", {"base": 0.1, "scaling": "linear", "warmup_epochs": 0.0}),
+]
+
+
+def law(kind, name, options):
+    laws = laws_of(sslkit.plugins.load(kind, name), **options)
+    return next(case for case in laws if case.name == "computes_without_doubles")
+
+
+@pytest.mark.parametrize(("kind", "name", "options"), OPTIONS)
+def test_computes_in_float32(kind, name, options):
+    law(kind, name, options)()
+
+
+def test_no_choice_between_words_is_left_out():
+    """A new word of an option's is a new way through the code: add a row."""
+    tried = {(kind, name, key) for kind, name, options in OPTIONS for key in options}
+    for plugin in sslkit.plugins.installed():
+        if plugin.kind == "runners":
+            continue
+        made = sslkit.plugins.load(plugin.kind, plugin.name)
+        for key, parameter in inspect.signature(made).parameters.items():
+            chosen = isinstance(parameter.default, str) and key != "name"
+            assert not chosen or (plugin.kind, plugin.name, key) in tried, (
+                f"no row of {plugin.title} sets {key}"
+            )
