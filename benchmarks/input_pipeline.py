@@ -25,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import straightforward_views
 import tensorflow as tf
 
-from sslkit.api import ViewGroup
+from sslkit.api import ViewGroup, Views
 from sslkit.data import Source, data
 from sslkit.data.memory import InMemory
 from sslkit.views import ContrastiveViews, RandAugment
@@ -89,8 +89,9 @@ def measure(
     def finish(augmentation: ContrastiveViews) -> Callable[[tf.Tensor], tf.Tensor]:
         @tf.function
         def run(stack: tf.Tensor) -> tf.Tensor:
+            # Turned on the host in training.
             return augmentation.batch(
-                {"instance": stack},
+                Views.of({"instance": tf.transpose(stack, [1, 0, 2, 3, 4])}),
                 step_seed=tf.constant([1, 2]),
                 example_seeds=seeds,
             )["instance"]

@@ -94,7 +94,6 @@ def ours(images: tf.Tensor, depth: int, precision: str) -> Step:
     batch = TrainingBatch(
         stacks={(("instance", VIEWS),): images},
         label=tf.zeros([rows], tf.int32),
-        weight=tf.ones([rows]),
         example_seeds=tf.zeros([rows, 2], tf.int32),
     )
     advance = tf.function(step)

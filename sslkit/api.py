@@ -79,9 +79,9 @@ class Batch(NamedTuple):
     stacks: Stacks
     """float32 in [0, 1]; what holds the views."""
     label: tf.Tensor
-    """int32 [batch]; -1 where the source has no label."""
-    weight: tf.Tensor
-    """float32 [batch]; 1, or 0 for a row that only pads the batch."""
+    """int32 [batch]; -1 where an example has no label: it weighs nothing in what is
+    made of labels. A mean over examples with labels is one over the global batch, so
+    their number goes through `sslkit.replica`."""
 
     @property
     def views(self) -> Views:

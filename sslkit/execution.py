@@ -113,12 +113,19 @@ def carry_out(
     workdir = Workdir(folder)
     training: Training = loaded.train()
     training.check()
+    planned = runs.evaluation(loaded, training)
+    if mode != "train":
+        # Hours before it is made, so that what it lacks is known now.
+        why_not = planned.check()
+        if why_not is not None:
+            say(f"no accuracies will be measured: {why_not}")
+    measures = runs.measures(training, planned, say)
     config.claim(workdir, resolution.render(), write=training.runner.is_chief)
     trained = False
     if mode == "evaluate":
         say(f"step {training.load(workdir)} of {folder}")
     else:
-        trained = training.run(workdir, measures=runs.measures(training, say), say=say)
+        trained = training.run(workdir, measures=measures, say=say)
     before = workdir.result()
     known = before is not None and before["step"] == training.steps
     measured = None
@@ -150,14 +157,7 @@ def measure(
         keep: writes the result and returns where; None to leave that out.
         **settings: of `sslkit.evaluate.protocol.evaluate`, before the recipe's.
     """
-    report: Report = loaded.evaluate(
-        objective=training.objective,
-        data=training.data,
-        size=training.size,
-        seed=training.seed,
-        untrained=training.untrained_encoder,
-        **settings,
-    )
+    report = runs.evaluation(loaded, training, **settings).report()
     result = {"step": int(training.state.step.numpy()), **report.to_json()}
     return Measured(
         report=report,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from sslkit import config
 from sslkit.checkpoints import find_checkpoint, read
 from sslkit.errors import UserError
-from sslkit.evaluate.probe import KnnProbe
+from sslkit.evaluate.protocol import Evaluation
 from sslkit.export.encoder import Encoder, ExportedEncoder, LiveEncoder
 from sslkit.published.encoder import published_encoder
 from sslkit.published.transfer import is_published, shapes_of
@@ -54,23 +54,46 @@ def reopen(
     return Run(loaded, loaded.train(), workdir)
 
 
-def measures(training: Training, say: Callable[[str], None] = print) -> list[Action]:
+def evaluation(run: config.Config, training: Training, **settings: Any) -> Evaluation:
+    """Describes how a run's recipe evaluates its encoder; nothing is read yet.
+
+    Args:
+        run: the configuration.
+        training: holds the encoder; its objective is built here if it is not yet.
+        **settings: of `sslkit.evaluate.protocol.evaluate`, before the recipe's.
+    """
+    return run.evaluate(
+        objective=training.objective,
+        data=training.data,
+        size=training.size,
+        seed=training.seed,
+        untrained=training.untrained_encoder,
+        **settings,
+    )
+
+
+def measures(
+    training: Training, planned: Evaluation, say: Callable[[str], None] = print
+) -> list[Action]:
     """Returns what is measured of a run while it trains: kNN, where a recipe asks.
+
+    Looks at the labels now: a probe that cannot be made is left out, and said.
 
     Args:
         training: the run.
+        planned: its evaluation.
         say: prints a line for the user.
+
+    Raises:
+        UserError: if a split that the recipe names for it is missing or has no labels.
     """
     if not training.knn_every:
         return []
-    if training.source.classes is None:
-        say("kNN during training is off: the data has no labels")
+    probe = planned.probe()
+    why_not = probe.unlabelled()
+    if why_not is not None:
+        say(f"kNN during training is off: {why_not}")
         return []
-
-    def encode(images: tf.Tensor) -> tf.Tensor:
-        return training.objective.encoder(images, training=False)
-
-    probe = KnnProbe(encode, training.data, size=training.size)
     return [Measure(lambda: {"knn_top1": probe()}, every=training.knn_every)]
 
 

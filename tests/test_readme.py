@@ -75,7 +75,7 @@ def test_the_objective_it_shows_is_a_whole_one(tmp_path):
     exec(compile(code, "README.md", "exec"), names)
     objective = names["Mine"](lambda name: ConvNet(filters=(4,), name=name))
     views = {"instance": tf.random.stateless_uniform([2, 4, 8, 8, 3], seed=[0, 1])}
-    batch = Batch(Views.of(views).stacks, tf.zeros([4], tf.int32), tf.ones([4]))
+    batch = Batch(Views.of(views).stacks, tf.zeros([4], tf.int32))
     assert float(objective(batch, step=tf.constant(0, tf.int64)).loss) > 0
 
 

@@ -34,9 +34,7 @@ class TrainingBatch(NamedTuple):
     stacks: Stacks
     """uint8; what holds the views."""
     label: tf.Tensor
-    """int32 [batch]; -1 where the source has none."""
-    weight: tf.Tensor
-    """float32 [batch]; ones."""
+    """int32 [batch]; -1 where an example has none."""
     example_seeds: tf.Tensor
     """int32 [batch, 2]; what `Augmentation.example` got."""
 
@@ -122,7 +120,6 @@ def training_batches(
                 for layout in shapes
             },
             label=label,
-            weight=tf.ones([]),
             example_seeds=draw,
         )
         return _Made(count // rows, batch, index, missed)
@@ -259,7 +256,7 @@ def _evaluated(position: tf.Tensor, count: int, size: int) -> tf.Tensor:
     """Returns the example at a position of an evaluation of `count` out of `size`."""
     if count == size:
         return position
-    return order.shuffle(position, key=tf.zeros([3], tf.int64), size=size)
+    return order.mixed(position, size=size)
 
 
 def check_batch_size(batch_size: int, replicas: int) -> None:

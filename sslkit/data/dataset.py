@@ -64,7 +64,20 @@ class Data:
         Raises:
             UserError: if the dataset or the split is not there.
         """
-        split = {"train": self.train, "test": self.test}[part]
+        return self.split({"train": self.train, "test": self.test}[part])
+
+    def split(self, split: str) -> Source:
+        """Opens any split of the dataset by its name, once.
+
+        Args:
+            split: as for `train` and `test`, e.g. `validation`.
+
+        Returns:
+            The source.
+
+        Raises:
+            UserError: if the dataset or the split is not there.
+        """
         if split not in self._opened:
             source = self._open(split)
             source.on_error = self.on_error

@@ -55,6 +55,10 @@ class Decoded(Source):
             self._read = tf.constant(table.read)
             self._next = tf.constant(_next_read(table.read))
 
+    def labels(self) -> np.ndarray:
+        """Returns the labels of all images; see `Source.labels`."""
+        return self._labels.numpy()
+
     @abc.abstractmethod
     def pixels(self) -> tf.Tensor:
         """Returns the pixels of all images, uint8 [bytes], in graph operations."""

@@ -46,6 +46,10 @@ class Digits(Source):
             self._images = tf.constant(pixels)
             self._labels = tf.constant(bunch.target[rows], tf.int32)
 
+    def labels(self) -> np.ndarray:
+        """Returns the digits; see `Source.labels`."""
+        return self._labels.numpy()
+
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Looks one digit up; see `Source.example`."""
         grey = tf.gather(self._images, index)

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from sslkit.data.decoding import READS_WEBP, decode, turn_upright
@@ -112,6 +113,10 @@ class Folder(Source):
     def summary(self) -> str:
         """Returns what was understood of the folder; see `Source.summary`."""
         return self._line
+
+    def labels(self) -> np.ndarray:
+        """Returns the classes of the files; see `Source.labels`."""
+        return self._labels.numpy()
 
     def identity(self) -> str:
         """Returns a digest of the files, their paths, labels and orientations."""

@@ -45,6 +45,19 @@ def shuffle(index: tf.Tensor, *, key: tf.Tensor, size: int) -> tf.Tensor:
     return moved
 
 
+def mixed(index: tf.Tensor, *, size: int) -> tf.Tensor:
+    """Maps indices by one fixed permutation, so that a part of a source is mixed.
+
+    Args:
+        index: int64, any shape of rank 0 or 1; each in [0, size).
+        size: examples, at least 1.
+
+    Returns:
+        int64, shaped like `index`.
+    """
+    return shuffle(index, key=tf.zeros([3], tf.int64), size=size)
+
+
 def _permute(index: tf.Tensor, key: tf.Tensor, top: tf.Tensor) -> tf.Tensor:
     return tf.raw_ops.RandomIndexShuffle(
         index=index, seed=key, max_index=top, rounds=_ROUNDS

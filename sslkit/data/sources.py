@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import tensorflow as tf
 
 from sslkit.errors import UserError, first_line
@@ -62,6 +63,25 @@ class Source(abc.ABC):
         Returns:
             image, uint8 [height, width, 3]; label, int32 [], -1 where there is none.
         """
+
+    def labels(self) -> np.ndarray | None:
+        """Returns the labels of all examples if it knows them without reading them.
+
+        Returns:
+            int32 [size], -1 where there is none; None if they stand in the examples.
+        """
+        return None
+
+    def label(self, index: tf.Tensor) -> tf.Tensor:
+        """Reads one example's label, in graph operations only.
+
+        Args:
+            index: int64 [], in [0, size).
+
+        Returns:
+            int32 [], -1 where there is none.
+        """
+        return self.example(index)[1]
 
     def attempt(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Reads one example if it can be read, in graph operations only.

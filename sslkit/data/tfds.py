@@ -77,13 +77,7 @@ class PreparedTFDS(Source):
 
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Reads and decodes one record; see `Source.example`."""
-        shard = tf.gather(self._shards, index)
-        record = read_record(
-            tf.gather(self._paths, shard),
-            tf.gather(self._starts, index),
-            tf.gather(self._lengths, index),
-        )
-        features = tf.io.parse_single_example(record, self._features)
+        features = tf.io.parse_single_example(self._record(index), self._features)
         image = decode(features["image"])
         if self._label is None:
             return image, tf.constant(-1, tf.int32)
@@ -102,6 +96,21 @@ class PreparedTFDS(Source):
     def why_unlabelled(self) -> str:
         """Returns what features there are; see `Source.why_unlabelled`."""
         return self._unlabelled or super().why_unlabelled()
+
+    def label(self, index: tf.Tensor) -> tf.Tensor:
+        """Reads one record and decodes no image; see `Source.label`."""
+        if self._label is None:
+            return tf.constant(-1, tf.int32)
+        found = tf.io.parse_single_example(self._record(index), self._label.spec())
+        return self._label.of(found)
+
+    def _record(self, index: tf.Tensor) -> tf.Tensor:
+        shard = tf.gather(self._shards, index)
+        return read_record(
+            tf.gather(self._paths, shard),
+            tf.gather(self._starts, index),
+            tf.gather(self._lengths, index),
+        )
 
     def identity(self) -> str:
         """Returns a digest of the shards, and which of their records these are."""

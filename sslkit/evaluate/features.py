@@ -38,6 +38,22 @@ class Features:
     index: np.ndarray
     """int64 [n], the example's place in its source."""
 
+    def labelled(self) -> Features:
+        """Returns the rows that have a label.
+
+        Raises:
+            UserError: if none has.
+        """
+        kept = self.label >= 0
+        if kept.all():
+            return self
+        if not kept.any():
+            raise UserError(
+                f"none of {len(kept):,} examples has a label; use a split that has, or "
+                "more examples of it"
+            )
+        return Features(self.features[kept], self.label[kept], self.index[kept])
+
 
 def frozen(encode: Encode) -> FrozenEncoder:
     """Compiles an encoder for `extract`; once, however often it is used.

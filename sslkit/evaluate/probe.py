@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sslkit.evaluate.features import Encode, Features, extract_source, frozen
+from sslkit.evaluate.features import Encode, Features, frozen
 from sslkit.evaluate.knn import knn_accuracy, knn_protocol
+from sslkit.evaluate.splits import Side, Splits
 
 if TYPE_CHECKING:
-    from sslkit.data.dataset import Data, Part
+    from sslkit.data.dataset import Data
 
 
 class KnnProbe:
     """Scores an encoder that is being trained, again and again.
 
-    A fixed part of the training split is the bank and a fixed part of the test split
+    A fixed part of the bank's split is the bank and a fixed part of the test split
     is scored, so numbers of one run compare with each other. They are lower than
-    those of a full evaluation, whose bank is larger.
+    those of a full evaluation, whose bank is larger. What has no label is left out.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class KnnProbe:
         data: Data,
         *,
         size: int,
+        bank_split: str | None = None,
         bank: int = 2000,
         queries: int = 1000,
         neighbours: int = 20,
@@ -36,51 +38,50 @@ class KnnProbe:
         Args:
             encode: float32 images [b, size, size, 3] in [0, 1] -> [b, dim] in
                 inference mode; its variables may change between calls.
-            data: labelled data with the splits `train` and `test`.
+            data: its `test` split is scored.
             size: side of the views, in pixels.
-            bank: training images, at most.
+            bank_split: the split that is the bank, see `evaluate`.
+            bank: images of it, at most.
             queries: test images, at most.
             neighbours: votes for each query.
             temperature: divides cosine similarities in the vote's exponent.
             batch_size: images encoded at once.
         """
         self._encode = frozen(encode)
-        self._data = data
+        self._splits = Splits(data, bank_split, bank, queries, batch_size)
         self._size = size
-        self._batch_size = batch_size
-        self._limits = {"train": bank, "test": queries}
+        self._bank = bank
+        self._queries = queries
         self._neighbours = neighbours
         self._temperature = temperature
 
     @property
     def protocol(self) -> str:
         """What the number means, e.g. `kNN (k=20, T=0.07), 1000 images, bank 2000`."""
-        bank = min(self._limits["train"], self._data.source("train").size)
-        queries = min(self._limits["test"], self._data.source("test").size)
+        bank = min(self._bank, self._splits.source("bank").size)
+        queries = min(self._queries, self._splits.source("test").size)
         name = knn_protocol(
             neighbours=self._neighbours, temperature=self._temperature, bank_size=bank
         )
         return f"{name}, {queries} images, bank {bank}"
 
+    def unlabelled(self) -> str | None:
+        """Looks at the labels of just what it will use; see `Splits.unlabelled`."""
+        return self._splits.unlabelled()
+
     def __call__(self) -> float:
         """Returns top-1 in [0, 1].
 
         Raises:
-            UserError: if the data has no labels or an example cannot be read.
+            UserError: if there are no labels or an example cannot be read.
         """
         score = knn_accuracy(
-            self._features("train"),
+            self._features("bank"),
             self._features("test"),
             neighbours=self._neighbours,
             temperature=self._temperature,
         )
         return score.top1
 
-    def _features(self, split: Part) -> Features:
-        return extract_source(
-            self._encode,
-            self._data.source(split),
-            size=self._size,
-            batch_size=self._batch_size,
-            limit=self._limits[split],
-        )
+    def _features(self, side: Side) -> Features:
+        return self._splits.features(side, self._encode, size=self._size).labelled()

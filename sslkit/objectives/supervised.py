@@ -112,17 +112,20 @@ class Supervised(Objective):
         return {"instance": 1}
 
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
-        """Implements `Objective.call`; metrics are top-1 and top-5 on the batch."""
+        """Implements `Objective.call`; metrics are top-1 and top-5 on the batch.
+
+        All are means over the images of the global batch that have a label, and 0 where
+        none has.
+        """
         images = join_views(batch.views, ["instance"])
         features = self.encoder(images, training=self._encoder_training)
         logits = self.classifier(self._project(features, training=True))
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
             labels=tf.maximum(batch.label, 0), logits=logits
         )
-        # The mean over the global batch, whatever the padding on each replica.
-        weight = batch.weight / tf.maximum(
-            replica.mean(tf.reduce_sum(batch.weight)), 1e-12
-        )
+        labelled = tf.cast(batch.label >= 0, losses.dtype)
+        # A mean over the global batch, however many have a label on each replica.
+        weight = labelled / tf.maximum(replica.mean(tf.reduce_sum(labelled)), 1e-12)
         # The operation takes float32 alone.
         scores = tf.cast(logits, tf.float32)
         metrics = {

@@ -180,7 +180,6 @@ def _traced(training: Training, images: int) -> tf.types.experimental.ConcreteFu
             ).items()
         },
         label=tf.TensorSpec([images], tf.int32),
-        weight=tf.TensorSpec([images], tf.float32),
         example_seeds=tf.TensorSpec([images, 2], tf.int32),
     )
     step, strategy = training.step(), training.runner.strategy

@@ -196,7 +196,7 @@ def _run(
         seed=training.seed,
         baselines=False,
         **_EVALUATION,
-    )
+    ).report()
     with open(os.path.join(folder, "metrics.jsonl"), encoding="utf-8") as file:
         loss = json.loads(file.read().splitlines()[-1])["loss"]
     return loss, tuple(dict.fromkeys(row.protocol for row in report.rows))

@@ -113,6 +113,8 @@ class Record(NamedTuple):
     """Variables whose replicas differ -> the largest difference."""
     traces: int
     """How often the step was traced."""
+    metrics: list[dict[str, float]]
+    """The objective's own, name -> number, for each step."""
 
 
 class Rehearsal:
@@ -175,27 +177,38 @@ class Rehearsal:
         replica_step = tf.function(step, jit_compile=True) if jit else step
 
         @tf.function
-        def run(batch: TrainingBatch) -> tf.Tensor:
+        def run(batch: TrainingBatch) -> dict[str, tf.Tensor]:
             self.traces += 1
-            return self._strategy.run(replica_step, args=(batch,))["loss"]
+            return self._strategy.run(replica_step, args=(batch,))
 
         self._run = run
 
     def run(
-        self, first: int, stop: int, *, order: Sequence[int] = tuple(range(BATCH))
+        self,
+        first: int,
+        stop: int,
+        *,
+        order: Sequence[int] = tuple(range(BATCH)),
+        unlabelled: Sequence[int] = (),
     ) -> Record:
         """Makes the steps from `first` to `stop`.
 
         Args:
             first: the first step's number.
             stop: the number after the last.
-            order: the order of the examples in each batch.
+            order: the examples in each batch, by their numbers.
+            unlabelled: the places in a batch that have no label.
         """
-        losses = []
+        losses, metrics = [], []
         with precision(self._policy):
             for number in range(first, stop):
-                loss = self._run(self._distributed(number, np.array(order)))
-                losses.append(float(self._local(loss)[0]))
+                batch = self._distributed(number, np.array(order), unlabelled)
+                found = {
+                    name: float(self._local(value)[0])
+                    for name, value in self._run(batch).items()
+                }
+                losses.append(found["loss"])
+                metrics.append({name: found[name] for name in self.state.metrics})
         table = self.values()
         unequal = {}
         for name, variable in self.state.table.items():
@@ -205,7 +218,7 @@ class Rehearsal:
             )
             if spread:
                 unequal[name] = spread
-        return Record(losses, table, unequal, self.traces)
+        return Record(losses, table, unequal, self.traces, metrics)
 
     def traced(self) -> tf.types.experimental.ConcreteFunction:
         """Returns a step as it is traced; nothing runs."""
@@ -238,7 +251,6 @@ class Rehearsal:
                 for layout, stack in self._stacks(number).items()
             },
             label=tf.constant(_labels(number)),
-            weight=tf.ones([BATCH], self._dtype),
         )
 
     def _stacks(self, number: int) -> dict[Layout, np.ndarray]:
@@ -248,14 +260,17 @@ class Rehearsal:
             for layout in stack_shapes(self.groups, BATCH)
         }
 
-    def _distributed(self, number: int, order: np.ndarray) -> TrainingBatch:
+    def _distributed(
+        self, number: int, order: np.ndarray, unlabelled: Sequence[int] = ()
+    ) -> TrainingBatch:
+        label = _labels(number)[order]
+        label[list(unlabelled)] = -1
         whole = TrainingBatch(
             stacks={
                 layout: stack[:, order]
                 for layout, stack in self._stacks(number).items()
             },
-            label=_labels(number)[order],
-            weight=np.ones([BATCH], self._dtype),
+            label=label,
             example_seeds=np.stack([order, order], axis=1).astype(np.int32),
         )
 

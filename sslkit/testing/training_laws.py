@@ -184,6 +184,47 @@ def resumes_bit_for_bit(subject: Subject) -> None:
         )
 
 
+def an_unlabelled_example_changes_nothing(subject: Subject) -> None:
+    """An example without a label was trained as one of class 0."""
+    if subject.make().classes is None:
+        return
+    # Each image is there twice; that one of the two has no label is no news of the
+    # others. Of two replicas the first has three labels, the second one.
+    order = [*range(BATCH // 2), *range(BATCH // 2)]
+    unlabelled = range(3, 7)
+    alone = rehearsal_of(subject)
+    before = alone.values()
+    whole = alone.run(0, 3, order=order)
+    alone.set(before)
+    found = {1: alone.run(0, 3, order=order, unlabelled=unlabelled)}
+    alone.set(before)
+    found[2] = Rehearsal(subject.make, replicas=2).run(
+        0, 3, order=order, unlabelled=unlabelled
+    )
+    for replicas, part in found.items():
+        different = (
+            losses_differ(part.losses, whole.losses, within=FLOAT64)
+            or differences(part.table, whole.table, within=FLOAT64)
+            or differences(_columns(part), _columns(whole), within=FLOAT64)
+        )
+        if different:
+            raise Broken(
+                f"with half of the examples unlabelled it differs on {replicas} "
+                f"replica(s): {different}",
+                "Give rows with a label below 0 no weight, and divide by "
+                "replica.mean of the weights' sum: the mean over the global batch",
+            )
+
+
+def _columns(record: Record) -> dict[str, np.ndarray]:
+    """Returns name -> the metric, a number for each step."""
+    names = record.metrics[0]
+    return {
+        f"the metric {name}": np.array([step[name] for step in record.metrics])
+        for name in names
+    }
+
+
 def batch_order_does_not_matter(subject: Subject) -> None:
     """Rows of two tensors were paired wrongly, which a loss near log n hid."""
     straight = trained(subject)

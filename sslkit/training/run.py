@@ -25,6 +25,7 @@ from sslkit.api import (
 from sslkit.checkpoints import Checkpoints, find_checkpoint, read_note, restore
 from sslkit.data.batches import check_batch_size, training_batches
 from sslkit.data.dataset import Data
+from sslkit.data.labelling import Labelling, labelling
 from sslkit.data.sources import Source
 from sslkit.metrics_log import MetricsLog
 from sslkit.training.actions import Action, Means, Save, StopNotFinite, Write
@@ -158,9 +159,7 @@ class Training:
             self.data.connection.knock()
         if self._initialize is not None:
             find_checkpoint(self._initialize)
-        if self.knn_every and self.source.classes is not None:
-            self.data.source("test")
-        check_labels(self.objective, self.source)
+        self._check_labels()
         self.describe()
         if self._initialize is not None:
             # Tried now, and once more when the run starts, which is when it is told.
@@ -211,7 +210,7 @@ class Training:
         self, workdir: Workdir, say: Callable[[str], None], measures: Sequence[Action]
     ) -> bool:
         checkpoints = Checkpoints(workdir.checkpoints, keep=self._keep)
-        check_labels(self.objective, self.source)
+        self._check_labels()
         for line in self.describe():
             say(line)
         start = self._start(checkpoints, say)
@@ -281,18 +280,53 @@ class Training:
             for name, (count, size) in self.augmentation.groups.items()
         )
         frozen = f", {self.state.frozen:,} frozen" if self.state.frozen else ""
+        some = self._labels is not None and not self._labels.all
+        labels = f" ({self._labels})" if some else ""
         return [
             f"objective {self.objective.name}: {self.state.parameters:,} trained "
             f"parameters{frozen}; views {views}",
             f"encoder: {self.objective.encoder.describe()}",
             self.source.summary(),
             f"length: {self.steps:,} steps of {self.batch_size} are {epochs:.4g} "
-            f"epochs of {self.source.size:,} examples",
+            f"epochs of {self.source.size:,} examples{labels}",
             f"learning rate: {rate}",
             f"runner: {replicas} replica(s) on {self.runner.hosts} host(s); global "
             f"batch {self.batch_size}, {self.batch_size // replicas} a replica; seed "
             f"{self.seed}",
         ]
+
+    @functools.cached_property
+    def _labels(self) -> Labelling | None:
+        """What is known of the training split's labels; None if nobody reads them."""
+        if self.objective.classes is None and not self.objective.needs_labels:
+            return None
+        return labelling(self.source)
+
+    def _check_labels(self) -> None:
+        """Refuses an objective that the data's labels do not fit.
+
+        Raises:
+            UserError: if there are no labels, or more classes than the classifier has.
+        """
+        if self._labels is None:
+            return
+        objective, source = self.objective, self.source
+        if source.classes is None:
+            raise UserError(
+                f"objective {objective.name} reads labels and {source.name} "
+                f"{source.why_unlabelled()}."
+            )
+        if not self._labels.any:
+            raise UserError(
+                f"objective {objective.name} reads labels and {source.name} has none: "
+                f"{self._labels}. Name a split that has: data.train = 'SPLIT'."
+            )
+        if objective.classes is not None and source.classes > objective.classes:
+            raise UserError(
+                f"{source.name} has {source.classes} classes and objective "
+                f"{objective.name} {objective.classes}. Set "
+                f"objectives.{objective.name}.classes = {source.classes}."
+            )
 
     def _build(self) -> TrainState:
         replicas = self.runner.strategy.num_replicas_in_sync
@@ -349,25 +383,4 @@ class Training:
             stop_step=self.steps,
             context=context,
             service=self.data.connection,
-        )
-
-
-def check_labels(objective: Objective, source: Source) -> None:
-    """Refuses an objective that the data's labels do not fit.
-
-    Raises:
-        UserError: if there are no labels, or more classes than the classifier has.
-    """
-    if objective.classes is None and not objective.needs_labels:
-        return
-    if source.classes is None:
-        raise UserError(
-            f"objective {objective.name} reads labels and {source.name} "
-            f"{source.why_unlabelled()}."
-        )
-    if objective.classes is not None and source.classes > objective.classes:
-        raise UserError(
-            f"{source.name} has {source.classes} classes and objective "
-            f"{objective.name} {objective.classes}. Set "
-            f"objectives.{objective.name}.classes = {source.classes}."
         )

@@ -74,7 +74,7 @@ class TrainStep:
         ):
             tape.watch(weights)
             outcome = state.objective(
-                Batch(Views.of(views).stacks, batch.label, batch.weight), step=step
+                Batch(Views.of(views).stacks, batch.label), step=step
             )
         gradients = tape.gradient(outcome.loss, weights)
         self._check_reached(gradients)

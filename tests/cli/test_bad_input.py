@@ -173,6 +173,18 @@ def test_a_supervised_stage_without_labels(refused, photographs):
     assert "has none" in line
 
 
+@pytest.mark.parametrize(
+    ("bank", "said"),
+    [
+        ("test", "evaluate.bank is 'test', which is the split that is scored"),
+        ("labelled", "digits has no split 'labelled'"),
+    ],
+)
+def test_a_bank_that_is_of_no_use(refused, bank, said):
+    """Known before the run, of which the evaluation is the end."""
+    assert said in refused(f"evaluate.bank = '{bank}'")
+
+
 def test_more_classes_than_the_classifier_has(refused):
     line = refused("classes = 5", recipe="gin/digits_supervised.gin")
     assert "digits/train has 10 classes and objective supervised 5" in line

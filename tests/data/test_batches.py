@@ -82,7 +82,6 @@ def test_shapes_are_static():
         (("noise", 2),): tf.TensorSpec([2, 6, 4, 4, 3], tf.uint8),
     }
     assert spec.label == tf.TensorSpec([6], tf.int32)
-    assert spec.weight == tf.TensorSpec([6], tf.float32)
     assert spec.example_seeds == tf.TensorSpec([6, 2], tf.int32)
 
 
@@ -94,7 +93,6 @@ def test_batches_span_epochs_and_drop_nothing():
     assert len({tuple(epoch) for epoch in seen}) == 6
     for batch in found:
         np.testing.assert_array_equal(batch.label, colours(batch) % 3)
-        np.testing.assert_array_equal(batch.weight, np.ones(12, np.float32))
 
 
 def test_a_batch_may_hold_many_epochs():
@@ -139,7 +137,7 @@ def test_replicas_and_hosts_share_the_global_batch(hosts, replicas):
     each = replicas // hosts
     for step, whole in enumerate(wanted):
         parts = [p[step * each + j] for p in pipelines for j in range(each)]
-        for field in ("label", "weight", "example_seeds"):
+        for field in ("label", "example_seeds"):
             joined = np.concatenate([getattr(part, field) for part in parts])
             np.testing.assert_array_equal(joined, getattr(whole, field))
         for group, view in whole.views.items():

@@ -29,7 +29,9 @@ def values(source):
 
 
 def labels(source):
-    return [int(e["label"]) for e in everything(source)]
+    found = [int(e["label"]) for e in everything(source)]
+    assert source.labels().tolist() == found
+    return found
 
 
 def refusal(path, part="train", **splits):

@@ -58,6 +58,7 @@ def test_reads_what_tfds_reads(opened, shared_data, name, folder, split, classes
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(one["image"], other["image"])
         assert int(one["label"]) == int(other["label"])
+        assert int(source.label(one["index"])) == int(other["label"])
 
 
 def test_random_access_crosses_shards(opened):

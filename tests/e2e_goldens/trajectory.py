@@ -150,7 +150,6 @@ def shown(views, labels):
     return TrainingBatch(
         {(("instance", 2), ("support", len(views) - 2)): views},
         tf.constant(labels, tf.int32),
-        tf.ones([len(labels)]),
         tf.zeros([len(labels), 2], tf.int32),
     )
 

@@ -26,19 +26,26 @@ class ColourSource(Source):
         image = random.integers(0, 120, [size, 8, 8, 3])
         image[np.arange(size), :, :, label] += 100
         self.images = image.astype(np.uint8)
-        self.labels = label.astype(np.int32) if labelled else np.full(size, -1, "int32")
+        self.numbers = (
+            label.astype(np.int32) if labelled else np.full(size, -1, "int32")
+        )
 
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.constant(self.images)[index], tf.constant(self.labels)[index]
+        return tf.constant(self.images)[index], tf.constant(self.numbers)[index]
 
 
 class InMemory:
     """Splits by name, as the data seam gives them."""
 
+    test = "test"
+
     def __init__(self, **splits) -> None:
         self.splits = splits
 
-    def source(self, split: str) -> ColourSource:
+    def source(self, part: str) -> ColourSource:
+        return self.split(part)
+
+    def split(self, split: str) -> ColourSource:
         if split not in self.splits:
             raise UserError(f"there is no {split} split")
         return self.splits[split]

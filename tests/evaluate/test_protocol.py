@@ -2,6 +2,7 @@ import io
 import json
 
 import keras
+import numpy as np
 import pytest
 import rich.console
 
@@ -13,7 +14,7 @@ from sslkit.evaluate.protocol import evaluate
 def test_labelled_report_names_every_protocol(encoder, untrained, colours, judged):
     report = evaluate(
         judged(encoder, classes=3), colours, size=8, seed=0, untrained=untrained
-    )
+    ).report()
     knn, linear = (
         "kNN (k=20, T=0.07)",
         "linear (logistic regression on frozen features)",
@@ -36,7 +37,9 @@ def test_labelled_report_names_every_protocol(encoder, untrained, colours, judge
 
 
 def test_report_is_json_and_a_table(encoder, untrained, colours, judged):
-    report = evaluate(judged(encoder), colours, size=8, seed=0, untrained=untrained)
+    report = evaluate(
+        judged(encoder), colours, size=8, seed=0, untrained=untrained
+    ).report()
     again = json.loads(json.dumps(report.to_json()))
     assert again["rows"][0]["top1"] == report.rows[0].top1
     assert again["health"]["trained encoder"]["dim"] == 6
@@ -68,7 +71,7 @@ def test_choices_are_followed(encoder, untrained, colours, judged):
         batch_size=7,
         train_limit=30,
         test_limit=10,
-    )
+    ).report()
     (row,) = report.rows
     assert row.protocol == "kNN (k=30, clipped from 50, T=0.5)"
     assert (row.n_train, row.n_test) == (30, 10)
@@ -77,28 +80,32 @@ def test_choices_are_followed(encoder, untrained, colours, judged):
 
 def test_each_number_of_neighbours_that_the_bank_has_is_a_row(encoder, colours, judged):
     settings = {"size": 8, "seed": 0, "linear": False, "baselines": False}
-    report = evaluate(judged(encoder), colours, knn_neighbours=(5, 91, 50), **settings)
+    report = evaluate(
+        judged(encoder), colours, knn_neighbours=(5, 91, 50), **settings
+    ).report()
     assert [row.protocol for row in report.rows] == [
         "kNN (k=5, T=0.07)",
         "kNN (k=50, T=0.07)",
     ]
     for row in report.rows:
         number = int(row.protocol[7:].partition(",")[0])
-        (alone,) = evaluate(
-            judged(encoder), colours, knn_neighbours=[number], **settings
-        ).rows
+        (alone,) = (
+            evaluate(judged(encoder), colours, knn_neighbours=[number], **settings)
+            .report()
+            .rows
+        )
         assert alone == row
 
 
 def test_no_untrained_encoder_leaves_that_baseline_out(encoder, colours, judged):
-    report = evaluate(judged(encoder), colours, size=8, seed=0, linear=False)
+    report = evaluate(judged(encoder), colours, size=8, seed=0, linear=False).report()
     names = [row.representation for row in report.rows]
     assert names == ["trained encoder", "raw pixels"]
 
 
 def test_raw_pixels_are_at_most_32_wide(encoder, colours, judged):
     settings = {"seed": 0, "linear": False, "train_limit": 20, "test_limit": 5}
-    report = evaluate(judged(encoder), colours, size=40, **settings)
+    report = evaluate(judged(encoder), colours, size=40, **settings).report()
     assert report.rows[1].representation == "raw pixels"
     assert report.rows[1].top1 > 0.5
 
@@ -106,7 +113,9 @@ def test_raw_pixels_are_at_most_32_wide(encoder, colours, judged):
 def test_unlabelled_data_gives_health_and_says_why(
     encoder, untrained, unlabelled, judged
 ):
-    report = evaluate(judged(encoder), unlabelled, size=8, seed=0, untrained=untrained)
+    report = evaluate(
+        judged(encoder), unlabelled, size=8, seed=0, untrained=untrained
+    ).report()
     assert report.rows == ()
     assert report.health_split == "train"
     assert "no labels" in report.notes[0]
@@ -121,12 +130,12 @@ def test_unlabelled_data_gives_health_and_says_why(
 def test_labelled_data_without_a_test_split_is_an_error(encoder, colours, judged):
     del colours.splits["test"]
     with pytest.raises(UserError, match="no test split"):
-        evaluate(judged(encoder), colours, size=8, seed=0)
+        evaluate(judged(encoder), colours, size=8, seed=0).report()
 
 
 def test_more_classes_than_the_head_is_an_error(encoder, colours, judged):
     with pytest.raises(UserError, match="has 3 classes and the classifier 2"):
-        evaluate(judged(encoder, classes=2), colours, size=8, seed=0)
+        evaluate(judged(encoder, classes=2), colours, size=8, seed=0).report()
 
 
 def test_probe_follows_the_encoder_and_is_traced_once(encoder, colours):
@@ -146,8 +155,87 @@ def test_probe_follows_the_encoder_and_is_traced_once(encoder, colours):
     assert len(traces) == 1
 
 
-def test_probe_needs_labels(encoder, unlabelled):
+def test_the_probe_says_before_it_runs_that_there_are_no_labels(
+    encoder, unlabelled, colours
+):
+    def probe(data, **options):
+        return KnnProbe(lambda x: encoder(x, training=False), data, size=8, **options)
+
     unlabelled.splits["test"] = unlabelled.splits["train"]
-    probe = KnnProbe(lambda x: encoder(x, training=False), unlabelled, size=8)
-    with pytest.raises(UserError, match="needs labels"):
-        probe()
+    assert "the data has no labels" in probe(unlabelled).unlabelled()
+    unlabelled.splits |= {
+        "test": colours.splits["test"],
+        "few": colours.splits["train"],
+    }
+    assert "the data has no labels" in probe(unlabelled).unlabelled()
+    other = probe(unlabelled, bank_split="few")
+    assert other.unlabelled() is None
+    assert other() > 0.9
+
+
+def test_an_unlabelled_training_split_may_have_a_labelled_bank(
+    encoder, untrained, unlabelled, colours, judged
+):
+    settings = {"size": 8, "seed": 0, "untrained": untrained}
+    wanted = evaluate(judged(encoder), colours, **settings).report()
+    unlabelled.splits |= {
+        "test": colours.splits["test"],
+        "few": colours.splits["train"],
+    }
+    beside = evaluate(judged(encoder), unlabelled, bank="few", **settings)
+    assert beside.check() is None
+    assert beside.report() == wanted
+    assert evaluate(judged(encoder), unlabelled, **settings).report().rows == ()
+
+
+@pytest.mark.parametrize(
+    ("bank", "said"),
+    [
+        ("plain", r"evaluate\.bank is 'plain', and colours has no labels \(0 of 90"),
+        ("test", "is the split that is scored: each image would find itself"),
+        ("other", "there is no other split"),
+    ],
+)
+def test_a_bank_that_is_of_no_use_is_refused_before_the_run(
+    encoder, unlabelled, colours, judged, bank, said
+):
+    colours.splits["plain"] = unlabelled.splits["train"]
+    with pytest.raises(UserError, match=said):
+        evaluate(judged(encoder), colours, size=8, seed=0, bank=bank).check()
+
+
+def test_a_scored_split_without_labels_is_said_before_the_run(
+    encoder, unlabelled, colours, judged
+):
+    colours.splits["test"] = unlabelled.splits["train"]
+    planned = evaluate(judged(encoder), colours, size=8, seed=0)
+    assert "what is scored has no labels" in planned.check()
+    report = planned.report()
+    assert report.rows == ()
+    assert report.health_split == "test"
+
+
+def test_examples_without_a_label_are_in_no_accuracy(
+    encoder, untrained, colours, judged
+):
+    """As if they were not there, but for the health of the features."""
+    settings = {"size": 8, "seed": 0, "untrained": untrained}
+    random = np.random.default_rng(3)
+    missing = {}
+    for name, source in colours.splits.items():
+        missing[name] = random.permutation(source.size)[: source.size // 3]
+        source.numbers[missing[name]] = -1
+    found = evaluate(judged(encoder, classes=3), colours, **settings).report()
+    assert found.notes == (
+        "30 of 90 examples of colours have no label: they are in no accuracy",
+        "13 of 40 examples of colours have no label: they are in no accuracy",
+    )
+    assert [row.n_train for row in found.rows] == [60] * 6 + [0]
+    assert {row.n_test for row in found.rows} == {27}
+    assert found.health["trained encoder"].examples == 40
+    for name, source in colours.splits.items():
+        kept = np.setdiff1d(np.arange(source.size), missing[name])
+        source.images, source.numbers = source.images[kept], source.numbers[kept]
+        source.size = len(kept)
+    without = evaluate(judged(encoder, classes=3), colours, **settings).report()
+    assert found.rows == without.rows

@@ -40,7 +40,6 @@ def batch():
     return Batch(
         stacks=Views.of({"instance": tf.constant(images, tf.float32)}).stacks,
         label=tf.constant([0, 1, 2, 3]),
-        weight=tf.ones([4]),
     )
 
 

@@ -163,7 +163,6 @@ class Run:
                 TrainingBatch(
                     stacks={(("instance", 1),): tf.constant(images[np.newaxis])},
                     label=tf.constant(self._batches["labels"][index], tf.int32),
-                    weight=tf.ones([16], self._dtype),
                     example_seeds=tf.zeros([16, 2], tf.int32),
                 )
             )

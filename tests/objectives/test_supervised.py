@@ -28,7 +28,6 @@ def test_published_loss(golden):
     batch = Batch(
         Views.of({"instance": tf.constant(pixels)}).stacks,
         tf.constant(labels.argmax(1), tf.int32),
-        tf.ones([len(logits)]),
     )
     objective(batch, step=tf.constant(0, tf.int64))
     # Features that are the logits.

@@ -66,6 +66,5 @@ def zeros(training: Training) -> TrainingBatch:
             ).items()
         },
         label=tf.zeros([rows], tf.int32),
-        weight=tf.ones([rows]),
         example_seeds=tf.zeros([rows, 2], tf.int32),
     )

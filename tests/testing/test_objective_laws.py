@@ -49,6 +49,21 @@ CASES = [
     ("does_not_retrace", "LateVariable", "5 steps were traced 2 times"),
     ("resumes_bit_for_bit", "StatefulNoise", "resumed after 2 of 4 steps it differs"),
     ("batch_order_does_not_matter", "WrongPairs", "the loss of step 0 is"),
+    (
+        "an_unlabelled_example_changes_nothing",
+        "TrainsTheUnlabelled",
+        r"unlabelled it differs on 1 replica\(s\): the loss of step 0",
+    ),
+    (
+        "an_unlabelled_example_changes_nothing",
+        "AveragesEachReplica",
+        r"unlabelled it differs on 2 replica\(s\): the loss of step 0",
+    ),
+    (
+        "an_unlabelled_example_changes_nothing",
+        "CountsTheUnlabelled",
+        r"differs on 1 replica\(s\): the metric top1 by",
+    ),
     ("computes_without_doubles", "DoubleInTheStep", "float64 is computed with: "),
     ("bfloat16_stays_close", "HalfLoss", "its loss is bfloat16"),
     ("bfloat16_stays_close", "Imprecise", "in bfloat16 and"),
@@ -80,6 +95,10 @@ def test_finds_the_bug(name, plugin, found):
 @pytest.mark.parametrize("name", sorted({case[0] for case in CASES}))
 def test_passes_what_is_healthy(name):
     law(name, "Healthy")()
+
+
+def test_a_classifier_may_be_healthy():
+    law("an_unlabelled_example_changes_nothing", "Classifier")()
 
 
 def test_every_law_can_fail():

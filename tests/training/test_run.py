@@ -20,6 +20,7 @@ from sslkit.optimize.schedules import WarmupCosine
 from sslkit.runners.mirrored import Mirrored
 from sslkit.runners.single import Single
 from sslkit.testing import TinyBackbone, ToyMoCo
+from sslkit.testing.toy import Pictures
 from sslkit.training.run import Training
 from sslkit.views import CropFlip
 from sslkit.workdir import Workdir
@@ -204,7 +205,7 @@ def test_sets_up_devices_before_it_opens_data():
             order.append("data")
             return data(name="digits").source(part)
 
-    training(runner=Watched(), data=WatchedData(), knn_every=2).check()
+    training(runner=Watched(), data=WatchedData()).check()
     assert order[0] == "devices"
 
 
@@ -246,6 +247,43 @@ def test_refuses_a_classifier_with_too_few_columns():
     few = functools.partial(Supervised, TinyBackbone, classes=3)
     with pytest.raises(UserError, match=r"10 classes and objective supervised 3\. Set"):
         training(few).check()
+
+
+class PartlyLabelled(Pictures):
+    """Labels at the places that are named, and no others."""
+
+    def __init__(self, *, labelled):
+        super().__init__(size=40)
+        self._kept = tf.reduce_any(tf.range(40)[:, None] == list(labelled), axis=1)
+
+    def example(self, index):
+        image, label = super().example(index)
+        return image, tf.where(self._kept[index], label, -1)
+
+
+def labelled_in_part(labelled):
+    """Makes a classifier's run on images of which some have a label."""
+    made = training(CLASSIFIER)
+    made.source = PartlyLabelled(labelled=labelled)
+    return made
+
+
+def test_refuses_a_classifier_where_nothing_has_a_label(tmp_path):
+    made = labelled_in_part([-7])
+    for start in (made.check, lambda: run(made, tmp_path)):
+        with pytest.raises(UserError, match="none: 0 of 40 examples have a label"):
+            start()
+    assert not list(tmp_path.iterdir())
+
+
+def test_says_how_many_labels_there_are_if_some_are_missing():
+    lines = labelled_in_part(range(12)).describe()
+    assert "pictures: 40 examples (12 of 40 examples have a label); 6 steps" in lines[2]
+    assert "label" not in labelled_in_part(range(40)).describe()[2]
+    # Who reads none of them has no news to tell.
+    plain = training()
+    plain.source = PartlyLabelled(labelled=range(12))
+    assert "label" not in plain.describe()[2]
 
 
 def test_refuses_to_start_from_nowhere(tmp_path):

@@ -61,7 +61,6 @@ class Stepper:
         batch = TrainingBatch(
             stacks={(("instance", 1),): PIXELS.astype(np.uint8)},
             label=np.arange(BATCH, dtype=np.int32),
-            weight=np.ones(BATCH, np.float32),
             example_seeds=np.zeros([BATCH, 2], np.int32),
         )
 

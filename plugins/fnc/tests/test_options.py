@@ -181,6 +181,19 @@ def test_measures_detection(block):
         np.testing.assert_allclose(metrics[name], value, rtol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize("bank", [0, 9])
+def test_an_unlabelled_pair_is_never_of_one_class(bank):
+    """Neither for the oracle nor for what is measured of it."""
+    objective = tiny.build(detection="oracle", measure_detection=True, bank=bank)
+    for seed in (0, 1):
+        batch = tiny.batch(objective, seed, (-1, -1, -1, -1, -1, 4))
+        metrics = objective(batch, step=tf.constant(seed, tf.int64)).metrics
+    # Image 5 stands in the bank once more, in four views; nobody else has its label.
+    last = 4 / tiny.IMAGES if bank else 0
+    np.testing.assert_allclose(metrics["false_negatives"], last)
+    np.testing.assert_allclose(metrics["false_negatives_present"], last)
+
+
 def test_ignored_false_negatives_can_be_measured():
     options = {"false_negatives": "ignore", "measure_detection": True}
     objective = tiny.build(**options)

@@ -62,7 +62,6 @@ def run(strategy, options, *, jit=False):
             return Batch(
                 whole.views.map(lambda stack: stack[:, rows]).stacks,
                 whole.label[rows],
-                whole.weight[rows],
             )
 
         shards = strategy.experimental_distribute_values_from_function(part)

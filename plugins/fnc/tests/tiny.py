@@ -45,7 +45,6 @@ def build(images=IMAGES, **options):
                 )
             },
             label=keras.KerasTensor((images,), dtype="int32"),
-            weight=keras.KerasTensor((images,)),
         ),
         step=keras.KerasTensor([], dtype="int64"),
     )
@@ -67,7 +66,6 @@ def batch(objective, seed, labels=(0, 1, 2, 0, 1, 0)):
     return Batch(
         stacks={layout_of(objective): tf.constant(pixels, tf.float32)},
         label=tf.constant(labels, tf.int32),
-        weight=tf.ones([IMAGES]),
     )
 
 

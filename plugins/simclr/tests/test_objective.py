@@ -40,7 +40,6 @@ def build(images=IMAGES, **options):
         Batch(
             stacks=Views.of({"instance": keras.KerasTensor(shape)}).stacks,
             label=keras.KerasTensor((images,), dtype="int32"),
-            weight=keras.KerasTensor((images,)),
         ),
         step=keras.KerasTensor([], dtype="int64"),
     )
@@ -57,7 +56,6 @@ def test_equals_a_loop(views, layers, block):
     batch = Batch(
         Views.of({"instance": tf.constant(pixels, tf.float32)}).stacks,
         tf.zeros([IMAGES], tf.int32),
-        tf.ones([IMAGES]),
     )
     outcome = objective(batch, step=tf.constant(0, tf.int64))
 

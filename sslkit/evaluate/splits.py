@@ -1,0 +1,102 @@
+"""Which splits an encoder is measured on, and whether they have labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+from sslkit.data.labelling import labelling
+from sslkit.errors import UserError
+from sslkit.evaluate.features import Features, FrozenEncoder, extract_source
+
+if TYPE_CHECKING:
+    from sslkit.data.dataset import Data
+    from sslkit.data.sources import Source
+
+Side = Literal["bank", "test"]
+"""What is classified with: the bank of kNN, which also fits the linear probe; or what
+is scored."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The bank and the scored split of a dataset.
+
+    Attributes:
+        data: the dataset; its `test` split is scored.
+        bank: the bank's split, by its name in the dataset; None for the split that was
+            trained on.
+        bank_limit: examples of the bank's split to use, a fixed mixed choice; None is
+            all.
+        test_limit: examples to score, likewise.
+        batch_size: images encoded at once.
+    """
+
+    data: Data
+    bank: str | None
+    bank_limit: int | None
+    test_limit: int | None
+    batch_size: int
+
+    def source(self, side: Side) -> Source:
+        """Opens a side.
+
+        Raises:
+            UserError: if there is no such split, or the bank is what is scored.
+        """
+        if side == "test":
+            return self.data.source("test")
+        if self.bank is None:
+            return self.data.source("train")
+        if self.bank == self.data.test:
+            raise UserError(
+                f"evaluate.bank is {self.bank!r}, which is the split that is scored: "
+                "each image would find itself. Name another split."
+            )
+        return self.data.split(self.bank)
+
+    def unlabelled(self) -> str | None:
+        """Looks at the labels of both sides before anything is encoded.
+
+        Returns:
+            Why accuracies cannot be measured, in words; None if they can.
+
+        Raises:
+            UserError: if the bank was named and has no labels, or a split is missing.
+        """
+        bank = self.source("bank")
+        found = labelling(bank, limit=self.bank_limit)
+        if not found.any:
+            if self.bank is not None:
+                raise UserError(
+                    f"evaluate.bank is {self.bank!r}, and {bank.name} has no labels "
+                    f"({found}). Name a split that has, or leave it unbound."
+                )
+            return (
+                f"the data has no labels ({bank.name}: {found}); if another split has, "
+                "name it: evaluate.bank = 'SPLIT'"
+            )
+        test = self.source("test")
+        found = labelling(test, limit=self.test_limit)
+        if not found.any:
+            return (
+                f"what is scored has no labels ({test.name}: {found}); name a split "
+                "that has: data.test = 'SPLIT'"
+            )
+        return None
+
+    def features(self, side: Side, encode: FrozenEncoder, *, size: int) -> Features:
+        """Encodes a side, the examples without a label too.
+
+        Args:
+            side: which.
+            encode: see `sslkit.evaluate.features.frozen`.
+            size: side of the views, in pixels.
+        """
+        return extract_source(
+            encode,
+            self.source(side),
+            size=size,
+            batch_size=self.batch_size,
+            limit=self.bank_limit if side == "bank" else self.test_limit,
+        )
