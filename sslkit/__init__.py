@@ -43,6 +43,7 @@ def train(
     stage: str | None = None,
     data_dir: str | None = None,
     mode: Mode = "train-then-evaluate",
+    extend: bool = False,
 ) -> Run:
     """Does in this process what `sslkit train` does: trains, or goes on, and evaluates.
 
@@ -57,6 +58,8 @@ def train(
         data_dir: where datasets are; short for binding `data.data_dir`.
         mode: `train-then-evaluate`, `train`, or `evaluate`, which measures the latest
             checkpoint.
+        extend: whether to go on although the data has changed, or for longer than the
+            run was started as.
 
     Returns:
         The run: `workdir`, `step`, `steps`, `finished`, and `result`, the evaluation as
@@ -70,7 +73,13 @@ def train(
     from sslkit import execution
 
     return execution.train(
-        gin, set, workdir=workdir, stage=stage, data_dir=data_dir, mode=mode
+        gin,
+        set,
+        workdir=workdir,
+        stage=stage,
+        data_dir=data_dir,
+        mode=mode,
+        extend=extend,
     )
 
 

@@ -62,6 +62,7 @@ def train(
     stage: str | None = None,
     data_dir: str | None = None,
     mode: Mode = "train-then-evaluate",
+    extend: bool = False,
 ) -> Run:
     """Does in this process what `sslkit train` does; see `sslkit.train`."""
     if mode not in get_args(Mode):
@@ -85,7 +86,7 @@ def train(
             stages, stage, settings, data_dir=data_dir, workdir=folder
         )
         folder = config.stage_workdir(folder, stage)
-    return carry_out(resolution, folder, mode=mode)
+    return carry_out(resolution, folder, mode=mode, extend=extend)
 
 
 def carry_out(
@@ -93,6 +94,7 @@ def carry_out(
     folder: str,
     *,
     mode: Mode = "train-then-evaluate",
+    extend: bool = False,
     say: Callable[[str], None] = print,
 ) -> Run:
     """Trains, or goes on, or finds nothing left to do; then evaluates.
@@ -101,6 +103,7 @@ def carry_out(
         resolution: the recipe, read.
         folder: the run's workdir.
         mode: what to do.
+        extend: whether to go on although the data has changed, or for longer.
         say: prints a line for the user.
 
     Raises:
@@ -120,12 +123,18 @@ def carry_out(
         if why_not is not None:
             say(f"no accuracies will be measured: {why_not}")
     measures = runs.measures(training, planned, say)
-    config.claim(workdir, resolution.render(), write=training.runner.is_chief)
+    if mode != "evaluate":
+        # First: the workdir's configuration is that of the run that is in it.
+        config.claim(workdir, resolution.render(), write=False, extend=extend)
+        training.check_continuing(workdir, extend=extend)
+    config.claim(
+        workdir, resolution.render(), write=training.runner.is_chief, extend=extend
+    )
     trained = False
     if mode == "evaluate":
         say(f"step {training.load(workdir)} of {folder}")
     else:
-        trained = training.run(workdir, measures=measures, say=say)
+        trained = training.run(workdir, measures=measures, extend=extend, say=say)
     before = workdir.result()
     known = before is not None and before["step"] == training.steps
     measured = None

@@ -20,7 +20,8 @@ from sslkit.storage import is_remote, reaching, replacing
 class Workdir:
     """The folder of one run.
 
-    `config.gin` is the resolved configuration, `checkpoints/` the states,
+    `config.gin` is the resolved configuration, `data.json` what the run was started on,
+    `checkpoints/` the states,
     `metrics.jsonl` and `tensorboard/` the curves, `result_<step>.json` the evaluation
     of a checkpoint and `result.json` that of the latest that was evaluated.
     """
@@ -30,6 +31,7 @@ class Workdir:
         self.path = path
         self._config = os.path.join(path, "config.gin")
         self._result = os.path.join(path, "result.json")
+        self._data = os.path.join(path, "data.json")
 
     @property
     def checkpoints(self) -> str:
@@ -103,6 +105,30 @@ class Workdir:
             yield
         finally:
             os.close(folder)
+
+    def data(self) -> Mapping[str, Any] | None:
+        """Returns what the run was started on; None before it was."""
+        if not self._exists(self._data):
+            return None
+        with self._reading(), tf.io.gfile.GFile(self._data) as file:
+            text = file.read()
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise UserError(
+                f"{self._data} is damaged. Remove it if the data has not changed since "
+                "the run was started."
+            ) from error
+
+    def write_data(self, record: Mapping[str, Any]) -> None:
+        """Writes what the run is started on; makes the folder.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        with reaching("the workdir", self.path, verb="written"):
+            tf.io.gfile.makedirs(self.path)
+        self._write(self._data, json.dumps(record, indent=2) + "\n")
 
     def result(self, step: int | None = None) -> Mapping[str, Any] | None:
         """Returns the evaluation of a step, or the latest; None before there is one."""

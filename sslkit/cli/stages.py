@@ -110,7 +110,9 @@ def _command(args: argparse.Namespace, stage: str) -> list[str]:
     command += ["--workdir", args.workdir, "--mode", args.mode]
     if args.data_dir is not None:
         command += ["--data-dir", args.data_dir]
-    return command + (["--debug"] if args.debug else [])
+    for option in ("extend", "debug"):
+        command += [f"--{option}"] if getattr(args, option) else []
+    return command
 
 
 def _run(command: Sequence[str]) -> int:

@@ -31,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to do; evaluate measures the latest checkpoint (default: "
         f"{MODES[0]})",
     )
+    parser.add_argument(
+        "--extend",
+        action="store_true",
+        help="go on although the data has changed or the run is to be longer than it "
+        "was started as (train.epochs, train.steps)",
+    )
 
 
 def check(args: argparse.Namespace) -> None:
@@ -48,16 +54,16 @@ def run(args: argparse.Namespace) -> int:
     ((name, resolution),) = stages.items()
     if name != ALONE:
         args.workdir = config.stage_workdir(args.workdir, name)
-    return _run_one(resolution, args.workdir, args.mode)
+    return _run_one(resolution, args.workdir, args.mode, extend=args.extend)
 
 
-def _run_one(resolution: Resolution, folder: str, mode: Mode) -> int:
+def _run_one(resolution: Resolution, folder: str, mode: Mode, *, extend: bool) -> int:
     from sslkit.cli.evaluate import show
     from sslkit.cli.output import console
     from sslkit.evaluate.report import Report
     from sslkit.execution import carry_out
 
-    found = carry_out(resolution, folder, mode=mode)
+    found = carry_out(resolution, folder, mode=mode, extend=extend)
     if found.measured is not None:
         show(found.measured)
         print(f"next: sslkit export --workdir {folder} --to FOLDER")

@@ -27,22 +27,36 @@ FREE = (
 """Bindings that a resumed run may change: they do not change what it computes."""
 
 
-def claim(workdir: Workdir, resolved: str, *, write: bool = True) -> None:
+LENGTH = ("train.epochs", "train.steps")
+"""Bindings that an extended run may change, too."""
+
+
+def claim(
+    workdir: Workdir, resolved: str, *, write: bool = True, extend: bool = False
+) -> None:
     """Makes a folder that of a configuration.
 
     Args:
         workdir: the folder.
         resolved: the configuration as gin text.
         write: whether this process writes it; of several, one does.
+        extend: whether the run may be of another length than it was.
 
     Raises:
         UserError: if it belongs to a run that computes something else, or cannot
             be written.
     """
     if workdir.is_claimed():
-        changes = difference(workdir.read_config(), resolved, ignore=FREE)
+        there = workdir.read_config()
+        free = (*FREE, *LENGTH) if extend else FREE
+        changes = difference(there, resolved, ignore=free)
         if changes:
             shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
+            if not difference(there, resolved, ignore=(*FREE, *LENGTH)):
+                raise UserError(
+                    f"{workdir.path} is a run of another length ({shown}). To make it "
+                    "longer add --extend; or choose another --workdir."
+                )
             raise UserError(
                 f"{workdir.path} belongs to another run ({shown}). Choose another "
                 "--workdir, or start from its weights with "

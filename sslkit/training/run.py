@@ -30,6 +30,7 @@ from sslkit.data.sources import Source
 from sslkit.metrics_log import MetricsLog
 from sslkit.training.actions import Action, Means, Save, StopNotFinite, Write
 from sslkit.training.agreement import check_agreement
+from sslkit.training.continuing import check_continuing, remember
 from sslkit.training.initialize import initialize
 from sslkit.training.loop import Loop
 from sslkit.training.state import TrainState
@@ -165,6 +166,16 @@ class Training:
             # Tried now, and once more when the run starts, which is when it is told.
             self._initialized(self._initialize)
 
+    def check_continuing(
+        self,
+        workdir: Workdir,
+        *,
+        extend: bool,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Refuses what is not the run that was started; see `check_continuing`."""
+        check_continuing(workdir, self.source, self.steps, extend=extend, say=say)
+
     def load(self, workdir: Workdir, checkpoint: str | None = None) -> int:
         """Restores a checkpoint of a run.
 
@@ -187,6 +198,7 @@ class Training:
         *,
         say: Callable[[str], None] = print,
         measures: Sequence[Action] = (),
+        extend: bool = False,
     ) -> bool:
         """Trains to the end, going on from the last checkpoint if there is one.
 
@@ -194,6 +206,8 @@ class Training:
             workdir: where checkpoints and metrics go; already claimed.
             say: prints a line for the user.
             measures: what the chief finds out about the run while it goes on.
+            extend: whether the run goes on with other data, or for longer, than it
+                was started with.
 
         Returns:
             Whether any update was left to do.
@@ -204,15 +218,23 @@ class Training:
         """
         # Two processes would remove each other's checkpoints.
         with workdir.alone() if self.runner.is_chief else contextlib.nullcontext():
-            return self._run(workdir, say, measures)
+            return self._run(workdir, say, measures, extend=extend)
 
     def _run(
-        self, workdir: Workdir, say: Callable[[str], None], measures: Sequence[Action]
+        self,
+        workdir: Workdir,
+        say: Callable[[str], None],
+        measures: Sequence[Action],
+        *,
+        extend: bool,
     ) -> bool:
         checkpoints = Checkpoints(workdir.checkpoints, keep=self._keep)
         self._check_labels()
         for line in self.describe():
             say(line)
+        self.check_continuing(workdir, extend=extend, say=say)
+        if self.runner.is_chief:
+            remember(workdir, self.source, self.steps)
         start = self._start(checkpoints, say)
         check_agreement(self.runner.strategy, start)
         if start >= self.steps:

@@ -100,12 +100,12 @@ def test_says_what_runs(whole):
     assert "views instance 2 x 8 px" in said[0]
     assert said[1] == "encoder: TinyBackbone, 8 features"
     assert said[2] == "data digits/train: 10 classes, 1,437 images"
-    assert said[3].startswith("length: 6 steps of 16 are 0.0668 epochs of 1,437 exam")
-    assert said[3] == (
+    assert said[3].startswith("length: 6 steps of 16 are 0.06681 epochs of 1,437 e")
+    assert said[4] == (
         "learning rate: 1.2 (0.3 x sqrt(16)) after 1 step(s) of warm-up, then a cosine "
         "to 0"
     )
-    assert said[4] == (
+    assert said[5] == (
         "runner: 1 replica(s) on 1 host(s); global batch 16, 16 a replica; seed 0"
     )
 
