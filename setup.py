@@ -1,14 +1,15 @@
 """Installs sslkit together with the plugins of this repository, in one command.
 
-A plugin's own pyproject.toml is the one source of its packages and entry points: it
-is read here, so that `pip install .` gives what `pip install ./plugins/<name>` for
-each of them would. SSLKIT_CORE_ONLY=1 leaves the plugins out.
+A plugin's own pyproject.toml is the one source of its packages, entry points and
+dependencies: it is read here, so that `pip install .` gives what `pip install
+./plugins/<name>` for each of them would. SSLKIT_CORE_ONLY=1 leaves the plugins out.
 """
 
 from __future__ import annotations
 
 import os
 import pathlib
+import re
 import tomllib
 from typing import Any
 
@@ -69,20 +70,69 @@ def plugin_projects(root: pathlib.Path) -> dict[pathlib.Path, dict[str, Any]]:
     }
 
 
+def dependencies(
+    root: pathlib.Path, plugins: dict[pathlib.Path, dict[str, Any]]
+) -> list[str]:
+    """Returns what the core and the plugins need, but for what is built here."""
+    core = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = list(core["tool"]["sslkit"]["dependencies"])
+    here = {_plain(core["project"]["name"])}
+    here |= {_plain(project["project"]["name"]) for project in plugins.values()}
+    for project in plugins.values():
+        for requirement in project["project"].get("dependencies", []):
+            name = re.match(r"[A-Za-z0-9._-]+", requirement)
+            if name is None or _plain(name[0]) not in here:
+                wanted.append(requirement)
+    return list(dict.fromkeys(wanted))
+
+
+def _plain(name: str) -> str:
+    """Returns the name by which distributions are compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _announce(
+    entry_points: dict[str, dict[str, str]],
+    owners: dict[tuple[str, str], str],
+    group: str,
+    names: dict[str, str],
+    owner: str,
+) -> None:
+    for name, value in names.items():
+        if (group, name) in owners:
+            kind = group.removeprefix("sslkit.")
+            raise SystemExit(
+                f"{kind}.{name} is announced twice: by {owners[group, name]} and by "
+                f"{owner}. Give one of them another name, or build without one."
+            )
+        owners[group, name] = owner
+        entry_points.setdefault(group, {})[name] = value
+
+
 def distribution(root: pathlib.Path = ROOT) -> dict[str, Any]:
-    """Returns what pyproject.toml cannot say: packages, folders, entry points."""
+    """Returns what pyproject.toml cannot say: packages, entry points, dependencies.
+
+    Raises:
+        SystemExit: if a name is announced twice.
+    """
     packages = find_packages(str(root), include=["sslkit", "sslkit.*"])
     recipes = recipe_packages(root)
     package_dir = dict(recipes)
-    entry_points = {group: dict(names) for group, names in CORE_ENTRY_POINTS.items()}
-    for folder, project in plugin_projects(root).items():
+    entry_points: dict[str, dict[str, str]] = {}
+    owners: dict[tuple[str, str], str] = {}
+    for group, names in CORE_ENTRY_POINTS.items():
+        _announce(entry_points, owners, group, names, "sslkit itself")
+    plugins = plugin_projects(root)
+    for folder, project in plugins.items():
+        owner = f"{project['project']['name']} ({folder.relative_to(root)})"
         for package in project["tool"]["setuptools"]["packages"]:
             packages.append(package)
             package_dir[package] = str((folder / package).relative_to(root))
-        for group, names in project["project"]["entry-points"].items():
-            # A clash of two plugins is kept and reported by `sslkit plugins`.
-            entry_points.setdefault(group, {}).update(names)
+        for group, names in project["project"].get("entry-points", {}).items():
+            # In one distribution one of two would be lost without a word.
+            _announce(entry_points, owners, group, names, owner)
     return {
+        "install_requires": dependencies(root, plugins),
         "packages": [*packages, *recipes],
         "package_dir": package_dir,
         "package_data": {

@@ -47,8 +47,8 @@ def padded(version: str) -> str:
 
 def main() -> None:
     """Prints the pins."""
-    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
-    for requirement in project["dependencies"]:
+    settings = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["tool"]["sslkit"]
+    for requirement in settings["dependencies"]:
         name, version = lowest(requirement)
         if padded(version) in wheels(name):
             print(f"{name}=={version}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import pathlib
+import runpy
 import shutil
 import subprocess
 import sys
@@ -119,6 +120,67 @@ def test_the_wheel_announces_what_the_plugins_announce(whole):
         "sslkit = sslkit.cli.main:main",
     ):
         assert line in text
+
+
+def test_the_wheel_needs_what_the_core_and_the_plugins_need(whole):
+    archive = zipfile.ZipFile(whole)
+    (listing,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+    found = {
+        line.removeprefix("Requires-Dist: ")
+        for line in archive.read(listing).decode().splitlines()
+        if line.startswith("Requires-Dist: ") and "extra ==" not in line
+    }
+    assert {"numpy", "gin-config>=0.5", "stevedore>=5"} <= found
+    # What is in the wheel itself is not asked for.
+    assert not [name for name in found if name.startswith("sslkit")]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """The core with plugins of the test's making."""
+
+    def make(**plugins: str):
+        shutil.copy(REPOSITORY / "setup.py", tmp_path)
+        shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+        (tmp_path / "gin").mkdir()
+        for name, text in plugins.items():
+            folder = tmp_path / "plugins" / name
+            folder.mkdir(parents=True)
+            (folder / "pyproject.toml").write_text(
+                f'[project]\nname = "acme-{name}"\n{text}\n'
+                f'[tool.setuptools]\npackages = ["acme_{name}"]\n'
+            )
+        return runpy.run_path(str(tmp_path / "setup.py"))["distribution"](tmp_path)
+
+    return make
+
+
+ANNOUNCES = '[project.entry-points."sslkit.objectives"]\nmine = "acme:Mine"'
+
+
+def test_two_plugins_that_announce_one_name_are_an_error(checkout):
+    with pytest.raises(SystemExit) as error:
+        checkout(one=ANNOUNCES, two=ANNOUNCES)
+    message = str(error.value)
+    assert message.startswith("objectives.mine is announced twice: by acme-one (")
+    assert "plugins/one) and by acme-two (plugins/two). Give one" in message
+
+
+def test_a_plugin_that_announces_a_name_of_the_core_is_an_error(checkout):
+    with pytest.raises(SystemExit, match="supervised is announced twice: by ssl"):
+        checkout(one=ANNOUNCES.replace("mine", "supervised"))
+
+
+def test_the_dependencies_of_plugins_reach_the_distribution(checkout):
+    plugins = {
+        "one": 'dependencies = ["sslkit>=0.1", "acme_two", "timm>=1; a != \'b\'"]',
+        "two": 'dependencies = ["numpy", "einops[jax] >= 0.7"]',
+    }
+    found = checkout(**plugins)["install_requires"]
+    assert found[-2:] == ["timm>=1; a != 'b'", "einops[jax] >= 0.7"]
+    assert found.count("numpy") == 1
+    assert not [name for name in found if name.startswith(("sslkit", "acme"))]
+    assert len(found) > 10
 
 
 @pytest.mark.slow
