@@ -25,6 +25,7 @@ __all__ = [
     "evaluation_batches",
     "evaluation_indices",
     "training_batches",
+    "training_indices",
 ]
 
 
@@ -138,12 +139,41 @@ def training_batches(
         with tf.control_dependencies([source.note(made.index, made.missed)]):
             return tf.nest.map_structure(tf.identity, made.batch)
 
+    def complaint(first: int, last: int) -> str | None:
+        each = replicas // hosts
+        return source.complaint(
+            training_indices(
+                source,
+                first // each,
+                min(-(-last // each), stop_step),
+                seed=seed,
+                batch_size=batch_size,
+            )
+        )
+
     first, last = (step * (replicas // hosts) for step in (start_step, stop_step))
     if service is None:
         made = make(first, last)
     else:
-        made = service.batches(make, first, last, complaint=source.complaint)
+        made = service.batches(make, first, last, complaint=complaint)
     return made.map(noted).prefetch(tf.data.AUTOTUNE)
+
+
+def training_indices(
+    source: Source, first: int, last: int, *, seed: int, batch_size: int
+) -> list[int]:
+    """Returns which examples the batches of some steps are made of.
+
+    Args:
+        source: the images.
+        first: the first step.
+        last: the step after the last.
+        seed: of the run.
+        batch_size: the global batch.
+    """
+    positions = tf.range(first * batch_size, last * batch_size, dtype=tf.int64)
+    _, indices = order.index_at(positions, seed=seed, size=source.size)
+    return indices.numpy().tolist()
 
 
 def _one_batch(made: _Made) -> _Made:

@@ -2,7 +2,9 @@
 
 A TFRecord file holds, for each record, its length (uint64), a checksum of the length
 (4 bytes), the data, and a checksum of the data (4 bytes). The scan reads the lengths
-and skips the rest, once; the result is kept in a cache folder.
+and skips the rest, once; the result is kept in a cache folder. In a bucket, where each
+skip would be a request of its own, it reads whole files from beginning to end, many at
+once.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import os
 import pathlib
 import struct
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -29,6 +31,8 @@ _log = logging.getLogger(__name__)
 _LENGTH = struct.Struct("<Q")
 _FRAME = 16  # bytes of a record that are not its data
 _SCANS = 8  # files scanned at once: on network disks the wait is latency
+_SCANS_OF_BUCKET = 32
+_PIECE = 8 * 2**20  # bytes of a file in a bucket that are read at once
 
 
 def record_table(paths: Sequence[str], *, cache_dir: str | None = None) -> np.ndarray:
@@ -51,7 +55,8 @@ def record_table(paths: Sequence[str], *, cache_dir: str | None = None) -> np.nd
     table = _load(cached)
     if table is not None:
         return table
-    with concurrent.futures.ThreadPoolExecutor(_SCANS) as pool:
+    scans = _SCANS_OF_BUCKET if any("://" in path for path in paths) else _SCANS
+    with concurrent.futures.ThreadPoolExecutor(scans) as pool:
         tables = list(pool.map(_scan, range(len(paths)), paths))
     table = np.concatenate([np.zeros([0, 3], np.int64), *tables])
     _save(cached, table)
@@ -85,14 +90,15 @@ def read_record(path: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor
 
 
 def _scan(number: int, path: str) -> np.ndarray:
-    rows = []
+    rows: list[tuple[int, int, int]] = []
     start = 0
     try:
         size = tf.io.gfile.stat(path).length
         with _open(path) as file:
+            lengths = _streamed(file) if "://" in path else _sought(file)
+            next(lengths)
             while start + _FRAME <= size:
-                file.seek(start)
-                (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+                length = lengths.send(start)
                 rows.append((number, start, length))
                 start += _FRAME + length
     except (OSError, tf.errors.OpError) as error:
@@ -105,6 +111,30 @@ def _scan(number: int, path: str) -> np.ndarray:
             f"{max(len(rows) - 1, 0)} ends at byte {start}; prepare the dataset again"
         )
     return np.array(rows, np.int64).reshape([-1, 3])
+
+
+def _sought(file: BinaryIO) -> Generator[int, int, None]:
+    """Is sent where records start, and yields the bytes of their data."""
+    length = 0
+    while True:
+        start = yield length
+        file.seek(start)
+        (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+
+
+def _streamed(file: BinaryIO) -> Generator[int, int, None]:
+    """Does the same, and never goes back or skips."""
+    length, piece, begin = 0, b"", 0
+    while True:
+        start = yield length
+        while start + _LENGTH.size > begin + len(piece):
+            rest = piece[max(0, start - begin) :]
+            begin += len(piece) - len(rest)
+            more = file.read(_PIECE)
+            if not more:
+                raise OSError("it ends too early")
+            piece = rest + more
+        (length,) = _LENGTH.unpack_from(piece, start - begin)
 
 
 def _open(path: str) -> BinaryIO:

@@ -35,6 +35,11 @@ _PROTOCOL = "grpc"
 _LOOK_SECONDS = 1.0  # between two looks at a dispatcher that sends nothing
 _OF_DATA = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
 _LARGEST = 2**31  # bytes of a message, of which one holds a batch
+_AHEAD = 64  # batches that workers may be making beyond those that have come
+_FEWEST_HELD = 8
+
+Complaint = Callable[[int, int], str | None]
+"""(first, last) -> what cannot be read for the batches of these numbers, or None."""
 
 Make = Callable[[int, int], tf.data.Dataset]
 """(first, last) -> the batches of these numbers; the first component of each is its
@@ -55,6 +60,7 @@ class Service:
         *,
         answer_seconds: float = 10.0,
         patience_seconds: float = 120.0,
+        held_bytes: int = 4 * 2**30,
     ) -> None:
         """Keeps the options; nothing is connected.
 
@@ -62,6 +68,8 @@ class Service:
             address: `grpc://host:port` of the dispatcher.
             answer_seconds: how long the dispatcher may take to answer.
             patience_seconds: how long a batch may take to be made.
+            held_bytes: the most memory for batches that came before their turn; room
+                for 8 in any case.
 
         Raises:
             UserError: if this is no such address.
@@ -78,6 +86,7 @@ class Service:
         self._place = host.strip("[]"), int(port)
         self._answer_seconds = answer_seconds
         self._patience_seconds = patience_seconds
+        self._held_bytes = held_bytes
 
     def knock(self) -> None:
         """Waits until the dispatcher answers. TensorFlow would wait for an hour.
@@ -101,7 +110,7 @@ class Service:
         first: int,
         last: int,
         *,
-        complaint: Callable[[], str | None],
+        complaint: Complaint,
     ) -> tf.data.Dataset:
         """Returns what `make` makes, made by the workers, in order.
 
@@ -110,7 +119,7 @@ class Service:
                 of this process but constants; files it reads by their paths.
             first: number of the first batch.
             last: the number after the last.
-            complaint: see `Source.complaint`.
+            complaint: names what could not be read; see `Complaint`.
 
         Returns:
             The dataset `make(first, last)`. Only this process can run it. Where reading
@@ -123,7 +132,7 @@ class Service:
         reader = _Reader(self, make, first, last, complaint)
         spec = reader.spec
         parts = tf.nest.flatten(spec)
-        size = sum(part.shape.num_elements() * part.dtype.size for part in parts)
+        size = _bytes(spec)
         if size >= _LARGEST:
             raise UserError(
                 f"data.service: a replica's batch is {size / 2**30:.1f} GiB of views, "
@@ -148,6 +157,11 @@ class Service:
         return None
 
 
+def _bytes(spec: Any) -> int:
+    parts = tf.nest.flatten(spec)
+    return sum(part.shape.num_elements() * part.dtype.size for part in parts)
+
+
 class _Reader:
     """Puts the batches of a service in order.
 
@@ -161,7 +175,7 @@ class _Reader:
         make: Make,
         first: int,
         last: int,
-        complaint: Callable[[], str | None],
+        complaint: Complaint,
     ) -> None:
         self._service = service
         self._make = make
@@ -170,6 +184,7 @@ class _Reader:
         self._lock = threading.Lock()
         self._next = first
         self._held: dict[int, list[tf.Tensor]] = {}
+        self._most_held = _FEWEST_HELD
         self._close: Callable[[], object] = lambda: None
         self._open(first)
 
@@ -191,7 +206,7 @@ class _Reader:
         asked_again = False
         while (trouble := self._wait(wanted)) is not None:
             if asked_again or isinstance(trouble, _OF_DATA):
-                raise UserError(self._explain(trouble))
+                raise UserError(self._explain(trouble, wanted))
             asked_again = True
             self._open(wanted)
             _log.warning("data.service: asked for batch %d once more", wanted)
@@ -205,6 +220,8 @@ class _Reader:
         self._held = {}
         made = self._make(first, self._last)
         self.spec = made.element_spec
+        size = _bytes(self.spec)
+        self._most_held = max(_FEWEST_HELD, self._service._held_bytes // max(size, 1))
         stream = _Stream(made, self._service.address)
         self._arrived = stream.arrived
         # Also when Python ends: it would wait for TensorFlow, which waits for a service
@@ -231,11 +248,22 @@ class _Reader:
             if arrived is None:
                 return f"batch {wanted} never came"
             parts = tf.nest.flatten(arrived)
-            self._held[int(parts[0])] = parts
+            number = int(parts[0])
+            if number != wanted and len(self._held) >= self._most_held:
+                # Its worker is slow or stuck. Asked for again, it goes to the first
+                # worker that is free.
+                return (
+                    f"{len(self._held)} batches came before batch {wanted}; a worker "
+                    "is far slower than the others"
+                )
+            self._held[number] = parts
         return None
 
-    def _explain(self, trouble: Exception | str) -> str:
-        said = self._complaint() if isinstance(trouble, Exception) else None
+    def _explain(self, trouble: Exception | str, wanted: int) -> str:
+        said = None
+        if isinstance(trouble, Exception):
+            ahead = max(self._held, default=wanted) + _AHEAD
+            said = self._complaint(wanted, min(ahead, self._last))
         if said is not None:
             return said
         if isinstance(trouble, tf.errors.OpError):

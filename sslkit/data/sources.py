@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from sslkit.errors import UserError, first_line
 
-__all__ = ["UNREADABLE", "OnError", "Source"]
+__all__ = ["UNREADABLE", "OnError", "Source", "is_of_pipeline"]
 
 OnError = Literal["skip", "raise"]
 """What to do about an example that cannot be read."""
@@ -28,6 +28,19 @@ UNREADABLE = (
 """What a pipeline raises when an example cannot be read."""
 
 _ATTEMPTS = 16
+
+
+def is_of_pipeline(error: Exception) -> bool:
+    """Returns whether an error was met where batches are made, not where they are used.
+
+    Args:
+        error: one of `UNREADABLE`, as a step that reads and computes raises it.
+    """
+    # The operation that a step reads by, on one device or several, stands in the trace
+    # of what comes through it. Damaged text says nothing, and comes from data.
+    return not isinstance(error, tf.errors.OpError) or (
+        "IteratorGetNext" in error.message
+    )
 
 
 class Source(abc.ABC):
@@ -156,14 +169,16 @@ class Source(abc.ABC):
 
         return tf.cond(tf.reduce_any(missed > 0), remember, tf.no_op)
 
-    def complaint(self) -> str | None:
+    def complaint(self, indices: Sequence[int]) -> str | None:
         """Returns what to tell the user when a run stumbled over an example.
 
+        Args:
+            indices: the examples that the run was about to read.
+
         Returns:
-            The examples that cannot be read, looked for in all of the source, and what
-            to do; None if all of them can.
+            Those that cannot be read, and what to do; None if all of them can.
         """
-        broken = self.diagnose()
+        broken = self.diagnose(list(dict.fromkeys(indices)))
         if not broken:
             return None
         return (

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from sslkit.checkpoints import Checkpoints
 from sslkit.data.service import Service
-from sslkit.data.sources import UNREADABLE, Source
+from sslkit.data.sources import UNREADABLE, is_of_pipeline
 from sslkit.errors import UserError
 from sslkit.training.actions import Action, Moment
 from sslkit.training.interrupt import Interrupt
@@ -23,7 +23,8 @@ class Loop:
         advance: (iterator, inner steps) -> metrics averaged over them.
         batches: the run's batches, from the step it starts at.
         actions: what is done every so many steps, in this order.
-        source: names the example when one cannot be read.
+        complaint: (first step, step after the last) -> what cannot be read of their
+            examples, for the user; None if all can.
         service: makes the batches, and knows why it cannot; None for this process.
         checkpoints: names the last one when the run has to stop.
         views: views in a global batch.
@@ -37,7 +38,7 @@ class Loop:
         advance: Callable[[Iterator[Any], tf.Tensor], Mapping[str, tf.Tensor]],
         batches: Iterator[Any],
         actions: Sequence[Action],
-        source: Source,
+        complaint: Callable[[int, int], str | None],
         service: Service | None,
         checkpoints: Checkpoints,
         views: int,
@@ -48,7 +49,7 @@ class Loop:
         self._advance = advance
         self._batches = batches
         self._actions = actions
-        self._source = source
+        self._complaint = complaint
         self._service = service
         self._checkpoints = checkpoints
         self._views = views
@@ -70,7 +71,7 @@ class Loop:
         with Interrupt() as interrupt, Progress(stop, start) as progress:
             while step < stop:
                 inner = min(self._inner_steps, self._next_pause(step, stop) - step)
-                values = self._steps(inner, interrupt)
+                values = self._steps(step, inner, interrupt)
                 step += inner
                 for action in self._actions:
                     action.see(step, values, inner)
@@ -93,11 +94,15 @@ class Loop:
                 action.run(moment)
         return moment.metrics
 
-    def _steps(self, inner: int, interrupt: Interrupt) -> dict[str, float]:
+    def _steps(self, step: int, inner: int, interrupt: Interrupt) -> dict[str, float]:
         try:
             out = self._advance(self._batches, tf.constant(inner))
         except UNREADABLE as error:
-            complaint = self._source.complaint()
+            # Of the steps that were under way alone: an error may have other causes,
+            # and the whole of the data may take hours to read.
+            complaint = None
+            if is_of_pipeline(error):
+                complaint = self._complaint(step, step + inner)
             if complaint is None:
                 raise
             raise UserError(f"{complaint}.") from error

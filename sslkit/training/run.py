@@ -23,7 +23,11 @@ from sslkit.api import (
     checked,
 )
 from sslkit.checkpoints import Checkpoints, find_checkpoint, read_note, restore
-from sslkit.data.batches import check_batch_size, training_batches
+from sslkit.data.batches import (
+    check_batch_size,
+    training_batches,
+    training_indices,
+)
 from sslkit.data.dataset import Data
 from sslkit.data.labelling import Labelling, labelling
 from sslkit.data.sources import Source
@@ -245,7 +249,7 @@ class Training:
                 advance=self.runner.compile(step, step.metrics),
                 batches=self.runner.iterate(functools.partial(self.batches, start)),
                 actions=actions,
-                source=self.source,
+                complaint=self._complaint,
                 service=self.data.connection,
                 checkpoints=checkpoints,
                 views=self.batch_size
@@ -360,6 +364,14 @@ class Training:
             groups=self.augmentation.groups,
             batch_size=self.batch_size // replicas,
             seed=self.seed,
+        )
+
+    def _complaint(self, first: int, last: int) -> str | None:
+        """Says which examples of some steps cannot be read; None if all can."""
+        return self.source.complaint(
+            training_indices(
+                self.source, first, last, seed=self.seed, batch_size=self.batch_size
+            )
         )
 
     def _start(self, checkpoints: Checkpoints, say: Callable[[str], None]) -> int:

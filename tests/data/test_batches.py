@@ -4,7 +4,8 @@ import tensorflow as tf
 
 from sslkit.api import Augmentation, ViewGroup
 from sslkit.data import Source, evaluation_batches, training_batches
-from sslkit.data.batches import evaluation_indices
+from sslkit.data.batches import evaluation_indices, training_indices
+from sslkit.data.sources import is_of_pipeline
 from sslkit.errors import UserError
 
 
@@ -156,6 +157,38 @@ def test_views_follow_the_example_and_the_epoch():
             drawn = tf.random.stateless_uniform([2, 4, 4, 3], seed, 0, 256, tf.int32)
             np.testing.assert_array_equal(noise, drawn)
     assert all(len(set(drawn)) == 6 for drawn in seeds.values())
+
+
+def test_training_indices_are_what_the_batches_hold():
+    for step, batch in enumerate(batches(0, 3)):
+        named = training_indices(Numbers(10), step, step + 1, seed=3, batch_size=12)
+        assert named == colours(batch).tolist()
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_errors_of_the_pipeline_are_told_from_those_of_the_step(mirrored, replicas):
+    strategy = mirrored(replicas)
+
+    def fail(index, at):
+        wrong = tf.debugging.Assert(index != at, ["it broke"])
+        with tf.control_dependencies([wrong] if wrong is not None else []):
+            return tf.identity(index)
+
+    def error(*, reading, computing):
+        made = tf.data.Dataset.range(8).map(lambda index: fail(index, reading)).batch(2)
+        iterator = iter(strategy.distribute_datasets_from_function(lambda _: made))
+
+        @tf.function
+        def step(iterator):
+            return strategy.run(lambda x: fail(x[0], computing), args=(next(iterator),))
+
+        with pytest.raises(tf.errors.InvalidArgumentError, match="it broke") as caught:
+            for _ in range(4):
+                step(iterator)
+        return caught.value
+
+    assert is_of_pipeline(error(reading=5, computing=-1))
+    assert not is_of_pipeline(error(reading=-1, computing=4))
 
 
 def test_batch_size_does_not_change_what_a_position_shows():

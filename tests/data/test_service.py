@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import queue
 import re
 import signal
 import socket
@@ -182,6 +184,68 @@ def test_a_dispatcher_that_dies_is_named():
                 next(iterator)
     assert service.failure.startswith(
         f"data.service: nothing answers at grpc://{address} within 0.1 s"
+    )
+
+
+class Stream:
+    """What a service sends, from a list."""
+
+    def __init__(self, numbers):
+        self.arrived = queue.Queue()
+        for number in numbers:
+            self.arrived.put({"number": tf.constant(number, tf.int64)})
+
+    def stop(self):
+        pass
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """Lets a service send these batches, each time it is asked."""
+
+    def send(*orders):
+        streams = iter(orders)
+        monkeypatch.setattr(Service, "knock", lambda self: None)
+        monkeypatch.setattr(
+            "sslkit.data.service._Stream",
+            lambda dataset, address: Stream(next(streams)),
+        )
+        service = Service("grpc://127.0.0.1:1", held_bytes=100)
+        made = service.batches(
+            lambda first, last: tf.data.Dataset.range(first, last).map(
+                lambda number: {"number": number}
+            ),
+            0,
+            40,
+            complaint=lambda first, last: None,
+        )
+        return service, iter(made)
+
+    return send
+
+
+def test_batches_that_come_early_are_bounded_and_the_late_one_asked_for_again(
+    sent, caplog
+):
+    # 100 bytes hold 12 batches of 8 bytes; the first comes after 20 others.
+    _, iterator = sent([*range(1, 21), 0], range(40))
+    with caplog.at_level(logging.WARNING):
+        assert [int(next(iterator)["number"]) for _ in range(40)] == list(range(40))
+    assert "asked for batch 0 once more" in caplog.text
+
+
+def test_early_batches_that_fit_are_not_asked_for_again(sent):
+    _, iterator = sent([*range(1, 13), 0, *range(13, 40)])
+    assert [int(next(iterator)["number"]) for _ in range(40)] == list(range(40))
+
+
+def test_a_batch_that_is_late_twice_ends_the_run_in_one_line(sent):
+    service, iterator = sent([*range(1, 21), 0], [*range(1, 21), 0])
+    with pytest.raises(tf.errors.UnknownError):
+        next(iterator)
+    assert service.failure == (
+        "the data service at grpc://127.0.0.1:1 failed: 12 batches came before batch "
+        "0; a worker is far slower than the others"
     )
 
 

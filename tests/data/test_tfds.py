@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 import os
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sslkit.data import data
+from sslkit.data import data, records
 from sslkit.data.records import record_table
 from sslkit.errors import UserError
 
@@ -225,3 +226,39 @@ def test_remote_files_are_scanned_too(tmp_path):
     write_records(tmp_path / "a", [3, 4])
     table = record_table([f"file://{tmp_path}/a"], cache_dir=str(tmp_path / "c"))
     assert table.tolist() == [[0, 0, 3], [0, 19, 4]]
+
+
+class Forward(io.BytesIO):
+    """A file in a bucket: every way back or over something is a request."""
+
+    reads = 0
+
+    def read(self, size):
+        self.reads += 1
+        return super().read(size)
+
+    def seek(self, *place):
+        raise AssertionError("a file in a bucket is read from beginning to end")
+
+
+@pytest.mark.parametrize("piece", [1, 7, 16, 40, 1000])
+def test_files_in_a_bucket_are_read_once_from_beginning_to_end(
+    tmp_path, monkeypatch, piece
+):
+    sizes = [3, 0, 100, 1, 50, 7]
+    write_records(tmp_path / "a", sizes)
+    content = (tmp_path / "a").read_bytes()
+    opened = []
+
+    def open_one(path):
+        opened.append(Forward(content))
+        return opened[-1]
+
+    monkeypatch.setattr(records, "_open", open_one)
+    monkeypatch.setattr(records, "_PIECE", piece)
+    table = record_table([f"file://{tmp_path}/a"], cache_dir=str(tmp_path / "c"))
+    assert table[:, 2].tolist() == sizes
+    starts = np.cumsum([0, *(size + 16 for size in sizes[:-1])])
+    assert table[:, 1].tolist() == starts.tolist()
+    (file,) = opened
+    assert file.reads <= -(-len(content) // piece)

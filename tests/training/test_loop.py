@@ -13,7 +13,6 @@ import tensorflow as tf
 from sslkit.api import UserError
 from sslkit.checkpoints import Checkpoints, read_note
 from sslkit.metrics_log import MetricsLog
-from sslkit.testing.toy import Pictures
 from sslkit.training.actions import Means, Measure, Save, StopNotFinite, Write
 from sslkit.training.loop import Loop
 
@@ -26,7 +25,7 @@ class Rehearsed:
     def __init__(self, workdir, table, *, losses=None, at=None, is_chief=True, **every):
         self.workdir = str(workdir)
         self.checkpoints = Checkpoints(os.path.join(workdir, "checkpoints"), keep=100)
-        self.calls, self.probed = [], []
+        self.calls, self.probed, self.asked = [], [], []
         self.table = table
         self.losses = losses or {}
         self.at = at or {}
@@ -39,7 +38,7 @@ class Rehearsed:
             advance=self.advance,
             batches=iter(()),
             actions=self.actions,
-            source=Pictures(4),
+            complaint=self.complaint,
             service=None,
             checkpoints=self.checkpoints,
             views=8,
@@ -59,6 +58,10 @@ class Rehearsed:
         self.table["step"].assign(self.made)
         mean = tf.reduce_mean(values)
         return {"loss": mean, "gradient_norm": tf.constant(1.0)}
+
+    def complaint(self, first, last):
+        self.asked.append((first, last))
+        return "an example cannot be read: b.png"
 
     def probe(self):
         self.probed.append(self.made)
@@ -256,26 +259,39 @@ def test_who_is_not_chief_goes_on_until_the_chief_has_saved(rehearse):
     assert run.saved == []
 
 
-def failing(error):
+def failing(error, message="it broke"):
     def fail():
-        raise error(None, None, "it broke")
+        raise error(None, None, message)
 
     return fail
 
 
-def test_an_unreadable_example_is_named(rehearse, monkeypatch):
-    run = rehearse(at={1: failing(tf.errors.InvalidArgumentError)})
-    monkeypatch.setattr(Pictures, "diagnose", lambda self: ["b.png: not an image"])
-    with pytest.raises(
-        UserError, match=r"example of pictures cannot be read: b.png: not an image"
-    ):
+READING = "not an image\n\t [[{{node DecodePng}}]]\n\t [[IteratorGetNext]]"
+
+
+def test_an_unreadable_example_is_looked_for_in_the_steps_under_way(rehearse):
+    broken = failing(tf.errors.InvalidArgumentError, READING)
+    run = rehearse(at={5: broken}, inner_steps=3)
+    with pytest.raises(UserError, match=r"an example cannot be read: b\.png\."):
+        run.run(9)
+    assert run.asked == [(3, 6)]
+
+
+def test_an_error_that_nothing_in_the_data_explains_is_shown(rehearse, monkeypatch):
+    run = rehearse(at={1: failing(tf.errors.InvalidArgumentError, READING)})
+    monkeypatch.setattr(run.loop, "_complaint", lambda first, last: None)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not an image"):
         run.run(3)
 
 
-def test_an_error_that_is_not_the_data_is_not_hidden(rehearse):
-    run = rehearse(at={1: failing(tf.errors.InvalidArgumentError)})
-    with pytest.raises(tf.errors.InvalidArgumentError, match="it broke"):
+@pytest.mark.parametrize(
+    "error", [tf.errors.InvalidArgumentError, tf.errors.NotFoundError]
+)
+def test_an_error_of_the_step_is_shown_at_once_and_no_data_is_read(rehearse, error):
+    run = rehearse(at={1: failing(error)})
+    with pytest.raises(error, match="it broke"):
         run.run(3)
+    assert run.asked == []
 
 
 def test_a_lost_process_is_named_with_the_last_checkpoint(rehearse):
