@@ -304,6 +304,17 @@ class Optimizer(abc.ABC):
     slots: Sequence[str] = ()
     """Names of the variables kept beside each weight, all zero at the start."""
 
+    def check(self, paths: Sequence[str]) -> None:
+        """Refuses options that fit none of the weights, before the first update.
+
+        Args:
+            paths: the names of all weights that the run moves, as `update` gets them.
+
+        Raises:
+            UserError: e.g. for an exclusion that matches no path.
+        """
+        del paths
+
     @abc.abstractmethod
     def update(
         self,

@@ -1,5 +1,11 @@
 """The one error that is meant for the person at the terminal, and words for others."""
 
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
 
 class UserError(Exception):
     """Something the user can mend: a typo, a missing file, an impossible size.
@@ -19,3 +25,31 @@ def first_line(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or getattr(error, "message", None)
     lines = str(text or error).strip().splitlines()
     return lines[0].rstrip().rstrip(".") if lines else type(error).__name__
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Returns `Did you mean 'x'? ` for the nearest of some names, or nothing."""
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f"Did you mean '{near[0]}'? " if near else ""
+
+
+def near_names(pattern: str, names: Sequence[str], *, count: int = 3) -> str:
+    """Returns some names that a regular expression without a match may have meant.
+
+    Args:
+        pattern: the expression.
+        names: paths such as `encoder/stem/kernel`.
+        count: how many names at most.
+
+    Returns:
+        Those with a part near one of the pattern's words, or the first ones; joined by
+        commas.
+    """
+    parts = {part for name in names for part in name.split("/")}
+    near = {
+        part
+        for word in re.findall(r"\w+", pattern)
+        for part in difflib.get_close_matches(word, parts, n=2)
+    }
+    found = [name for name in names if near & set(name.split("/"))]
+    return ", ".join((found or list(names))[:count])

@@ -6,8 +6,8 @@ break it. Loading imports just the plugin that was asked for.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-import difflib
 import importlib.metadata
 import inspect
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 import sslkit
-from sslkit.errors import UserError, first_line
+from sslkit.errors import UserError, did_you_mean, first_line
 
 KINDS = {
     "augmentations": "Augmentation",
@@ -77,6 +77,28 @@ def installed() -> list[Plugin]:
     return sorted(found)
 
 
+def strays() -> list[str]:
+    """Says which installed distributions announce plugins of a kind there is not.
+
+    Returns:
+        A line for each such entry-point group of a distribution.
+    """
+    entry_points = importlib.metadata.entry_points()
+    groups = [f"sslkit.{kind}" for kind in KINDS]
+    found: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
+    for group in entry_points.groups:
+        if group.startswith("sslkit.") and group not in groups:
+            for entry_point in entry_points.select(group=group):
+                if entry_point.dist is not None:
+                    origin = entry_point.dist.metadata["Name"]
+                    found[group, origin].add(entry_point.name)
+    return [
+        f"{origin} announces {', '.join(sorted(names))} in the entry-point group "
+        f"{group}, which is none of sslkit's. {did_you_mean(group, groups)}".rstrip()
+        for (group, origin), names in sorted(found.items())
+    ]
+
+
 def find(kind: str, name: str, among: Iterable[Plugin] | None = None) -> Plugin:
     """Finds the one plugin of a name, without importing it.
 
@@ -95,7 +117,7 @@ def find(kind: str, name: str, among: Iterable[Plugin] | None = None) -> Plugin:
         names = sorted({plugin.name for plugin in plugins})
         raise UserError(
             f"no {KINDS[kind].lower()} is called '{name}'. {did_you_mean(name, names)}"
-            f"Installed: {', '.join(names) or 'none'}."
+            + " ".join([f"Installed: {', '.join(names) or 'none'}.", *strays()])
         )
     problem = conflict(claims[0], plugins) or refusal(claims[0])
     if problem:
@@ -177,12 +199,6 @@ def describe(error: BaseException) -> str:
         last = str(error).strip().splitlines()[-1]
         said = last.strip().removeprefix(f"{name}: ").rstrip(".")
     return name if said == name else f"{name}: {said}"
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Returns `Did you mean 'x'? ` for the nearest of some names, or nothing."""
-    near = difflib.get_close_matches(name, list(names), n=1)
-    return f"Did you mean '{near[0]}'? " if near else ""
 
 
 class _Origin(NamedTuple):

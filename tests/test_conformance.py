@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sslkit.plugins
-from sslkit.testing import laws_of
+from sslkit.testing import laws_of, style_laws_of
 
 # At this threshold, false negatives are found among embeddings that mean nothing yet.
 FNC = {"threshold": 0.2, "projection_layers": 2, "projection_dim": 8}
@@ -54,7 +54,8 @@ SLOW = {
 def judged():
     for kind, name, options in CASES:
         extra = "".join(f"-{key}{options[key]}" for key in ("bank",) if key in options)
-        for law in laws_of(sslkit.plugins.load(kind, name), **options):
+        plugin = sslkit.plugins.load(kind, name)
+        for law in [*laws_of(plugin, **options), *style_laws_of(plugin, **options)]:
             case = f"{kind}.{name}{extra}-{law.name}"
             marks = pytest.mark.slow if case in SLOW else ()
             yield pytest.param(law, id=case, marks=marks)

@@ -101,6 +101,28 @@ def test_unknown_name_suggests_the_nearest(site):
     assert "wavelike" in line.partition("Installed:")[2]
 
 
+def test_a_group_that_is_none_is_pointed_at(site):
+    install(
+        site,
+        "acme-stray",
+        entry_points={"sslkit.objetives": {"mine": "a:B", "other": "a:C"}},
+        modules={},
+    )
+    line = (
+        "acme-stray announces mine, other in the entry-point group sslkit.objetives, "
+        "which is none of sslkit's. Did you mean 'sslkit.objectives'?"
+    )
+    assert plugins.strays() == [line]
+    with pytest.raises(UserError) as caught:
+        plugins.find("objectives", "mine")
+    assert str(caught.value).startswith("no objective is called 'mine'. ")
+    assert str(caught.value).endswith(line)
+
+
+def test_no_distribution_here_announces_a_stray():
+    assert plugins.strays() == []
+
+
 def test_a_name_claimed_twice_names_both(site):
     schedule(site, "contested")
     install(

@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: list[str]) -> argparse.Namespace:
     chosen = next((word for word in argv if not word.startswith("-")), None)
     if chosen is not None and chosen not in COMMANDS:
-        from sslkit.plugins import did_you_mean
+        from sslkit.errors import did_you_mean
 
         raise UserError(
             f"no command is called '{chosen}'. {did_you_mean(chosen, COMMANDS)}"

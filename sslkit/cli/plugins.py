@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 
 from sslkit import plugins
+from sslkit.cli.startup import hushed
 from sslkit.errors import UserError
 
 
@@ -20,10 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints a table by kind; with --check, what is wrong with each plugin."""
     installed = plugins.installed()
-    problems = {
-        plugin: _failure(plugin) if args.check else _problem(plugin, installed)
-        for plugin in installed
-    }
+    # Plugins import TensorFlow, which logs as it starts.
+    with hushed() if args.check else contextlib.nullcontext():
+        problems = {
+            plugin: _failure(plugin) if args.check else _problem(plugin, installed)
+            for plugin in installed
+        }
     names = max((len(plugin.name) for plugin in installed), default=0)
     origins = max((len(plugin.origin) for plugin in installed), default=0)
     for kind in plugins.KINDS:
@@ -38,7 +42,10 @@ def run(args: argparse.Namespace) -> int:
                 print(f"    error: {problems[plugin]}")
         if all(plugin.kind != kind for plugin in installed):
             print("  none")
-    return 1 if args.check and any(problems.values()) else 0
+    strays = plugins.strays()
+    for line in strays:
+        print(f"error: {line}")
+    return 1 if args.check and (strays or any(problems.values())) else 0
 
 
 def _problem(plugin: plugins.Plugin, installed: list[plugins.Plugin]) -> str | None:

@@ -6,8 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 import sslkit
-from sslkit.errors import UserError
-from sslkit.plugins import did_you_mean
+from sslkit.errors import UserError, did_you_mean
 
 
 def search_path() -> list[pathlib.Path]:

@@ -18,7 +18,7 @@ from sslkit.config.reading import (
 from sslkit.config.recipes import is_part
 from sslkit.config.signatures import Signature, signature
 from sslkit.config.types import check_value, kinds_of
-from sslkit.errors import UserError
+from sslkit.errors import UserError, did_you_mean
 
 SEAMS = {
     "train": "sslkit.training.run:Training",
@@ -210,7 +210,7 @@ def resolve(
 def idle_message(binding: Binding, resolution: Resolution) -> str:
     """Says that a run does not use an override, and what it could have meant."""
     used = resolution.bindings
-    near = plugins.did_you_mean(binding.key, [b.key for b in used])
+    near = did_you_mean(binding.key, [b.key for b in used])
     targets = ", ".join(sorted({b.target for b in used}))
     return (
         f"{binding.place} changes nothing: this run does not use {binding.key}. "
@@ -249,7 +249,7 @@ def _locate(target: str, place: str, installed: Iterable[plugins.Plugin]) -> str
         near = (
             f"Did you mean '{short[0]}'? "
             if short
-            else plugins.did_you_mean(target, [*SEAMS, *titles])
+            else did_you_mean(target, [*SEAMS, *titles])
         )
         raise UserError(
             f"'{target}' is nothing to configure ({place}). {near}Recipes configure "
@@ -274,7 +274,7 @@ def check_parameter(binding: Binding, names: Sequence[str]) -> None:
     """
     if binding.parameter in names:
         return
-    near = plugins.did_you_mean(binding.parameter, names)
+    near = did_you_mean(binding.parameter, names)
     raise UserError(
         f"{binding.target} has no parameter '{binding.parameter}' ({binding.place}). "
         f"{near}It takes: {', '.join(names) or 'none'}."
@@ -294,7 +294,7 @@ def _expand(binding: Binding, macros: dict[str, Binding]) -> Binding:
         if value.name in inside:
             raise UserError(f"the macro '{value.name}' needs itself ({binding.place}).")
         if value.name not in macros:
-            near = plugins.did_you_mean(value.name, macros)
+            near = did_you_mean(value.name, macros)
             raise UserError(
                 f"no macro is called '{value.name}' ({binding.place}). {near}"
                 f"Macros: {', '.join(sorted(macros)) or 'none'}."

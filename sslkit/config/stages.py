@@ -16,7 +16,6 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
-from sslkit import plugins
 from sslkit.config.reading import Binding, Macro, read_files
 from sslkit.config.recipes import is_part
 from sslkit.config.resolution import (
@@ -26,7 +25,7 @@ from sslkit.config.resolution import (
     read_overrides,
     resolve,
 )
-from sslkit.errors import UserError
+from sslkit.errors import UserError, did_you_mean
 
 _INITIALIZE = "train.initialize"
 
@@ -86,7 +85,7 @@ def read_stage(
             none of the stages.
     """
     if name not in stages.recipes:
-        near = plugins.did_you_mean(name, stages.recipes)
+        near = did_you_mean(name, stages.recipes)
         raise UserError(
             f"no stage is called '{name}'. {near}Stages: {', '.join(stages.recipes)}."
         )
@@ -103,7 +102,7 @@ def read_stage(
         message = idle_message(idle[0], resolution)
         scope = idle[0].scope.partition("/")[0]
         if scope:
-            near = plugins.did_you_mean(scope, stages.recipes)
+            near = did_you_mean(scope, stages.recipes)
             message = (
                 f"{idle[0].place}: no stage is called '{scope}'. {near}Stages: "
                 f"{', '.join(stages.recipes)}."

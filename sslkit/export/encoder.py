@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from sslkit import storage
 from sslkit.api import Backbone, UserError
+from sslkit.export.images import check_images, check_range, in_unit_interval
 
 
-class Encoder(abc.ABC):
-    """A trained encoder: images to features.
+class Encoder(keras.layers.Layer, abc.ABC):
+    """A trained encoder: images to features; a layer of Keras like any other.
 
     Attributes:
         size: side of the images that it was trained on, in pixels.
@@ -24,23 +27,48 @@ class Encoder(abc.ABC):
 
     size: int
     feature_dim: int
-    variables: Sequence[Any]
-    trainable_variables: Sequence[Any]
 
-    @abc.abstractmethod
-    def __call__(self, images: Any, *, training: bool = False) -> tf.Tensor:
+    def __init__(self, *, size: int, feature_dim: int, name: str = "encoder") -> None:
+        """Keeps what is known before any image.
+
+        Args:
+            size: side of the images that it was trained on, in pixels.
+            feature_dim: width of the features.
+            name: the layer's name.
+        """
+        # It returns float32 whatever the policy of the models that it is used in.
+        super().__init__(name=name, dtype="float32", autocast=False)
+        self.size = size
+        self.feature_dim = feature_dim
+        self.built = True
+
+    def __call__(self, images: Any, *, training: bool = False) -> Any:
         """Encodes images.
 
         Args:
-            images: [n, size, size, 3] in [0, 1]; a tensor or array.
+            images: [n, size, size, 3]; a tensor, an array or an input of a functional
+                model. Floats in [0, 1], or integers from 0 to 255.
             training: whether batch normalisation uses its batch and moves its
                 statistics.
 
         Returns:
             float32 [n, feature_dim].
-        """
 
-    @abc.abstractmethod
+        Raises:
+            UserError: for images of another shape, or whose numbers are far outside
+                their range.
+        """
+        # Before Keras, which would put words of its own around an error.
+        return super().__call__(self._checked(images), training=training)
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Encodes images that were looked at; see `__call__`."""
+        return self._features(in_unit_interval(images), training=training)
+
+    def compute_output_shape(self, images_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Returns (n, feature_dim)."""
+        return (images_shape[0], self.feature_dim)
+
     def endpoints(self, images: Any) -> Mapping[str, tf.Tensor]:
         """Returns what the encoder computes on the way, in inference mode.
 
@@ -51,34 +79,71 @@ class Encoder(abc.ABC):
             Name, e.g. `block_group2` -> float [n, height, width, channels].
 
         Raises:
-            UserError: if the encoder names no endpoints.
+            UserError: if the encoder names no endpoints; and as `__call__`.
         """
+        return self._endpoints(in_unit_interval(self._checked(images)))
+
+    @property
+    def _side(self) -> int | None:
+        """The one side that images may have, or None for any."""
+        return None
+
+    @abc.abstractmethod
+    def _features(self, images: tf.Tensor, *, training: bool) -> tf.Tensor:
+        """Encodes float32 images in [0, 1]."""
+
+    @abc.abstractmethod
+    def _endpoints(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """Implements `endpoints` for float32 images in [0, 1]."""
+
+    def _checked(self, images: Any) -> Any:
+        if not isinstance(images, keras.KerasTensor):
+            images = tf.convert_to_tensor(images)
+            check_range(images)
+        check_images(images, size=self._side, wanted=self.size)
+        return images
 
 
 class ExportedEncoder(Encoder):
     """An encoder that `sslkit export` wrote as a SavedModel."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         """Loads the export in a folder."""
-        with storage.plainly(path.rstrip("/")) as plain:
-            self._loaded = tf.saved_model.load(plain)
-        signature = self._loaded.signatures["serving_default"]
+        with storage.plainly(os.fspath(path).rstrip("/")) as plain:
+            loaded = tf.saved_model.load(plain)
+        signature = loaded.signatures["serving_default"]
         (images,) = signature.structured_input_signature[1].values()
-        self.size = images.shape[1]
-        self.feature_dim = signature.structured_outputs["features"].shape[-1]
-        self.variables = self._loaded.variables
-        self.trainable_variables = self._loaded.trainable_variables
+        super().__init__(
+            size=images.shape[1],
+            feature_dim=signature.structured_outputs["features"].shape[-1],
+        )
+        self._loaded = loaded
+        for number, variable in enumerate(loaded.variables):
+            self._track_variable(_as_keras(variable, f"loaded_{number}"))
 
-    def __call__(self, images: Any, *, training: bool = False) -> tf.Tensor:
-        """Implements `Encoder.__call__`."""
-        images = tf.convert_to_tensor(images, tf.float32)
+    @property
+    def _side(self) -> int | None:
+        return self.size
+
+    def _features(self, images: tf.Tensor, *, training: bool) -> tf.Tensor:
         return self._loaded(images, training=training)["features"]
 
-    def endpoints(self, images: Any) -> Mapping[str, tf.Tensor]:
-        """Implements `Encoder.endpoints`."""
+    def _endpoints(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
         if not hasattr(self._loaded, "endpoints"):
             raise UserError("the encoder in this export names no endpoints.")
-        return self._loaded.endpoints(tf.convert_to_tensor(images, tf.float32))
+        return self._loaded.endpoints(images)
+
+
+def _as_keras(variable: tf.Variable, name: str) -> keras.Variable:
+    """Returns a variable of Keras, which a model can train, with the same storage."""
+    made = keras.Variable(
+        initializer=variable.numpy(),
+        dtype=variable.dtype.name,
+        trainable=variable.trainable,
+        name=name,
+    )
+    made._value = variable
+    return made
 
 
 class LiveEncoder(Encoder):
@@ -86,23 +151,16 @@ class LiveEncoder(Encoder):
 
     def __init__(self, backbone: Backbone, size: int) -> None:
         """Holds a backbone whose images are `size` pixels wide."""
+        super().__init__(size=size, feature_dim=backbone.feature_dim)
         self._backbone = backbone
-        self.size = size
-        self.feature_dim = backbone.feature_dim
-        self.variables = backbone.variables
-        self.trainable_variables = backbone.trainable_variables
 
-    def __call__(self, images: Any, *, training: bool = False) -> tf.Tensor:
-        """Implements `Encoder.__call__`."""
-        images = tf.convert_to_tensor(images, tf.float32)
+    def _features(self, images: tf.Tensor, *, training: bool) -> tf.Tensor:
         return tf.cast(self._backbone(images, training=training), tf.float32)
 
-    def endpoints(self, images: Any) -> Mapping[str, tf.Tensor]:
-        """Implements `Encoder.endpoints`."""
+    def _endpoints(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
         if not hasattr(self._backbone, "endpoints"):
             raise UserError(
                 f"the encoder is a {type(self._backbone).__name__}, which names no "
                 "endpoints."
             )
-        images = tf.convert_to_tensor(images, tf.float32)
         return self._backbone.endpoints(images, training=False)

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from sslkit.api import Objective
 from sslkit.errors import UserError
+from sslkit.export.images import asserted, in_unit_interval
 from sslkit.storage import is_pattern, on_disk, reaching, replacing_folder
 
 _DESCRIPTION = "export.json"
@@ -42,7 +43,8 @@ def export(
     encoder, where it has such, is a signature of its own name that returns it. All
     of them are in inference mode.
 
-    The loaded object is callable with the same meaning, `loaded(images)`, and with
+    The loaded object is callable with the same meaning, `loaded(images)`, where uint8
+    images are scaled and floats far outside [0, 1] are an error, and with
     `training=True` returns the features in training mode: batch normalisation uses
     its batch and moves its statistics, and DropBlock or dropout drop nothing. It lists
     `variables` and `trainable_variables` (what the objective trains), so it can be
@@ -85,7 +87,7 @@ def export(
     return (
         "import tensorflow as tf\n"
         f"encoder = tf.saved_model.load({name!r})\n"
-        f"images = tf.zeros([1, {size}, {size}, 3])  # float32 in [0, 1]\n"
+        f"images = tf.zeros([1, {size}, {size}, 3])  # float32 in [0, 1], or uint8\n"
         'features = encoder(images)["features"]'
         f"  # float32 [1, {objective.encoder.feature_dim}]"
     )
@@ -125,13 +127,20 @@ class _SavedEncoder(tf.Module):
 
         @tf.function
         def call(images: tf.Tensor, training: bool = False) -> Outputs:
+            if images.dtype == tf.uint8:
+                # The network is in the file once: this calls the function of floats.
+                return call(in_unit_interval(images), training=training)
             function = _training if training else _inference
-            return compute(functools.partial(function, objective), images)
+            return compute(functools.partial(function, objective), asserted(images))
 
         self.__call__ = call
         modes = [call.get_concrete_function(spec, training=t) for t in (False, True)]
         for mode in modes:
             _require_only(mode, copies)
+            call.get_concrete_function(
+                tf.TensorSpec(spec.shape, tf.uint8, name="images"),
+                training=mode is modes[1],
+            )
         self._signatures = {"serving_default": modes[0]}
         if isinstance(objective.encoder, HasEndpoints):
 

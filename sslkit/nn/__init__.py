@@ -6,6 +6,7 @@ from sslkit.nn.dropblock import DropBlock
 from sslkit.nn.heads import LinearClassifier, ProjectionHead
 from sslkit.nn.memory_bank import MemoryBank, Remembered
 from sslkit.nn.momentum import MomentumTwin, cosine_fall
+from sslkit.nn.precision import full_dtype
 from sslkit.nn.resnet import ResNet
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "Remembered",
     "ResNet",
     "cosine_fall",
+    "full_dtype",
 ]

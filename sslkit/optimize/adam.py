@@ -13,7 +13,7 @@ from sslkit.api import (
     PositiveFloat,
     checked,
 )
-from sslkit.optimize.exclusions import NORMALISATION, matches
+from sslkit.optimize.exclusions import NORMALISATION, check_matches, given, matches
 
 
 class Adam(Optimizer):
@@ -48,7 +48,11 @@ class Adam(Optimizer):
         self._epsilon = epsilon
         self._weight_decay = weight_decay
         self._decoupled = decoupled
-        self._no_decay = tuple(no_decay)
+        self._no_decay = given("Adam: no_decay", no_decay)
+
+    def check(self, paths: Sequence[str]) -> None:
+        """Implements `Optimizer.check`."""
+        check_matches("Adam: no_decay", self._no_decay, paths)
 
     def update(
         self,

@@ -5,11 +5,59 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from sslkit.errors import UserError, near_names
+
 NORMALISATION = r"(^|/)(gamma|beta)$"
 """Scale and shift of normalisation layers."""
 BIAS = r"(^|/)bias$"
 CLASSIFIER = r"(^|/)classifier/"
 """The supervised head."""
+
+
+NAMED = (NORMALISATION, BIAS, CLASSIFIER)
+"""Patterns of kinds of layers, which a network may lack."""
+
+
+def given(option: str, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Returns the patterns of an option.
+
+    Raises:
+        UserError: if it is one text, which would be read letter by letter, or holds
+            what is no regular expression.
+    """
+    if isinstance(patterns, str):
+        raise UserError(
+            f"{option} is the text {patterns!r}; it is a sequence of patterns, such as "
+            f"({patterns!r},)."
+        )
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except (re.error, TypeError) as error:
+            raise UserError(
+                f"{option}: {pattern!r} is no regular expression: {error}."
+            ) from error
+    return tuple(patterns)
+
+
+def check_matches(option: str, patterns: Sequence[str], paths: Sequence[str]) -> None:
+    """Refuses a pattern that matches no path, unless it is one of `NAMED`.
+
+    Args:
+        option: the option's name, for the message.
+        patterns: see `matches`.
+        paths: the weights that a run moves.
+
+    Raises:
+        UserError: naming the pattern and the paths that are near it.
+    """
+    for pattern in patterns:
+        if pattern not in NAMED and not any(re.search(pattern, p) for p in paths):
+            raise UserError(
+                f"{option}: the pattern {pattern!r} matches none of the "
+                f"{len(paths)} weights that are trained, such as "
+                f"{near_names(pattern, paths)}."
+            )
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:

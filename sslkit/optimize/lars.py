@@ -13,7 +13,14 @@ from sslkit.api import (
     PositiveFloat,
     checked,
 )
-from sslkit.optimize.exclusions import BIAS, CLASSIFIER, NORMALISATION, matches
+from sslkit.optimize.exclusions import (
+    BIAS,
+    CLASSIFIER,
+    NORMALISATION,
+    check_matches,
+    given,
+    matches,
+)
 
 
 class LARS(Optimizer):
@@ -55,8 +62,13 @@ class LARS(Optimizer):
         self._trust = trust
         self._nesterov = nesterov
         self._classic = classic_momentum
-        self._no_decay = tuple(no_decay)
-        self._no_adaptation = tuple(no_adaptation)
+        self._no_decay = given("LARS: no_decay", no_decay)
+        self._no_adaptation = given("LARS: no_adaptation", no_adaptation)
+
+    def check(self, paths: Sequence[str]) -> None:
+        """Implements `Optimizer.check`."""
+        check_matches("LARS: no_decay", self._no_decay, paths)
+        check_matches("LARS: no_adaptation", self._no_adaptation, paths)
 
     def update(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from sslkit.api import HalfOpenShare, NonNegativeFloat, Optimizer, checked
-from sslkit.optimize.exclusions import NORMALISATION, matches
+from sslkit.optimize.exclusions import NORMALISATION, check_matches, given, matches
 
 
 class Momentum(Optimizer):
@@ -38,7 +38,11 @@ class Momentum(Optimizer):
         self._momentum = momentum
         self._nesterov = nesterov
         self._weight_decay = weight_decay
-        self._no_decay = tuple(no_decay)
+        self._no_decay = given("Momentum: no_decay", no_decay)
+
+    def check(self, paths: Sequence[str]) -> None:
+        """Implements `Optimizer.check`."""
+        check_matches("Momentum: no_decay", self._no_decay, paths)
 
     def update(
         self,

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from sslkit.api import UserError
 from sslkit.checkpoints import Table, assign
+from sslkit.errors import near_names
 from sslkit.published.architecture import Architecture, Shapes, recognise
 from sslkit.published.names import NETWORK, find_head, published_names
 from sslkit.published.parts import OPTIMIZER, derived, listing, part, title
@@ -123,7 +124,8 @@ def _wanted(
         if not wanted:
             raise UserError(
                 f"train.variable_schema {schema!r} matches no variable of this run by "
-                f"its published name, such as {next(iter(names.values()), 'none')}."
+                "its published name, at its start. Near it: "
+                f"{near_names(schema, list(names.values())) or 'none'}."
             )
         return wanted
     chosen = [own for own in table if any(re.match(p, own) for p in patterns)]

@@ -1,4 +1,4 @@
-"""Laws about how a plugin's class is written."""
+"""Laws about how a plugin's class is written: one of correctness, others of style."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ def constructor_spells_its_parameters(subject: Subject) -> None:
         raise Broken(
             f"its constructor takes {found}", "Spell every keyword, each with a type"
         )
+
+
+def docstrings_explain_every_parameter(subject: Subject) -> None:
+    """A recipe bound an option whose unit nobody knew."""
     parameters = inspect.signature(subject.plugin).parameters
     constructor = inspect.getattr_static(subject.plugin, "__init__")
     documented = f"{subject.plugin.__doc__}{constructor.__doc__}"

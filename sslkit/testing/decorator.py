@@ -40,7 +40,6 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         objective_laws.bfloat16_stays_close,
         objective_laws.refuses_wrong_views_by_name,
         class_laws.constructor_spells_its_parameters,
-        class_laws.docstring_cites_its_source,
     ),
     api.Augmentation: (
         augmentation_laws.gives_the_same_views_for_a_seed,
@@ -82,11 +81,25 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         class_laws.constructor_spells_its_parameters,
     ),
 }
-"""Kind -> the laws of its members."""
+"""Kind -> the laws of its members: what a plugin must hold to be right."""
+
+STYLE: dict[type, tuple[Callable[[Subject], None], ...]] = {
+    kind: (class_laws.docstrings_explain_every_parameter,) for kind in RULES
+} | {
+    api.Objective: (
+        class_laws.docstrings_explain_every_parameter,
+        class_laws.docstring_cites_its_source,
+    )
+}
+"""Kind -> the laws of how its members are written, which break no run."""
 
 
 def laws_of(plugin: type, **options: Any) -> list[Law]:
-    """Returns the laws that a plugin is under.
+    """Returns the laws that a plugin is under; see `style_laws_of` for those of style.
+
+    Those of objectives run in float64, where an error of the mathematics stands out
+    from rounding: what must not be in half precision is cast to
+    `sslkit.nn.full_dtype(layer)`, and not to tf.float32.
 
     Args:
         plugin: a subclass of a kind in `sslkit.api`.
@@ -96,7 +109,20 @@ def laws_of(plugin: type, **options: Any) -> list[Law]:
     Raises:
         TypeError: if it is of no kind.
     """
-    for kind, rules in RULES.items():
+    return _of(RULES, plugin, options)
+
+
+def style_laws_of(plugin: type, **options: Any) -> list[Law]:
+    """Returns the laws of style that a plugin is under; arguments as `laws_of`."""
+    return _of(STYLE, plugin, options)
+
+
+def _of(
+    table: dict[type, tuple[Callable[[Subject], None], ...]],
+    plugin: type,
+    options: dict[str, Any],
+) -> list[Law]:
+    for kind, rules in table.items():
         if issubclass(plugin, kind):
             if kind is api.Objective:
                 options = {"backbone": TinyBackbone, **options}
@@ -122,7 +148,19 @@ def laws(plugin: type, **options: Any) -> Callable[[Test], Test]:
     Raises:
         TypeError: if it is of no kind.
     """
+    return _tests(laws_of(plugin, **options))
+
+
+def style_laws(plugin: type, **options: Any) -> Callable[[Test], Test]:
+    """Makes a test of each law of style, such as that a docstring cites its source.
+
+    They are apart from `laws`, for a plugin may be right and not say where it is from.
+    Arguments as there.
+    """
+    return _tests(style_laws_of(plugin, **options))
+
+
+def _tests(cases: list[Law]) -> Callable[[Test], Test]:
     import pytest
 
-    cases = laws_of(plugin, **options)
     return pytest.mark.parametrize("law", [pytest.param(c, id=c.name) for c in cases])

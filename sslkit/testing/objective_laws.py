@@ -19,8 +19,8 @@ from sslkit.training.state import symbolic_batch
 
 _HINTS = {
     "float32": "`requires` names every group of views that `call` looks up",
-    "float64": "Here all numbers are float64: cast to the dtype of what you compute "
-    "with, not to tf.float32",
+    "float64": "Laws run in float64: cast to sslkit.nn.full_dtype(layer), or to the "
+    "dtype of what you compute with, and not to tf.float32",
     "mixed_bfloat16": "Layers return bfloat16: cast to float32 before the loss",
 }
 
@@ -41,10 +41,7 @@ def _built(subject: Subject, policy: str = "float64", seed: int = 1) -> Rehearsa
     try:
         return Rehearsal(subject.make, policy=policy, seed=seed)
     except UserError as error:
-        raise Broken(
-            f"it cannot be built: {str(error).rstrip('.')}",
-            "Every variable is a named weight of the objective or of a layer in it",
-        ) from error
+        raise Broken("it cannot be built", str(error).rstrip(".")) from error
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
         raise Broken(

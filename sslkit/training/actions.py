@@ -77,13 +77,25 @@ class StopNotFinite(Action):
         for what in ("loss", "gradient_norm"):
             if not math.isfinite(values[what]):
                 raise UserError(
-                    f"the {what.replace('_', ' ')} is {values[what]} at step {step}. "
-                    "Lower the learning rate or raise the temperature; "
-                    f"{self._checkpoints.describe_latest()}."
+                    f"the {what.replace('_', ' ')} is {values[what]} at step {step}"
+                    f"{_advice(step)}; {self._checkpoints.describe_latest()}."
                 )
 
     def run(self, moment: Moment) -> None:
         """Implements `Action.run`; there is nothing left to do."""
+
+
+def _advice(step: int) -> str:
+    if step == 1:
+        # Nothing has moved yet, so no learning rate is to blame.
+        return (
+            ", before any update. Look in the objective for a logarithm, root or "
+            "quotient of zero, and at the weights that the run starts from"
+        )
+    return (
+        ". Lower the learning rate or raise the temperature, or look in the objective "
+        "for a logarithm, root or quotient of zero"
+    )
 
 
 class Means(Action):

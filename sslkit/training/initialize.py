@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sslkit.api import UserError
 from sslkit.checkpoints import Table, assign, find_checkpoint, read
+from sslkit.errors import near_names
 from sslkit.published.transfer import is_published, restore_published
 
 
@@ -67,6 +68,7 @@ def _check_patterns(table: Table, patterns: Sequence[str]) -> None:
     for pattern in patterns:
         if not any(re.match(pattern, name) for name in table):
             raise UserError(
-                f"train.restore: the pattern {pattern!r} matches no variable. They "
-                f"start with {', '.join(sorted({n.split('/')[0] for n in table}))}."
+                f"train.restore: the pattern {pattern!r} matches no variable, at its "
+                f"start. Near it: {near_names(pattern, list(table))}; they start with "
+                f"{', '.join(sorted({n.split('/')[0] for n in table}))}."
             )

@@ -34,6 +34,7 @@ from sslkit.data.sources import Source
 from sslkit.metrics_log import MetricsLog
 from sslkit.training.actions import Action, Means, Save, StopNotFinite, Write
 from sslkit.training.agreement import check_agreement
+from sslkit.training.checking import check_example
 from sslkit.training.continuing import check_continuing, remember
 from sslkit.training.initialize import initialize
 from sslkit.training.loop import Loop
@@ -164,6 +165,7 @@ class Training:
             self.data.connection.knock()
         if self._initialize is not None:
             find_checkpoint(self._initialize)
+        check_example(self.augmentation)
         self._check_labels()
         self.describe()
         if self._initialize is not None:

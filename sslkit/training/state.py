@@ -12,6 +12,7 @@ import tensorflow as tf
 from sslkit.api import Batch, Objective, Optimizer, UserError, ViewGroup
 from sslkit.nn import MomentumTwin
 from sslkit.stacks import stack_shapes
+from sslkit.training import checking
 
 STEP = "step"
 OPTIMIZER = "optimizer/"
@@ -50,8 +51,9 @@ class TrainState:
             seed: of the initial weights.
 
         Raises:
-            UserError: if a variable belongs to nobody, two have one name, or the
-                objective refuses the views or the batch.
+            UserError: if a variable belongs to nobody, two have one name, the objective
+                refuses the views or the batch, or the objective or the optimizer is
+                not as `sslkit.api` says; see `sslkit.train.checking`.
         """
         created: list[tf.Variable] = []
 
@@ -59,17 +61,22 @@ class TrainState:
             created.append(make(**kwargs))
             return created[-1]
 
+        with strategy.scope():
+            names = checking.Names(objective)
         # Initial weights are drawn in the order of construction from this seed; no
         # other part of a run draws from global state.
         keras.utils.set_random_seed(seed)
         with strategy.scope(), tf.variable_creator_scope(record):
             self.objective = objective()
-            check_views(self.objective, groups)
+            checking.check_views(self.objective, groups)
             self.objective.check_batch(batch_size * strategy.num_replicas_in_sync)
-            outcome = self.objective(
-                symbolic_batch(groups, batch_size),
-                step=keras.KerasTensor([], dtype="int64"),
-            )
+            layers = checking.layers_of(self.objective)
+            with checking.watching(self.objective):
+                outcome = self.objective(
+                    symbolic_batch(groups, batch_size),
+                    step=keras.KerasTensor([], dtype="int64"),
+                )
+            names.check(self.objective, layers)
             self.metrics = tuple(outcome.metrics)
             freeze_again(self.objective)
             self.objective.after_build()
@@ -77,6 +84,7 @@ class TrainState:
             _check_owned(self.objective, created, weights)
             self.step = _zeros("step", (), "int64")
             self.trainable = by_path(self.objective, self.objective.trainable_variables)
+            checking.check_update(optimizer, self.trainable)
             self.slots = {
                 path: {
                     slot: _zeros(slot, weight.shape, weight.dtype)
@@ -135,27 +143,6 @@ def by_path(
             )
         table[path] = variable
     return table
-
-
-def check_views(objective: Objective, groups: Mapping[str, ViewGroup]) -> None:
-    """Refuses an augmentation that does not make the views an objective consumes.
-
-    Raises:
-        UserError: naming what is wanted and what is made.
-    """
-    wanted = dict(objective.requires)
-    made = {name: group.count for name, group in groups.items()}
-    if wanted == made:
-        return
-    listed = [
-        ", ".join(f"{name} x {count}" for name, count in counts.items())
-        for counts in (wanted, made)
-    ]
-    raise UserError(
-        f"objective {objective.name} wants {listed[0]}; the augmentation makes "
-        f"{listed[1]}. Bind train.augmentation to one that makes them, e.g. "
-        f"@augmentations.{objective.name}(), or change the counts of either."
-    )
 
 
 def symbolic_batch(groups: Mapping[str, ViewGroup], batch_size: int) -> Batch:

@@ -79,6 +79,20 @@ def test_the_table_lists_by_kind_and_marks_a_conflict(site):
     ]
 
 
+def test_a_group_that_is_none_is_an_error_of_the_table(site, capsys):
+    install(
+        site,
+        "acme-stray",
+        entry_points={"sslkit.schedule": {"mine": "a:B"}},
+        modules={},
+    )
+    assert main(["plugins"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "error: acme-stray announces mine in the entry-point group sslkit.schedule, "
+        "which is none of sslkit's. Did you mean 'sslkit.schedules'?"
+    )
+
+
 def test_check_verifies_each_and_fails_if_one_does(site, capsys, monkeypatch):
     install(
         site,

@@ -1,0 +1,363 @@
+"""What plugins are held to once, while a run's state is built: the mistakes of authors.
+
+Each would end much later in an error of TensorFlow or Keras, or not at all. A message
+says which class it is about, what came and what was wanted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sslkit import plugins
+from sslkit.api import (
+    Augmentation,
+    Backbone,
+    Objective,
+    Optimizer,
+    Outcome,
+    UserError,
+    ViewGroup,
+)
+
+_OWN = ("loss", "learning_rate", "gradient_norm", "step", "time")
+"""What a line of metrics holds already."""
+_RANDOM = frozenset(
+    {
+        "Multinomial",
+        "ParameterizedTruncatedNormal",
+        "RandomGamma",
+        "RandomPoisson",
+        "RandomPoissonV2",
+        "RandomShuffle",
+        "RandomStandardNormal",
+        "RandomUniform",
+        "RandomUniformInt",
+        "TruncatedNormal",
+    }
+)
+"""Operations that draw from TensorFlow's global state."""
+
+
+def title(objective: Objective) -> str:
+    """Returns an objective's name and class, for messages."""
+    return f"objective {objective.name} ({type(objective).__name__})"
+
+
+def check_views(objective: Objective, groups: Mapping[str, ViewGroup]) -> None:
+    """Refuses an augmentation that does not make the views an objective consumes.
+
+    Raises:
+        UserError: naming what is wanted and what is made.
+    """
+    wanted = dict(objective.requires)
+    made = {name: group.count for name, group in groups.items()}
+    if wanted == made:
+        return
+    listed = [
+        ", ".join(f"{name} x {count}" for name, count in counts.items())
+        for counts in (wanted, made)
+    ]
+    raise UserError(
+        f"objective {objective.name} wants {listed[0]}; the augmentation makes "
+        f"{listed[1]}. Bind train.augmentation to one that makes them"
+        f"{_suggestion(type(objective))}, or change the counts of either."
+    )
+
+
+def _suggestion(objective: type) -> str:
+    """Names the augmentation that is announced under the objective's own name."""
+    installed = plugins.installed()
+    value = f"{objective.__module__}:{objective.__qualname__}"
+    own = {p.name for p in installed if p.kind == "objectives" and p.value == value}
+    made = sorted({p.name for p in installed if p.kind == "augmentations"})
+    for name in made:
+        if name in own:
+            return f", e.g. @augmentations.{name}()"
+    return f" (installed: {', '.join(made)})"
+
+
+@contextlib.contextmanager
+def watching(objective: Objective) -> Iterator[None]:
+    """Checks what an objective and its encoder return in a symbolic call.
+
+    Raises:
+        UserError: if it is not an `Outcome` of float scalars, if the features are not
+            as wide as `feature_dim` says, if there is no encoder, or if the loss draws
+            what no seed fixes.
+    """
+    # Keras puts words of its own around an error that comes out of a layer, so what is
+    # found is kept, and raised here.
+    found: list[str] = []
+    encoder = getattr(objective, "encoder", None)
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_seen(objective, _check_outcome, found))
+            if isinstance(encoder, Backbone):
+                stack.enter_context(_seen(encoder, _check_features, found))
+            yield
+    except Exception as error:
+        if not found and getattr(objective, "encoder", None) is None:
+            found.append(_no_encoder(objective))
+        if found:
+            raise UserError(found[0]) from error
+        raise
+    if not found and not isinstance(getattr(objective, "encoder", None), Backbone):
+        found.append(_no_encoder(objective))
+    if found:
+        raise UserError(found[0])
+
+
+@contextlib.contextmanager
+def _seen(
+    layer: keras.layers.Layer, check: Callable[[Any, Any], None], found: list[str]
+) -> Iterator[None]:
+    """Lets a check see what a layer's `call` returns; keeps what it complains of."""
+    call = layer.call
+
+    @functools.wraps(call)
+    def seen(*values: Any, **named: Any) -> Any:
+        try:
+            returned = call(*values, **named)
+            check(layer, returned)
+        except UserError as error:
+            found.append(str(error))
+            raise
+        return returned
+
+    # Past Keras, which would look for state in it.
+    object.__setattr__(layer, "call", seen)
+    try:
+        yield
+    finally:
+        object.__delattr__(layer, "call")
+
+
+def _no_encoder(objective: Objective) -> str:
+    came = getattr(objective, "encoder", None)
+    what = "is not there" if came is None else f"is {_described(came)}"
+    return (
+        f"{title(objective)}: self.encoder {what}. It is what is evaluated, exported "
+        'and restored elsewhere: say self.encoder = backbone(name="encoder") in '
+        "__init__."
+    )
+
+
+def _check_outcome(objective: Objective, outcome: object) -> None:
+    name = title(objective)
+    if not isinstance(outcome, Outcome):
+        raise UserError(
+            f"{name}: call returns {_described(outcome)}; wanted "
+            "sslkit.api.Outcome(loss, metrics)."
+        )
+    wanted = keras.config.floatx()
+    if not _is_scalar(outcome.loss, {wanted}):
+        raise UserError(
+            f"{name}: the loss is {_described(outcome.loss)}; wanted {wanted} [], the "
+            f"mean over this replica's examples.{_cast(outcome.loss, wanted)}"
+        )
+    if not isinstance(outcome.metrics, Mapping):
+        raise UserError(
+            f"{name}: the metrics are {_described(outcome.metrics)}; wanted a mapping "
+            "of names to float32 scalars."
+        )
+    for metric, value in outcome.metrics.items():
+        if not isinstance(metric, str) or metric in _OWN:
+            raise UserError(
+                f"{name}: a metric is called {metric!r}; wanted a text that is none of "
+                f"{', '.join(_OWN)}."
+            )
+        if not _is_scalar(value, {"float32", wanted}):
+            raise UserError(
+                f"{name}: the metric {metric!r} is {_described(value)}; wanted a "
+                "tensor, float32 []."
+            )
+    drawn = _drawn(tf.compat.v1.get_default_graph())
+    if drawn:
+        raise UserError(
+            f"{name}: call draws what no seed of the run fixes ({', '.join(drawn)}), "
+            "so that a resumed run would be another. Draw by tf.random.stateless_… "
+            "with a seed made of the step, or by sslkit.randomness."
+        )
+
+
+def _cast(loss: Any, wanted: str) -> str:
+    if not tf.is_tensor(loss) or not loss.dtype.is_floating or loss.shape != ():
+        return " Take tf.reduce_mean of what is one number an example."
+    if wanted == "float64":
+        return (
+            " All numbers are float64 here, as in the laws: cast to "
+            "sslkit.nn.full_dtype(layer), not to tf.float32."
+        )
+    return " Cast to float32 before the loss."
+
+
+def _check_features(encoder: Backbone, features: Any) -> None:
+    wide = tf.is_tensor(features) and features.shape[1:] == (encoder.feature_dim,)
+    if not wide:
+        raise UserError(
+            f"the encoder ({type(encoder).__name__}) returns {_described(features)} "
+            f"and says feature_dim = {encoder.feature_dim}; wanted [n, feature_dim]."
+        )
+
+
+def _is_scalar(value: Any, dtypes: set[str]) -> bool:
+    return tf.is_tensor(value) and value.shape == () and value.dtype.name in dtypes
+
+
+def _described(value: Any) -> str:
+    if tf.is_tensor(value):
+        shape = value.shape.as_list() if value.shape.rank is not None else "?"
+        return f"a tensor, {value.dtype.name} {shape}"
+    if isinstance(value, bool | int | float | str | None):
+        return f"{value!r} of Python"
+    return f"a {type(value).__name__}"
+
+
+def _drawn(graph: tf.Graph) -> list[str]:
+    """Returns the kinds of operations in a graph that draw from global state."""
+    kinds = {operation.type for operation in graph.get_operations()}
+    # Those of loops, branches and functions that are called.
+    for function in graph.as_graph_def().library.function:
+        kinds |= {node.op for node in function.node_def}
+    return sorted(kinds & _RANDOM)
+
+
+def check_example(augmentation: Augmentation) -> None:
+    """Checks what an augmentation makes of an image of any size, in a graph.
+
+    Raises:
+        UserError: if it is not each of its groups as uint8 [count, size, size, 3].
+    """
+    with tf.Graph().as_default():
+        image = tf.compat.v1.placeholder(tf.uint8, [None, None, 3])
+        made = augmentation.example(image, tf.zeros([2], tf.int32))
+        name = f"augmentation {type(augmentation).__name__}"
+        groups = dict(augmentation.groups)
+        if not isinstance(made, Mapping) or set(made) != set(groups):
+            came = sorted(made) if isinstance(made, Mapping) else _described(made)
+            raise UserError(
+                f"{name}: example returns {came}; wanted a mapping of {sorted(groups)}."
+            )
+        for group, (count, size) in groups.items():
+            value, shape = made[group], [count, size, size, 3]
+            if (
+                not tf.is_tensor(value)
+                or value.dtype != tf.uint8
+                or (not value.shape.is_compatible_with(shape))
+            ):
+                raise UserError(
+                    f"{name}: example returns {group!r} as {_described(value)}; wanted "
+                    f"uint8 {shape}."
+                )
+
+
+def check_update(optimizer: Optimizer, trainable: Mapping[str, keras.Variable]) -> None:
+    """Checks what an optimizer returns for the smallest weight, in a graph.
+
+    Raises:
+        UserError: if it is not a weight and its slots, each shaped as it was; and if
+            the optimizer refuses the paths.
+    """
+    if not trainable:
+        return
+    path = min(trainable, key=lambda name: np.prod(trainable[name].shape))
+    weight = trainable[path]
+
+    def zeros() -> tf.Tensor:
+        return tf.zeros(weight.shape, weight.dtype)
+
+    with tf.Graph().as_default():
+        returned = optimizer.update(
+            zeros(),
+            zeros(),
+            {slot: zeros() for slot in optimizer.slots},
+            path=path,
+            rate=tf.zeros([], keras.config.floatx()),
+            step=tf.zeros([], tf.int64),
+        )
+        _check_returned(optimizer, weight, returned)
+    optimizer.check(list(trainable))
+
+
+def _check_returned(
+    optimizer: Optimizer, weight: keras.Variable, returned: object
+) -> None:
+    name = f"optimizer {type(optimizer).__name__}"
+    declared = sorted(optimizer.slots)
+    if (
+        not isinstance(returned, tuple)
+        or len(returned) != 2
+        or not isinstance(returned[1], Mapping)
+    ):
+        raise UserError(
+            f"{name}: update returns {_described(returned)}; wanted (new weight, "
+            f"{{slot: new value}}) with the slots {declared}."
+        )
+    new, slots = returned
+    if sorted(slots) != declared:
+        raise UserError(
+            f"{name}: update returns the slots {sorted(slots)} and `slots` declares "
+            f"{declared}; wanted the same names in both."
+        )
+    shape = tuple(weight.shape)
+    for what, value in {"the weight": new, **slots}.items():
+        if (
+            not tf.is_tensor(value)
+            or tuple(value.shape) != shape
+            or value.dtype.name != weight.dtype
+        ):
+            raise UserError(
+                f"{name}: update returns {what} as {_described(value)}; wanted "
+                f"{weight.dtype} {list(shape)}, as it came."
+            )
+
+
+class Names:
+    """Finds layers without a name, by making the layers of an objective twice.
+
+    An automatic name counts the layers of its class in a process, so that a checkpoint
+    would not fit the variables of the next one.
+
+    Args:
+        make: makes an objective; its constructor makes layers and no variables.
+    """
+
+    def __init__(self, make: Callable[[], Objective]):
+        """Makes the objective to compare with."""
+        self._other = layers_of(make())
+
+    def check(self, objective: Objective, layers: Sequence[keras.layers.Layer]) -> None:
+        """Compares the names of layers that turned out to have variables.
+
+        Args:
+            objective: built.
+            layers: what `layers_of` returned before it was.
+
+        Raises:
+            UserError: naming the layers.
+        """
+        if len(layers) != len(self._other):
+            return
+        counted = [
+            f"{layer.name} ({type(layer).__name__})"
+            for layer, other in zip(layers, self._other, strict=True)
+            if layer.name != other.name and layer.variables
+        ]
+        if counted:
+            raise UserError(
+                f"{title(objective)}: layers without a name of their own: "
+                f"{', '.join(counted)}. An automatic name counts per process, so the "
+                "next one could not read the checkpoint. Give each name=..."
+            )
+
+
+def layers_of(objective: Objective) -> list[keras.layers.Layer]:
+    """Returns all layers in an objective, at any depth, in the order of making."""
+    return list(objective._flatten_layers(include_self=False))

@@ -1,0 +1,110 @@
+"""What an encoder takes for images, from a run and from an export alike."""
+
+from __future__ import annotations
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import sslkit
+from sslkit.cli.main import main
+from sslkit.errors import UserError
+
+BYTES = np.random.default_rng(0).integers(0, 256, [3, 8, 8, 3], np.uint8)
+IMAGES = BYTES.astype(np.float32) / 255
+
+
+@pytest.fixture(scope="module")
+def exported(workdir, tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("out") / "encoder")
+    assert main(["export", "--workdir", workdir, "--to", folder]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module", params=["live", "exported"])
+def encoder(request, workdir, exported):
+    return sslkit.load_encoder(workdir if request.param == "live" else exported)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
+def test_integers_are_scaled(encoder, dtype):
+    np.testing.assert_allclose(
+        encoder(BYTES.astype(dtype)), encoder(IMAGES), rtol=1e-6, atol=1e-6
+    )
+    found = encoder.endpoints(BYTES)["block_group1"]
+    want = encoder.endpoints(IMAGES)["block_group1"]
+    np.testing.assert_allclose(found, want, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (255 * IMAGES, "images go from 0 to 255; wanted floats in [0, 1]. Give bytes"),
+        (4 * IMAGES - 2, "images go from -2 to 2; wanted floats in [0, 1]"),
+        (IMAGES * np.nan, "images go from nan to nan; wanted floats"),
+        (300 * np.ones([1, 8, 8, 3], np.int32), "go from 300 to 300; wanted 0 to 255"),
+        (IMAGES[0], "a single image of shape [8, 8, 3]; wanted a batch, [n, 8, 8, 3]"),
+        (IMAGES[..., 0], "images have the shape [3, 8, 8]; wanted [n, 8, 8, 3]."),
+        (IMAGES > 0.5, "images are bool; wanted floats in [0, 1], or integers from 0"),
+    ],
+)
+def test_what_is_no_batch_of_images_is_one_line(encoder, images, said):
+    for encode in (encoder, encoder.endpoints):
+        with pytest.raises(UserError, match=re.escape(said)) as caught:
+            encode(images)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_little_outside_is_fine(encoder):
+    assert encoder(1.2 * IMAGES - 0.1).shape == (3, 512)
+
+
+def test_an_export_takes_one_size(exported):
+    with pytest.raises(UserError, match=r"\[3, 4, 4, 3\]; wanted \[n, 8, 8, 3\]"):
+        sslkit.load_encoder(exported)(IMAGES[:, :4, :4])
+
+
+def test_is_a_layer_of_a_functional_model(encoder):
+    images = keras.Input([8, 8, 3], dtype="uint8")
+    features = encoder(images)
+    assert features.shape == (None, 512) and features.dtype == "float32"
+    scores = keras.layers.Dense(2, name="scores")(features)
+    model = keras.Model(images, scores)
+    want = encoder(BYTES) @ model.get_layer("scores").kernel
+    np.testing.assert_allclose(model(BYTES), want, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        model.predict(BYTES, verbose=0), want, rtol=1e-4, atol=1e-4
+    )
+    assert len(model.trainable_variables) == len(encoder.trainable_variables) + 2
+
+
+# An export holds the classifier too, which the features do not need.
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_a_model_around_it_is_trained(workdir, exported):
+    for path in (workdir, exported):
+        encoder = sslkit.load_encoder(path)
+        images = keras.Input([8, 8, 3])
+        model = keras.Model(images, keras.layers.Dense(2)(encoder(images)))
+        model.compile("sgd", "mse")
+        before = encoder(IMAGES).numpy()
+        model.fit(IMAGES, np.ones([3, 2]), epochs=1, verbose=0)
+        assert not np.allclose(encoder(IMAGES), before)
+
+
+def test_plain_tensorflow_scales_and_refuses_too(exported):
+    loaded = tf.saved_model.load(exported)
+    for training in (False, True):
+        np.testing.assert_allclose(
+            loaded(BYTES, training=training)["features"],
+            tf.saved_model.load(exported)(IMAGES, training=training)["features"],
+            rtol=1e-5,
+            atol=1e-5,
+        )
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"not in \[0, 1\]"):
+        loaded(255 * IMAGES)
+    served = loaded.signatures["serving_default"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"not in \[0, 1\]"):
+        served(images=tf.constant(255 * IMAGES))

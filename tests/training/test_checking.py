@@ -1,0 +1,290 @@
+"""What the authors of plugins get wrong: one line, before the first step."""
+
+from __future__ import annotations
+
+import re
+
+import keras
+import pytest
+import tensorflow as tf
+from train.conftest import Brightness, Colour
+
+from sslkit import plugins
+from sslkit.api import Augmentation, Outcome, UserError, ViewGroup
+from sslkit.optimize.adam import Adam
+from sslkit.optimize.lars import LARS
+from sslkit.optimize.momentum import Momentum
+from sslkit.testing.precision import precision
+from sslkit.training import checking
+
+
+def returning(change, **attributes):
+    """Makes an objective whose call returns what `change` makes of its outcome."""
+
+    class Mine(Brightness):
+        def call(self, batch, *, step):
+            return change(super().call(batch, step=step))
+
+    for name, value in attributes.items():
+        setattr(Mine, name, value)
+    return Mine
+
+
+def metric(value, name="mine"):
+    return returning(lambda outcome: Outcome(outcome.loss, {name: value(outcome)}))
+
+
+def loss(change):
+    return returning(lambda outcome: Outcome(change(outcome.loss), {}))
+
+
+def looped(value):
+    return tf.while_loop(
+        lambda i, _: i < 2, lambda i, x: (i + 1, x + tf.random.normal([])), (0, value)
+    )[1]
+
+
+class WithoutEncoder(Brightness):
+    def __init__(self, backbone, *, name="mine"):
+        super().__init__(backbone, name=name)
+        self.network = self.encoder
+        del self.encoder
+
+    def call(self, batch, *, step):
+        features = self.network(batch.views["instance"][:, 0], training=True)
+        return Outcome(tf.reduce_mean(features), {})
+
+
+class LooksForEncoder(WithoutEncoder):
+    def call(self, batch, *, step):
+        return Outcome(tf.reduce_mean(self.encoder(batch.views["instance"][:, 0])), {})
+
+
+class Unnamed(Brightness):
+    def __init__(self, backbone, *, name="mine"):
+        super().__init__(backbone, name=name)
+        self.blocks = [keras.layers.Dense(2), keras.layers.ReLU()]
+
+    def call(self, batch, *, step):
+        features = self.encoder(batch.views["instance"][:, 0], training=True)
+        for block in self.blocks:
+            features = block(features)
+        return Outcome(tf.reduce_mean(features), {})
+
+
+class Refusing(Brightness):
+    def call(self, batch, *, step):
+        raise UserError("this batch is of no use.")
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        (
+            returning(lambda outcome: outcome.loss),
+            "(Mine): call returns a tensor, float32 []; wanted sslkit.api.Outcome(",
+        ),
+        (
+            returning(lambda outcome: (outcome.loss, {})),
+            "(Mine): call returns a tuple; wanted sslkit.api.Outcome(",
+        ),
+        (
+            loss(lambda value: tf.fill([4], value)),
+            "the loss is a tensor, float32 [4]; wanted float32 [], the mean",
+        ),
+        (
+            loss(lambda value: tf.cast(value, tf.bfloat16)),
+            "the loss is a tensor, bfloat16 []; wanted float32 [], the mean over this "
+            "replica's examples. Cast to float32 before the loss.",
+        ),
+        (loss(lambda value: 1.5), "the loss is 1.5 of Python; wanted float32 []"),
+        (
+            metric(lambda outcome: 3),
+            "the metric 'mine' is 3 of Python; wanted a tensor, float32 [].",
+        ),
+        (
+            metric(lambda outcome: tf.zeros([2])),
+            "the metric 'mine' is a tensor, float32 [2]; wanted a tensor, float32 [].",
+        ),
+        (
+            metric(lambda outcome: outcome.loss, name="step"),
+            "a metric is called 'step'; wanted a text that is none of loss,",
+        ),
+        (
+            returning(lambda outcome: Outcome(outcome.loss, [outcome.loss])),
+            "the metrics are a list; wanted a mapping",
+        ),
+        (
+            loss(lambda value: value + tf.random.normal([])),
+            "call draws what no seed of the run fixes (RandomStandardNormal)",
+        ),
+        (loss(looped), "call draws what no seed of the run fixes (RandomStandardNorm"),
+        (WithoutEncoder, "(WithoutEncoder): self.encoder is not there. It is what"),
+        (LooksForEncoder, "(LooksForEncoder): self.encoder is not there. It is what"),
+        (Unnamed, "(Unnamed): layers without a name of their own: dense"),
+        (Refusing, "this batch is of no use."),
+    ],
+)
+def test_what_an_objective_returns(built, objective, said):
+    with pytest.raises(UserError, match=re.escape(said)) as caught:
+        built(objective)
+    assert "\n" not in str(caught.value)
+
+
+def test_layers_without_variables_need_no_name(built):
+    class Named(Unnamed):
+        def __init__(self, backbone, *, name="mine"):
+            super().__init__(backbone, name=name)
+            self.blocks = [keras.layers.Dense(2, name="head"), keras.layers.ReLU()]
+
+    assert "head/kernel" in built(Named).table
+
+
+def test_seeded_draws_are_welcome(built):
+    built(loss(lambda value: value + tf.random.stateless_normal([], [1, 2])))
+
+
+def test_a_cast_to_float32_under_the_laws_is_named(built):
+    said = r"float64 here, as in the laws: cast to sslkit\.nn\.full_dtype\(layer\)"
+    with precision("float64"), pytest.raises(UserError, match=said):
+        built(loss(lambda value: tf.cast(value, tf.float32)))
+
+
+def test_features_of_another_width_than_announced(built):
+    class Wide(Colour):
+        feature_dim = 16
+
+    class Mine(Brightness):
+        def __init__(self, backbone, *, name="mine"):
+            super().__init__(Wide, name=name)
+
+    said = r"encoder \(Wide\) returns a tensor, float32 \[4, 3\] and says feature_dim ="
+    with pytest.raises(UserError, match=said):
+        built(Mine)
+
+
+def test_calls_are_as_they_were_afterwards(built):
+    state = built()
+    assert "call" not in vars(state.objective)
+    assert "call" not in vars(state.objective.encoder)
+
+
+class OneTensor(Momentum):
+    def update(self, weight, gradient, slots, *, path, rate, step):
+        return weight - rate * gradient
+
+
+class OtherSlot(Momentum):
+    def update(self, weight, gradient, slots, **named):
+        return weight - gradient, {"velocity": gradient}
+
+
+class OtherShape(Momentum):
+    def update(self, weight, gradient, slots, **named):
+        return tf.reduce_sum(weight), {"momentum": gradient}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "said"),
+    [
+        (
+            OneTensor(),
+            r"OneTensor: update returns a tensor, float32 \[3\]; wanted \(new weight,",
+        ),
+        (
+            OtherSlot(),
+            r"the slots \['velocity'\] and `slots` declares \['momentum'\]",
+        ),
+        (
+            OtherShape(),
+            r"returns the weight as a tensor, float32 \[\]; wanted float32 \[3\]",
+        ),
+        (
+            Adam(no_decay=["encoder/scal", "/scale"]),
+            None,
+        ),
+        (
+            Adam(no_decay=["encoder/skale"]),
+            r"Adam: no_decay: the pattern 'encoder/skale' matches none of the 1 "
+            r"weights that are trained, such as encoder/scale\.",
+        ),
+        (LARS(no_adaptation=["head/"]), "LARS: no_adaptation: the pattern 'head/'"),
+        (Momentum(no_decay=["head/"]), "Momentum: no_decay: the pattern 'head/'"),
+        # What is named for a kind of layer may be absent.
+        (LARS(), None),
+    ],
+)
+def test_what_an_optimizer_returns_and_leaves_out(built, optimizer, said):
+    if said is None:
+        built(optimizer=optimizer)
+    else:
+        with pytest.raises(UserError, match=said):
+            built(optimizer=optimizer)
+
+
+@pytest.mark.parametrize("make", [Adam, LARS, Momentum])
+def test_exclusions_are_a_sequence_of_patterns(make):
+    with pytest.raises(UserError, match=r"no_decay is the text 'bias'; .*\('bias',\)"):
+        make(no_decay="bias")
+    with pytest.raises(UserError, match=r"'\(' is no regular expression"):
+        make(no_decay=["("])
+
+
+class Views(Augmentation):
+    groups = {"instance": ViewGroup(1, 4)}  # noqa: RUF012
+
+    def __init__(self, change):
+        self.change = change
+
+    def example(self, image, seed):
+        view = tf.image.resize(tf.cast(image, tf.float32), [4, 4])
+        return self.change(tf.cast(view, tf.uint8)[tf.newaxis])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda view: {"instance": tf.cast(view, tf.float32)},
+            r"Views: example returns 'instance' as a tensor, float32 \[1, 4, 4, 3\]; "
+            r"wanted uint8 \[1, 4, 4, 3\]",
+        ),
+        (lambda view: {"instance": view[0]}, r"uint8 \[4, 4, 3\]; wanted uint8 \[1,"),
+        (
+            lambda view: {"other": view},
+            r"returns \['other'\]; wanted .* \['inst",
+        ),
+        (lambda view: view, "returns a tensor, uint8"),
+    ],
+)
+def test_what_an_augmentation_makes(change, said):
+    with pytest.raises(UserError, match=said):
+        checking.check_example(Views(change))
+    checking.check_example(Views(lambda view: {"instance": view}))
+
+
+def announced(monkeypatch, *found):
+    monkeypatch.setattr(
+        plugins,
+        "installed",
+        lambda: [
+            plugins.Plugin(kind, name, value, "mine", "1.0")
+            for kind, name, value in found
+        ],
+    )
+
+
+def test_only_augmentations_that_exist_are_suggested(built, monkeypatch):
+    where = f"{Brightness.__module__}:{Brightness.__qualname__}"
+    announced(
+        monkeypatch,
+        ("objectives", "good", where),
+        ("augmentations", "good", "a:B"),
+        ("augmentations", "other", "a:C"),
+    )
+    groups = {"instance": ViewGroup(2, 4)}
+    with pytest.raises(UserError, match=r"e\.g\. @augmentations\.good\(\), or change"):
+        built(Brightness, groups=groups)
+    announced(monkeypatch, ("augmentations", "other", "a:C"))
+    with pytest.raises(UserError, match=r"makes them \(installed: other\), or change"):
+        built(Brightness, groups=groups)
