@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from sslkit import config
-from sslkit.checkpoints import find_checkpoint, read
+from sslkit.api import Backbone, Batch, Objective, Outcome
+from sslkit.checkpoints import find_checkpoint, read, step_of
 from sslkit.errors import UserError
 from sslkit.evaluate.protocol import Evaluation
 from sslkit.export.encoder import Encoder, ExportedEncoder, LiveEncoder
-from sslkit.published.encoder import published_encoder
+from sslkit.published.encoder import (
+    imported_encoder,
+    is_import,
+    published_encoder,
+)
+from sslkit.published.importing import PART
 from sslkit.published.transfer import is_published, shapes_of
+from sslkit.storage import reaching
 from sslkit.training.actions import Action, Measure
 from sslkit.training.run import Training
 from sslkit.workdir import Workdir
@@ -101,8 +109,9 @@ def load_encoder(path: str | os.PathLike[str]) -> Encoder:
     """Loads a trained encoder.
 
     Args:
-        path: a run's workdir, an export of `sslkit export`, or a checkpoint of the
-            published TensorFlow 1 code such as `model.ckpt-1234`.
+        path: a run's workdir, an export of `sslkit export`, what `sslkit import` wrote,
+            or a checkpoint of the published TensorFlow 1 code such as
+            `model.ckpt-1234`.
 
     Returns:
         The encoder, on the default device.
@@ -117,7 +126,81 @@ def load_encoder(path: str | os.PathLike[str]) -> Encoder:
         run = reopen(path)
         run.training.load(run.workdir)
         return LiveEncoder(run.training.objective.encoder, run.training.size)
+    if is_import(path):
+        return LiveEncoder(*imported_encoder(path))
     return _from_checkpoint(path)
+
+
+class Bare(Objective):
+    """An encoder alone, as an import holds one: for those who export an objective."""
+
+    requires: Mapping[str, int] = {}
+
+    def __init__(self, encoder: Backbone):
+        """Holds a built encoder."""
+        super().__init__(name="imported")
+        self.encoder = encoder
+
+    def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
+        """Is never called: nothing is trained."""
+        raise AssertionError("never called: nothing is trained")
+
+
+class Trained(NamedTuple):
+    """What is exported: an encoder, and where it comes from."""
+
+    objective: Objective
+    """Built and filled; holds the encoder."""
+    size: int
+    """Side of the images, in pixels."""
+    step: int
+    """Updates done."""
+    steps: int
+    """Updates of the whole run."""
+    config: str
+    """What it was made with, gin text."""
+    result: Mapping[str, Any] | None
+    """What the run's last evaluation found, if there was one."""
+    table: Mapping[str, keras.Variable] | None
+    """The run's variables; None for an import."""
+
+
+def open_trained(
+    path: str, overrides: Sequence[str] = (), *, data_dir: str | None = None
+) -> Trained:
+    """Opens a run's latest checkpoint, or what `sslkit import` wrote.
+
+    Args:
+        path: the run's folder, or the import's.
+        overrides: as `reopen`; none for an import.
+        data_dir: as `reopen`; none for an import.
+
+    Raises:
+        UserError: if it is neither; and as `reopen`.
+    """
+    if not is_import(path):
+        _, training, workdir = reopen(path, overrides, data_dir=data_dir)
+        step = training.load(workdir)
+        return Trained(
+            training.objective,
+            training.size,
+            step,
+            training.steps,
+            workdir.read_config(),
+            workdir.result(),
+            training.state.table,
+        )
+    if overrides or data_dir is not None:
+        raise UserError(
+            f"{path} is an import of published weights: no recipe made it, so leave "
+            "out --set and --data-dir."
+        )
+    encoder, size = imported_encoder(path)
+    step = step_of(find_checkpoint(path))
+    part = os.path.join(path, PART)
+    with reaching("the import", path), tf.io.gfile.GFile(part) as file:
+        text = file.read()
+    return Trained(Bare(encoder), size, step, step, text, None, None)
 
 
 def _from_checkpoint(path: str) -> Encoder:
@@ -126,8 +209,8 @@ def _from_checkpoint(path: str) -> Encoder:
     except UserError as error:
         raise UserError(
             f"{path} holds no encoder: it is neither a run's workdir (with config.gin) "
-            "nor an export (with saved_model.pb) nor the prefix of a published "
-            "checkpoint (such as model.ckpt-1234)."
+            "nor an export (with saved_model.pb) nor an import (with network.json) nor "
+            "the prefix of a published checkpoint (such as model.ckpt-1234)."
         ) from error
     if not is_published(shapes_of(read(prefix)), prefix):
         raise UserError(

@@ -106,3 +106,63 @@ def test_one_process_trains_in_it_at_a_time(workdir):
 def test_a_bucket_has_no_locks():
     with Workdir("ram://b/run").alone(), Workdir("ram://b/run").alone():
         pass
+
+
+PATHS = """train.initialize = 'runs/pretrain'
+data.name = 'folder:photos'
+data.data_dir = '~/data'
+train.seed = 1
+"""
+
+
+def test_paths_are_kept_absolute(workdir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    claim(workdir, PATHS)
+    assert read(workdir) == (
+        f"train.initialize = '{tmp_path}/runs/pretrain'\n"
+        f"data.name = 'folder:{tmp_path}/photos'\n"
+        "data.data_dir = '~/data'\n"
+        "train.seed = 1\n"
+    )
+
+
+def test_names_and_buckets_are_no_paths(workdir):
+    config = "data.name = 'cifar10'\ntrain.initialize = 'gs://b/run'\n"
+    claim(workdir, config)
+    assert read(workdir) == config
+
+
+@pytest.mark.parametrize(
+    "spelled", ["runs/pretrain", "./runs/pretrain/", "runs/../runs/pretrain", "link"]
+)
+def test_another_spelling_of_a_path_is_the_same_run(
+    workdir, tmp_path, monkeypatch, spelled
+):
+    (tmp_path / "runs" / "pretrain").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "runs" / "pretrain")
+    monkeypatch.chdir(tmp_path)
+    claim(workdir, PATHS)
+    claim(workdir, PATHS.replace("runs/pretrain", spelled))
+    monkeypatch.chdir("runs")
+    elsewhere = PATHS.replace("runs/", "").replace("photos", "../photos")
+    claim(workdir, elsewhere)
+    with pytest.raises(UserError, match=r"data\.name: 'folder:.*/photos' there"):
+        claim(workdir, elsewhere.replace("../photos", "others"))
+
+
+def test_stages_may_move_together(tmp_path):
+    def config(folder):
+        return PATHS.replace("runs/", f"{folder}/").replace("photos", "/photos")
+
+    for name in ("old/pretrain", "old/linear"):
+        (tmp_path / name).mkdir(parents=True)
+    claim(Workdir(str(tmp_path / "old" / "linear")), config(tmp_path / "old"))
+    (tmp_path / "old").rename(tmp_path / "new")
+    moved = Workdir(str(tmp_path / "new" / "linear"))
+    claim(moved, config(tmp_path / "new"))
+    assert f"'{tmp_path}/new/pretrain'" in read(moved)
+    # What is somewhere else did not move along.
+    (tmp_path / "else" / "pretrain").mkdir(parents=True)
+    (tmp_path / "new" / "pretrain").rename(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"train\.initialize: .*new.* there, .*else"):
+        claim(moved, config(tmp_path / "else"))

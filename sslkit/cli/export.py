@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sslkit.cli.options import add_run_options, check_target, check_workdir
+from sslkit.errors import UserError
 
 if TYPE_CHECKING:
-    from sslkit.training.run import Training
+    from sslkit.runs import Trained
 
 FORMATS = ("saved_model", "keras", "onnx", "tf1")
 
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         default="saved_model",
         help="saved_model loads in plain TensorFlow; keras in plain Keras (resnets); "
-        "onnx needs the extra sslkit[onnx]; tf1 is the published TensorFlow 1 layout "
+        "onnx needs tf2onnx; tf1 is the published TensorFlow 1 layout "
         "(default: saved_model)",
     )
     parser.add_argument(
@@ -51,58 +52,69 @@ def check(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exports a run's latest checkpoint and a model card; prints how to load it."""
     from sslkit.export.card import model_card
-    from sslkit.runs import reopen
-    from sslkit.storage import on_disk
+    from sslkit.runs import open_trained
+    from sslkit.storage import on_disk, reaching, replacing
 
     target = on_disk(args.to)
-    _, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
-    step = training.load(workdir)
-    write, card = _WRITERS[args.format]
-    lines = write(training, args)
-    encoder = training.objective.encoder
+    trained = open_trained(args.workdir, args.set, data_dir=args.data_dir)
+    write, card, sign = _WRITERS[args.format]
+    there = pathlib.Path(f"{target}{sign}").exists()
+    lines = write(trained, args)
+    encoder = trained.objective.encoder
     card_path = card(target)
-    card_path.write_text(
-        model_card(
-            objective=training.objective.name,
-            encoder=f"{encoder.describe()}; {encoder.count_params():,} numbers",
-            feature_dim=encoder.feature_dim,
-            size=training.size,
-            step=step,
-            steps=training.steps,
-            config=workdir.read_config(),
-            result=workdir.result(),
-            load=lines,
-        )
+    text = model_card(
+        objective=trained.objective.name,
+        encoder=f"{encoder.describe()}; {encoder.count_params():,} numbers",
+        feature_dim=encoder.feature_dim,
+        size=trained.size,
+        step=trained.step,
+        steps=trained.steps,
+        config=trained.config,
+        result=trained.result,
+        load=lines,
     )
-    print(f"step {step} of {workdir.path} is exported to {args.to}. To load it:\n")
+    with (
+        reaching("the model card", str(card_path), verb="written"),
+        replacing(card_path) as beside,
+    ):
+        pathlib.Path(beside).write_text(text)
+    place = f"{args.to}, in the place of an earlier export" if there else args.to
+    print(
+        f"step {trained.step} of {args.workdir} is exported to {place}. To load it:\n"
+    )
     print(lines)
     print(f"\nmodel card: {card_path}")
     return 0
 
 
-def _saved_model(training: Training, args: argparse.Namespace) -> str:
+def _saved_model(trained: Trained, args: argparse.Namespace) -> str:
     from sslkit.export.saved_model import export
 
-    return export(training.objective, args.to, size=training.size)
+    return export(trained.objective, args.to, size=trained.size)
 
 
-def _keras(training: Training, args: argparse.Namespace) -> str:
+def _keras(trained: Trained, args: argparse.Namespace) -> str:
     from sslkit.export.keras_model import save_keras
 
-    return save_keras(training.objective.encoder, args.to, size=training.size)
+    return save_keras(trained.objective.encoder, args.to, size=trained.size)
 
 
-def _onnx(training: Training, args: argparse.Namespace) -> str:
+def _onnx(trained: Trained, args: argparse.Namespace) -> str:
     from sslkit.export.onnx import save_onnx
 
-    return save_onnx(training.objective.encoder, args.to, size=training.size)
+    return save_onnx(trained.objective.encoder, args.to, size=trained.size)
 
 
-def _tf1(training: Training, args: argparse.Namespace) -> str:
+def _tf1(trained: Trained, args: argparse.Namespace) -> str:
     from sslkit.published.exporting import write_published
 
     pathlib.Path(args.to).parent.mkdir(parents=True, exist_ok=True)
-    write_published(training.state.table, args.to, head=args.head)
+    if trained.table is None:
+        raise UserError(
+            f"{args.workdir} is an import of published weights, which are in that "
+            "layout already: use the checkpoint that it was made of."
+        )
+    write_published(trained.table, args.to, head=args.head)
     return (
         "import tensorflow as tf\n"
         f"checkpoint = tf.train.load_checkpoint({args.to!r})\n"
@@ -121,12 +133,15 @@ def _beside(path: pathlib.Path) -> pathlib.Path:
 _WRITERS: dict[
     str,
     tuple[
-        Callable[[Training, argparse.Namespace], str],
+        Callable[[Trained, argparse.Namespace], str],
         Callable[[pathlib.Path], pathlib.Path],
+        str,
     ],
 ] = {
-    "saved_model": (_saved_model, _inside),
-    "keras": (_keras, _beside),
-    "onnx": (_onnx, _beside),
-    "tf1": (_tf1, _beside),
+    "saved_model": (_saved_model, _inside, "/saved_model.pb"),
+    "keras": (_keras, _beside, ""),
+    "onnx": (_onnx, _beside, ""),
+    "tf1": (_tf1, _beside, ".index"),
 }
+"""Format -> what writes it, where its card is, and which file beside or below the path
+shows that there is one already."""

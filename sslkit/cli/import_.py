@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +35,9 @@ def run(args: argparse.Namespace) -> int:
     found = import_published(args.checkpoint, args.to, schema=args.schema)
     print(found.report)
     print(f"\n{found.architecture}: written to {found.checkpoint}")
+    start = shlex.quote(f"train.initialize = {args.to!r}")
     print(
-        f"next: sslkit train --gin RECIPE --gin {found.part} --workdir W "
-        f"--set \"train.initialize = '{args.to}'\""
+        f"next: sslkit train --gin RECIPE --gin {shlex.quote(found.part)} --workdir W "
+        f"--set {start}"
     )
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import rich.console
+from rich.measure import Measurement
 
 _WIDTH = 100
 
@@ -11,3 +12,13 @@ def console() -> rich.console.Console:
     """Returns standard output, wide enough for tables where it is no terminal."""
     found = rich.console.Console()
     return found if found.is_terminal else rich.console.Console(width=_WIDTH)
+
+
+def show(table: rich.console.RenderableType) -> None:
+    """Prints a table; whole, however wide, where standard output is no terminal."""
+    found = console()
+    if not found.is_terminal:
+        wide = rich.console.Console(width=10_000)
+        needed = Measurement.get(wide, wide.options, table).maximum
+        found = rich.console.Console(width=max(_WIDTH, needed))
+    found.print(table)

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_one(args: argparse.Namespace, resolution: Resolution) -> None:
     from sslkit import config
-    from sslkit.cli.output import console
+    from sslkit.cli.output import show
     from sslkit.plan.devices import RENTED, this_cpu
     from sslkit.plan.imagined import ImaginedData, ImaginedRunner
     from sslkit.plan.planning import outlook, plan
@@ -88,7 +88,7 @@ def _run_one(args: argparse.Namespace, resolution: Resolution) -> None:
         print(line)
     devices = [this_cpu(), *RENTED]
     outlooks = [outlook(found, d, utilisation=args.utilisation) for d in devices]
-    console().print(_table(outlooks))
+    show(_table(outlooks))
     for one in outlooks:
         print(f"{one.device.name}: {one.breaks or 'nothing breaks'}")
 

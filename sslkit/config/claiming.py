@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sslkit.config import places
 from sslkit.config.comparison import difference
 from sslkit.errors import UserError
 
@@ -36,6 +37,9 @@ def claim(
 ) -> None:
     """Makes a folder that of a configuration.
 
+    Paths are kept absolute, so that the run can be opened from any folder; a path is
+    the same however it is spelled, and a start that moved with the run is, too.
+
     Args:
         workdir: the folder.
         resolved: the configuration as gin text.
@@ -46,13 +50,19 @@ def claim(
         UserError: if it belongs to a run that computes something else, or cannot
             be written.
     """
+    resolved = places.absolute(resolved)
     if workdir.is_claimed():
-        there = workdir.read_config()
+        there, here = (
+            places.comparable(
+                text, workdir=workdir.path, started=places.start(resolved)
+            )
+            for text in (workdir.read_config(), resolved)
+        )
         free = (*FREE, *LENGTH) if extend else FREE
-        changes = difference(there, resolved, ignore=free)
+        changes = difference(there, here, ignore=free)
         if changes:
             shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
-            if not difference(there, resolved, ignore=(*FREE, *LENGTH)):
+            if not difference(there, here, ignore=(*FREE, *LENGTH)):
                 raise UserError(
                     f"{workdir.path} is a run of another length ({shown}). To make it "
                     "longer add --extend; or choose another --workdir."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from sslkit.checkpoints import (
 )
 from sslkit.nn import LinearClassifier, ProjectionHead, ResNet
 from sslkit.published.architecture import Architecture, Shapes
+from sslkit.published.encoder import DESCRIPTION
 from sslkit.published.names import (
     SLOTS,
     TWIN,
@@ -54,7 +56,8 @@ def import_published(path: str, to: str, *, schema: str | None = None) -> Import
 
     Args:
         path: a prefix such as `model.ckpt-1234`, or the folder it is in.
-        to: a folder without checkpoints; `<to>/checkpoints/step_<step>` appears in it.
+        to: a folder without checkpoints; `<to>/checkpoints/step_<step>` appears in it,
+            a recipe's part, and the network's options for `imported_encoder`.
         schema: the published `variable_schema`; what it does not match at the start is
             left out.
 
@@ -98,12 +101,16 @@ def import_published(path: str, to: str, *, schema: str | None = None) -> Import
     step = int(values.setdefault("step", Value(np.int64(0))).numpy())
     checkpoint = checkpoints.save(values, step=step)
     part_path = os.path.join(to, PART)
-    with (
-        reaching("the recipe's part", part_path, verb="written"),
-        replacing(part_path) as beside,
-        tf.io.gfile.GFile(beside, "w") as file,
-    ):
-        file.write(_gin(network, prefix))
+    for written, text in {
+        part_path: _gin(network, prefix),
+        os.path.join(to, DESCRIPTION): json.dumps(network.options()) + "\n",
+    }.items():
+        with (
+            reaching("the import", written, verb="written"),
+            replacing(written) as beside,
+            tf.io.gfile.GFile(beside, "w") as file,
+        ):
+            file.write(text)
     targets = {
         name: places[name].partition("/")[0] if name in chosen else "(left out)"
         for name in shapes
@@ -203,5 +210,5 @@ def _gin(network: Architecture, prefix: str) -> str:
     )
     return (
         f"# {network}, found from the variables of {os.path.basename(prefix)}.\n"
-        f"{bindings}"
+        f"backbone = @backbones.resnet\n{bindings}"
     )

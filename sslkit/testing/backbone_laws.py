@@ -16,7 +16,7 @@ from sslkit.testing.devices import strategy
 from sslkit.testing.law import Broken, Subject
 from sslkit.testing.precision import precision
 from sslkit.testing.rehearsal import BATCH, SIZE
-from sslkit.train.state import freeze_again
+from sslkit.training.state import freeze_again
 
 _FLOAT64 = 1e-9
 _STEP_SEED = (3, 4)

@@ -64,6 +64,7 @@ class Progress:
         self._every = every
         self._marks: deque[_Mark] = deque()
         self._views = 0
+        self._warm = False
         self._latest: dict[str, float] = {}
         self._printed_at: float | None = None
         self._printed_step: int | None = None
@@ -98,6 +99,10 @@ class Progress:
         self._step = step
         self._views += views
         self._latest |= {k: float(metrics[k]) for k in _SHOWN if k in metrics}
+        if not self._warm:
+            # The first call compiles the step, which says nothing of those to come.
+            self._marks.clear()
+            self._warm = True
         self._marks.append(_Mark(now, step, self._views))
         while len(self._marks) > 2 and now - self._marks[1].time >= _WINDOW:
             self._marks.popleft()

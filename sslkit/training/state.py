@@ -53,7 +53,7 @@ class TrainState:
         Raises:
             UserError: if a variable belongs to nobody, two have one name, the objective
                 refuses the views or the batch, or the objective or the optimizer is
-                not as `sslkit.api` says; see `sslkit.train.checking`.
+                not as `sslkit.api` says; see `sslkit.training.checking`.
         """
         created: list[tf.Variable] = []
 

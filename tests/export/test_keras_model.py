@@ -108,7 +108,7 @@ def test_refuses(tmp_path):
 
 def test_onnx_without_its_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(UserError, match=r"pip install 'sslkit\[onnx\]'"):
+    with pytest.raises(UserError, match="pip install tf2onnx onnxruntime"):
         save_onnx(Other(name="encoder"), tmp_path / "a.onnx", size=8)
 
 

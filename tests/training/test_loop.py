@@ -149,6 +149,17 @@ def test_a_loss_that_is_no_number_stops_with_the_last_checkpoint(rehearse, loss)
     assert run.saved == [2]
 
 
+def test_no_learning_rate_is_blamed_before_the_first_update(rehearse):
+    run = rehearse(losses={0: float("nan")})
+    with pytest.raises(UserError) as caught:
+        run.run(9)
+    assert str(caught.value) == (
+        "the loss is nan at step 1, before any update. Look in the objective for a "
+        "logarithm, root or quotient of zero, and at the weights that the run starts "
+        "from; no checkpoint exists."
+    )
+
+
 def test_a_gradient_that_is_no_number_stops_before_it_is_saved(rehearse):
     run = rehearse(checkpoint_every=1)
     advance = run.loop._advance
