@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -17,6 +17,50 @@ from sslkit import randomness
 from sslkit.api import Backbone, UserError, checked
 from sslkit.nn.batch_norm import BatchNorm
 from sslkit.nn.precision import full_dtype
+
+Network = Literal[
+    "ConvNeXtBase",
+    "ConvNeXtLarge",
+    "ConvNeXtSmall",
+    "ConvNeXtTiny",
+    "ConvNeXtXLarge",
+    "DenseNet121",
+    "DenseNet169",
+    "DenseNet201",
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetB2",
+    "EfficientNetB3",
+    "EfficientNetB4",
+    "EfficientNetB5",
+    "EfficientNetB6",
+    "EfficientNetB7",
+    "EfficientNetV2B0",
+    "EfficientNetV2B1",
+    "EfficientNetV2B2",
+    "EfficientNetV2B3",
+    "EfficientNetV2L",
+    "EfficientNetV2M",
+    "EfficientNetV2S",
+    "InceptionResNetV2",
+    "InceptionV3",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Large",
+    "MobileNetV3Small",
+    "NASNetLarge",
+    "NASNetMobile",
+    "ResNet101",
+    "ResNet101V2",
+    "ResNet152",
+    "ResNet152V2",
+    "ResNet50",
+    "ResNet50V2",
+    "VGG16",
+    "VGG19",
+    "Xception",
+]
+"""What a recipe may choose: those of `keras.applications` with one vector an image."""
 
 _LEAST = 32
 """Side below which Keras builds none of its networks for a fixed size, in pixels."""
@@ -40,13 +84,9 @@ class KerasApplication(Backbone):
     """
 
     @checked
-    def __init__(self, *, network: str, name: str = "keras") -> None:
+    def __init__(self, *, network: Network, name: str = "keras") -> None:
         """Checks and keeps the options; see the class."""
         super().__init__(name=name)
-        if network not in _FEATURES:
-            raise UserError(
-                f"keras.network is {network!r}; it can be {', '.join(_FEATURES)}."
-            )
         self.application = network
 
     @property
@@ -229,7 +269,7 @@ def _stand_in(
     return type(layer).from_config(config)
 
 
-_FEATURES = {
+_FEATURES: dict[Network, int] = {
     "ConvNeXtBase": 1024,
     "ConvNeXtLarge": 1536,
     "ConvNeXtSmall": 768,

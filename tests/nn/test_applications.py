@@ -135,7 +135,9 @@ def test_every_network_of_keras_is_known():
 
 
 def test_refuses():
-    with pytest.raises(UserError, match=r"keras\.network is 'LeNet'; it can be "):
+    with pytest.raises(
+        UserError, match=r"network is 'LeNet'; it must be 'ConvNeXtBase'"
+    ):
         KerasApplication(network="LeNet")
     with pytest.raises(UserError, match=r"InceptionV3 cannot be built for .* 32 x 32"):
         build("InceptionV3")
