@@ -1,0 +1,197 @@
+"""Random folders end in a true line and a batch, or in one clear error."""
+
+from __future__ import annotations
+
+import io
+import os
+import pathlib
+import re
+
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+
+from sslkit.data import data
+from sslkit.data.sources import UNREADABLE
+from sslkit.errors import UserError
+
+FOLDERS = (
+    *("cat", "dog", "Zebra", "two words", "ünï", "100", "日本", "a$b", "x[0-9]*", "-r"),
+    *("train", "Train", "TEST", "test", "val", "Validation", "training", "images"),
+    *("__MACOSX", "@eaDir", ".git", ".hidden", "#recycle", "byte\udcff", "new\nline"),
+)
+FILES = (
+    "1.jpg",
+    "2.JPEG",
+    "three.png",
+    "no ending",
+    "ü.webp",
+    "5.txt",
+    ".6.jpg",
+    "7[1]",
+)
+
+
+def image(kind: str, **options) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, [8, 8, 3], np.uint8)
+    out = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(out, kind, **options)
+    return out.getvalue()
+
+
+def turned() -> bytes:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    return image("JPEG", exif=exif)
+
+
+JPEG, PNG, WEBP = image("JPEG"), image("PNG"), image("WEBP", lossless=True)
+IMAGES = (JPEG, PNG, WEBP, turned(), image("GIF"), image("BMP"))
+BROKEN = (JPEG[:60], PNG[:40], WEBP[:30], b"GIF89a")
+OTHERS = {
+    "TIFF image": image("TIFF"),
+    "text file": b"a note",
+    "empty file": b"",
+    "other file": bytes(range(256)),
+}
+
+
+def grow(root: pathlib.Path, random: np.random.Generator) -> None:
+    """Writes a random tree."""
+
+    def some(choices):
+        return choices[random.integers(len(choices))]
+
+    root.mkdir()
+    folders = [root]
+    for _ in range(random.integers(0, 9)):
+        parent = root if random.random() < 0.5 else some(folders)
+        folder = parent / some(FOLDERS)
+        folder.mkdir(exist_ok=True)
+        folders.append(folder)
+    for _ in range(random.integers(0, 25)):
+        path = some(folders[1:] or folders) if random.random() < 0.9 else root
+        content = some([*IMAGES * 3, *BROKEN, *OTHERS.values()])
+        target = path / f"{random.integers(9)}{some(FILES)}"
+        if random.random() < 0.2:
+            target = path / some(FILES)
+        if not target.exists():
+            target.write_bytes(content)
+    if random.random() < 0.1:
+        link = some(folders) / "link"
+        if not link.exists():
+            link.symlink_to(some(folders), target_is_directory=True)
+
+
+MACHINES = {"__MACOSX", "@eaDir", "#recycle"}
+
+
+def visible(root: pathlib.Path) -> dict[pathlib.Path, bytes]:
+    """Returns the files that are to be looked at, links aside."""
+    found = {}
+    for folder, below, files in os.walk(root):
+        below[:] = [n for n in below if not n.startswith(".") and n not in MACHINES]
+        for name in files:
+            if not name.startswith("."):
+                path = pathlib.Path(folder, name)
+                found[path.resolve()] = path.read_bytes()
+    return found
+
+
+def number(pattern: str, text: str) -> int:
+    found = re.search(pattern, text)
+    return int(found[1].replace(",", "")) if found else 0
+
+
+def one_line(text: str) -> None:
+    assert text.isprintable(), text
+    text.encode()
+
+
+def check(root: pathlib.Path, *, batch: bool) -> str:
+    """Opens a folder as a run does; returns what it ended in."""
+    opened = data(name=f"folder:{root}")
+    try:
+        train = opened.source("train")
+    except UserError as error:
+        one_line(str(error))
+        assert str(root) in str(error)
+        return "refused"
+    try:
+        test = opened.source("test")
+    except UserError as error:
+        one_line(str(error))
+        test = None
+    summary = train.summary()
+    one_line(summary)
+    understood, _, left_out = summary.partition("; left out: ")
+    assert number(r"(\d[\d,]*) training", understood) == train.size
+    tested = number(r"(\d[\d,]*) test image", understood)
+    assert tested == (test.size if test is not None else 0)
+    classes = number(r"(\d[\d,]*) classes", understood)
+    assert classes == (train.classes or 0)
+    # Every image is used, or counted among what is not.
+    files = visible(root)
+    images = {p for p, content in files.items() if content in (*IMAGES, *BROKEN)}
+    used = set()
+    for source in filter(None, (train, test)):
+        paths = [pathlib.Path(source.file(i)).resolve() for i in range(source.size)]
+        assert len(set(paths)) == source.size
+        assert not used & set(paths)
+        used |= set(paths)
+    assert used <= images
+    counted = [int(n) for n in re.findall(r"(?<![\w$])(\d+) images?\b", left_out)]
+    # A split whose classes training has not is named, and not counted.
+    if "that can be tested on" in understood:
+        assert test is None
+    else:
+        assert sum(counted) == len(images - used), summary
+    for kind, content in OTHERS.items():
+        there = sum(other == content for other in files.values())
+        assert number(rf"(\d+) {kind}", left_out) == there, summary
+    return read(train) if batch else "understood"
+
+
+def read(source) -> str:
+    """Makes a batch."""
+    rows = source.read(tf.data.Dataset.range(min(4, source.size)))
+    try:
+        for row in rows.as_numpy_iterator():
+            assert row["image"].dtype == np.uint8
+            assert row["image"].shape[2] == 3
+            assert -1 <= row["label"] < (source.classes or 0)
+    except UNREADABLE:
+        message = source.complaint(range(min(4, source.size)))
+        assert message is not None
+        one_line(message)
+        return "broken"
+    return "read"
+
+
+def try_folders(root: pathlib.Path, seeds: range, *, batch: int) -> dict[str, int]:
+    """Counts what random folders end in; of every so many a batch is made."""
+    ends = dict.fromkeys(("read", "broken", "understood", "refused"), 0)
+    for seed in seeds:
+        grow(root / str(seed), np.random.default_rng(seed))
+        try:
+            ends[check(root / str(seed), batch=seed % batch == 0)] += 1
+        except BaseException as error:
+            error.add_note(f"seed {seed}")
+            raise
+    return ends
+
+
+def test_some_random_folders(tmp_path):
+    ends = try_folders(tmp_path, range(60), batch=20)
+    assert ends["read"] + ends["broken"] > 0
+    assert ends["understood"] > 20
+    assert ends["refused"] > 5
+
+
+@pytest.mark.slow
+def test_many_random_folders(tmp_path):
+    ends = try_folders(tmp_path, range(100, 400), batch=1)
+    assert ends["read"] > 100
+    assert ends["broken"] > 20
+    assert ends["refused"] > 30
