@@ -7,7 +7,7 @@ import re
 import keras
 import pytest
 import tensorflow as tf
-from train.conftest import Brightness, Colour
+from training.conftest import Brightness, Colour
 
 from sslkit import plugins
 from sslkit.api import Augmentation, Outcome, UserError, ViewGroup
