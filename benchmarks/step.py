@@ -77,7 +77,7 @@ def ours(images: tf.Tensor, depth: int, precision: str) -> Step:
         Momentum(),
         strategy=tf.distribute.get_strategy(),
         groups=augmentation.groups,
-        batch_size=images.shape[1],
+        batch_size=images.shape[0],
         seed=0,
     )
     step = TrainStep(
@@ -86,13 +86,13 @@ def ours(images: tf.Tensor, depth: int, precision: str) -> Step:
         Momentum(),
         Constant(base=RATE),
         steps=10**6,
-        batch_size=images.shape[1],
+        batch_size=images.shape[0],
         examples=10**6,
         seed=0,
     )
-    rows = images.shape[1]
+    rows = images.shape[0]
     batch = TrainingBatch(
-        stacks={(("instance", VIEWS),): images},
+        views={"instance": images},
         label=tf.zeros([rows], tf.int32),
         example_seeds=tf.zeros([rows, 2], tf.int32),
     )
@@ -117,7 +117,7 @@ def plain(images: tf.Tensor, depth: int, precision: str) -> Step:
     model = keras.Model(stock.inputs, x)
     optimizer = keras.optimizers.SGD(RATE, momentum=0.9, nesterov=True)
     optimizer.build(model.trainable_variables)
-    flat = tf.reshape(images, [-1, size, size, 3])
+    flat = tf.reshape(tf.transpose(images, [1, 0, 2, 3, 4]), [-1, size, size, 3])
 
     @tf.function
     def step() -> tf.Tensor:
@@ -207,7 +207,7 @@ def main() -> None:
     depth, size, batch = CASES[args.network]
     batch = args.batch or batch
     draw = np.random.default_rng(0)
-    images = tf.constant(draw.random([VIEWS, batch, size, size, 3], np.float32))
+    images = tf.constant(draw.random([batch, VIEWS, size, size, 3], np.float32))
     makers = {"sslkit": ours, "plain keras": plain}
     steps = {
         (name, precision): make(images, depth, precision)

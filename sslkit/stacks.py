@@ -1,8 +1,8 @@
 """The views of a batch, view-major: one tensor for all groups of one size.
 
 A network takes images in one row, and a loss takes the embeddings of one view after
-another. So views travel from the host to the objective as they are needed there: view 0
-of all images, then view 1 of all, and so on. The groups are slices of that tensor.
+another. So on the device views lie as they are needed there: view 0 of all images, then
+view 1 of all, and so on. The groups are slices of that tensor.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import tensorflow as tf
 
-__all__ = ["Layout", "Stacks", "Views", "stack_shapes"]
+__all__ = ["Layout", "Stacks", "Views", "stack_shapes", "view_major"]
 
 Layout = tuple[tuple[str, int], ...]
 """Which views a stack holds: (group, count) in the order in which they lie there."""
 
 Stacks = Mapping[Layout, tf.Tensor]
 """Layout -> [views, batch, size, size, 3]. A plain dictionary, so that it passes
-through tf.data, `strategy.run` and a symbolic call; the layout travels as its key."""
+through `tf.function`, `strategy.run` and a symbolic call; the layout travels as its
+key."""
 
 
 class Views(Mapping[str, tf.Tensor]):
@@ -103,6 +104,25 @@ class Views(Mapping[str, tf.Tensor]):
     def _slice(self, layout: Layout, start: int, stop: int) -> tf.Tensor:
         stack = self.stacks[layout]
         return stack if stop - start == stack.shape[0] else stack[start:stop]
+
+
+def view_major(groups: Mapping[str, tf.Tensor]) -> Views:
+    """Stacks views as they come from the host, where an example lies together.
+
+    Args:
+        groups: group -> [batch, count, size, size, 3], static shapes.
+
+    Returns:
+        The views, one stack for each size.
+    """
+    shapes = {name: group.shape for name, group in groups.items()}
+    sizes = {name: (count, size) for name, (_, count, size, _, _) in shapes.items()}
+    stacks = {}
+    for layout in stack_shapes(sizes, batch=0):
+        parts = [groups[name] for name, _ in layout]
+        joined = parts[0] if len(parts) == 1 else tf.concat(parts, axis=1)
+        stacks[layout] = tf.transpose(joined, [1, 0, 2, 3, 4])
+    return Views(stacks)
 
 
 def stack_shapes(

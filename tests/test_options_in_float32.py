@@ -20,19 +20,20 @@ OPTIONS = [
     (
         "augmentations",
         "fnc",
-        {"size": 24, "support": 1, "randaugment_layers": 1, "kernel": "modern"},
+        {"size": 24, "support": 1, "placement": "host", "kernel": "modern"},
     ),
     (
         "augmentations",
         "simclr",
-        {"size": 24, "placement": "host", "strength": 0.0, "gray": 1.0, "flip": False},
+        {"size": 24, "placement": "host", "kernel": "modern", "strength": 0.0},
     ),
     ("backbones", "convnet", {"filters": (4, 8)}),
     (
         "backbones",
         "resnet",
-        {"depth": 18, "stem": "imagenet", "sk_ratio": 0.25, "cross_replica": False},
+        {"depth": 18, "stem": "imagenet", "cross_replica": False},
     ),
+    ("backbones", "resnet", {"depth": 50, "sk_ratio": 0.25}),
     ("backbones", "resnet", {"depth": 50, "se_ratio": 0.25, "dropblock_size": 3}),
     (
         "objectives",

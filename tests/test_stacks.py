@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from sslkit.api import ViewGroup, Views
 from sslkit.objectives import join_views
-from sslkit.stacks import stack_shapes
+from sslkit.stacks import stack_shapes, view_major
 
 LAYOUT = (("a", 2), ("b", 3), ("c", 1))
 STACK = np.arange(6 * 4 * 2 * 2 * 3, dtype=np.float32).reshape([6, 4, 2, 2, 3])
@@ -79,10 +79,22 @@ def test_one_stack_for_each_size():
     }
 
 
+def test_what_comes_from_the_host_is_turned_and_joined():
+    made = view_major(
+        {
+            "a": tf.constant(STACK[:2].swapaxes(0, 1)),
+            "small": tf.zeros([4, 3, 1, 1, 3]),
+            "b": tf.constant(STACK[2:].swapaxes(0, 1)),
+        }
+    )
+    assert list(made.stacks) == [(("a", 2), ("b", 4)), (("small", 3),)]
+    np.testing.assert_array_equal(made.joined("ab"), STACK)
+    assert made["small"].shape == (3, 4, 1, 1, 3)
+
+
 def test_stacks_pass_through_tensorflow_with_their_layout():
-    """As they do from the host to the objective."""
-    element = {"stacks": views().stacks, "row": tf.zeros([4])}
-    (passed,) = tf.data.Dataset.from_tensors(element)
+    """As they do from the step to the objective."""
+    passed = {"stacks": views().stacks, "row": tf.zeros([4])}
     strategy = tf.distribute.OneDeviceStrategy("CPU:0")
     run = tf.function(
         lambda given: strategy.run(

@@ -6,18 +6,17 @@ the same views whatever the number of hosts, replicas or restarts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from sslkit.api import Augmentation, Views
+from sslkit.api import Augmentation
 from sslkit.data import order
 from sslkit.data.service import Service
 from sslkit.data.sources import Source
 from sslkit.errors import UserError
 from sslkit.randomness import example_seed
-from sslkit.stacks import Stacks, stack_shapes
 
 __all__ = [
     "TrainingBatch",
@@ -32,17 +31,12 @@ __all__ = [
 class TrainingBatch(NamedTuple):
     """One replica's share of one step, as it leaves the host."""
 
-    stacks: Stacks
-    """uint8; what holds the views."""
+    views: Mapping[str, tf.Tensor]
+    """Group -> uint8 [batch, count, size, size, 3]; turned view-major on the device."""
     label: tf.Tensor
     """int32 [batch]; -1 where an example has none."""
     example_seeds: tf.Tensor
     """int32 [batch, 2]; what `Augmentation.example` got."""
-
-    @property
-    def views(self) -> Views:
-        """The views, group -> uint8 [count, batch, size, size, 3]."""
-        return Views(self.stacks)
 
 
 class _Made(NamedTuple):
@@ -96,7 +90,6 @@ def training_batches(
     check_batch_size(batch_size, replicas)
     rows = batch_size // replicas
     groups = augmentation.groups
-    shapes = stack_shapes(groups, rows)
 
     def example(count: tf.Tensor) -> _Made:
         position = order.position(
@@ -111,14 +104,10 @@ def training_batches(
                 f"{type(augmentation).__name__}.example made the groups "
                 f"{sorted(views)}; its `groups` promises {sorted(groups)}"
             )
-        shaped = {
-            name: tf.ensure_shape(views[name], [count, size, size, 3])
-            for name, (count, size) in groups.items()
-        }
         batch = TrainingBatch(
-            stacks={
-                layout: tf.concat([shaped[name] for name, _ in layout], axis=0)
-                for layout in shapes
+            views={
+                name: tf.ensure_shape(views[name], [count, size, size, 3])
+                for name, (count, size) in groups.items()
             },
             label=label,
             example_seeds=draw,
@@ -132,7 +121,7 @@ def training_batches(
             .flat_map(lambda n: tf.data.Dataset.range(n * rows, (n + 1) * rows))
             .map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
             .batch(rows, drop_remainder=True)
-            .map(_one_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            .map(_one_batch)
         )
 
     def noted(made: _Made) -> TrainingBatch:
@@ -177,15 +166,7 @@ def training_indices(
 
 
 def _one_batch(made: _Made) -> _Made:
-    stacks = {layout: _view_major(stack) for layout, stack in made.batch.stacks.items()}
-    return made._replace(
-        number=made.number[0], batch=made.batch._replace(stacks=stacks)
-    )
-
-
-def _view_major(stack: tf.Tensor) -> tf.Tensor:
-    """Turns uint8 [batch, views, ...] into [views, batch, ...]."""
-    return tf.transpose(stack, [1, 0, *range(2, stack.shape.rank)])
+    return made._replace(number=made.number[0])
 
 
 def evaluation_batches(

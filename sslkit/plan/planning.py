@@ -13,7 +13,6 @@ from sslkit.data.batches import TrainingBatch
 from sslkit.plan.counting import Cost, cost
 from sslkit.plan.devices import Device
 from sslkit.plan.throughput import host_rate
-from sslkit.stacks import stack_shapes
 from sslkit.training.run import Training
 
 _FEW_VIEWS = 16
@@ -173,11 +172,9 @@ def _breaks(found: Plan, on: Outlook) -> str:
 
 def _traced(training: Training, images: int) -> tf.types.experimental.ConcreteFunction:
     spec = TrainingBatch(
-        stacks={
-            layout: tf.TensorSpec(shape, tf.uint8)
-            for layout, shape in stack_shapes(
-                training.augmentation.groups, images
-            ).items()
+        views={
+            name: tf.TensorSpec([images, count, size, size, 3], tf.uint8)
+            for name, (count, size) in training.augmentation.groups.items()
         },
         label=tf.TensorSpec([images], tf.int32),
         example_seeds=tf.TensorSpec([images, 2], tf.int32),

@@ -266,9 +266,9 @@ class Rehearsal:
         label = _labels(number)[order]
         label[list(unlabelled)] = -1
         whole = TrainingBatch(
-            stacks={
-                layout: stack[:, order]
-                for layout, stack in self._stacks(number).items()
+            views={
+                group: stack.swapaxes(0, 1)[order]
+                for group, stack in images(self.counts, step=number).items()
             },
             label=label,
             example_seeds=np.stack([order, order], axis=1).astype(np.int32),
@@ -276,9 +276,7 @@ class Rehearsal:
 
         def share(context: tf.distribute.ValueContext, value: np.ndarray) -> tf.Tensor:
             start = context.replica_id_in_sync_group * self._share
-            rows = slice(start, start + self._share)
-            # Views stand in front of the images.
-            return tf.constant(value[:, rows] if value.ndim == 5 else value[rows])
+            return tf.constant(value[start : start + self._share])
 
         return tf.nest.map_structure(
             lambda value: self._strategy.experimental_distribute_values_from_function(

@@ -7,6 +7,7 @@ import tensorflow as tf
 from sslkit import randomness, replica
 from sslkit.api import Augmentation, Batch, Optimizer, Schedule, UserError, Views
 from sslkit.data.batches import TrainingBatch
+from sslkit.stacks import view_major
 from sslkit.training.state import TrainState
 
 
@@ -64,8 +65,12 @@ class TrainStep:
         state = self._state
         step = tf.convert_to_tensor(state.step.value)
         step_seed = randomness.step_seed(self._seed, step)
+        # Turned here, in bytes: the host, which runs short, would spend as much on it
+        # as on the crops.
         views = self._augmentation.batch(
-            batch.views, step_seed=step_seed, example_seeds=batch.example_seeds
+            view_major(batch.views),
+            step_seed=step_seed,
+            example_seeds=batch.example_seeds,
         )
         weights = [weight.value for weight in state.trainable.values()]
         with (

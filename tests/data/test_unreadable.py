@@ -112,7 +112,7 @@ def epochs(opened, count: int = 2, **options):
         context=options.pop("context", tf.distribute.InputContext()),
     )
     return [
-        batch.views["pixel"][0, :, 0, 0, 0] for batch in batches.as_numpy_iterator()
+        batch.views["pixel"][:, 0, 0, 0, 0] for batch in batches.as_numpy_iterator()
     ]
 
 

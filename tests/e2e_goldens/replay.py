@@ -136,7 +136,7 @@ class Replay:
         values = {name: self.recording.before(name, 0) for name in self._names}
         hidden = self.recording.arrays["hidden"][0]
         self._labels = np.zeros([about["batch"]], int)
-        self._views = tf.zeros([about["views"], about["batch"], 32, 32, 3])
+        self._views = tf.zeros([about["batch"], about["views"], 32, 32, 3])
         with precision("float64"):
             self._state, self._step = self.recording.training(
                 lambda: self.recording.objective(

@@ -146,9 +146,9 @@ class Recording:
 
 
 def shown(views, labels):
-    """Makes a batch of views, [V, b, size, size, 3]."""
+    """Makes a batch of views, [b, V, size, size, 3]."""
     return TrainingBatch(
-        {(("instance", 2), ("support", len(views) - 2)): views},
+        {"instance": views[:, :2], "support": views[:, 2:]},
         tf.constant(labels, tf.int32),
         tf.zeros([len(labels), 2], tf.int32),
     )
@@ -235,7 +235,7 @@ class Run:
         pixels = pixels.reshape(batch, size, size, views, 3)
         # The published run was fed what numpy divides in float32. TensorFlow would
         # multiply by the reciprocal, which rounds to other numbers.
-        stack = np.float32(pixels.transpose(3, 0, 1, 2, 4)) / np.float32(255)
+        stack = np.float32(pixels.transpose(0, 3, 1, 2, 4)) / np.float32(255)
         labels = self._batches["labels"][index]
         with precision(self._dtype):
             metrics = self._step(shown(tf.constant(stack), labels))

@@ -161,7 +161,7 @@ class Run:
         with precision(self._dtype):
             found = self._advance(
                 TrainingBatch(
-                    stacks={(("instance", 1),): tf.constant(images[np.newaxis])},
+                    views={"instance": tf.constant(images[:, np.newaxis])},
                     label=tf.constant(self._batches["labels"][index], tf.int32),
                     example_seeds=tf.zeros([16, 2], tf.int32),
                 )

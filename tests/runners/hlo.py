@@ -8,7 +8,6 @@ import re
 import tensorflow as tf
 
 from sslkit.data.batches import TrainingBatch
-from sslkit.stacks import stack_shapes
 from sslkit.training.run import Training
 
 _TYPE = re.compile(r"\b(pred|bf16|[csuf]\d+)\[([^\]]*)\]")
@@ -59,11 +58,9 @@ def zeros(training: Training) -> TrainingBatch:
     """Returns one replica's share of a batch as it leaves the host, black."""
     rows = training.batch_size
     return TrainingBatch(
-        stacks={
-            layout: tf.zeros(shape, tf.uint8)
-            for layout, shape in stack_shapes(
-                training.augmentation.groups, rows
-            ).items()
+        views={
+            name: tf.zeros([rows, count, size, size, 3], tf.uint8)
+            for name, (count, size) in training.augmentation.groups.items()
         },
         label=tf.zeros([rows], tf.int32),
         example_seeds=tf.zeros([rows, 2], tf.int32),

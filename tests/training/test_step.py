@@ -15,7 +15,7 @@ from sslkit.testing.devices import REPLICAS, strategy
 from sslkit.training.step import TrainStep
 
 BATCH = 8
-PIXELS = np.random.default_rng(0).integers(0, 256, [1, BATCH, 4, 4, 3])
+PIXELS = np.random.default_rng(0).integers(0, 256, [BATCH, 1, 4, 4, 3])
 # The gradient of the mean feature: the mean colour of the global batch, over three.
 GRADIENT = PIXELS.mean((0, 1, 2, 3)) / 255 / 3
 
@@ -59,15 +59,14 @@ class Stepper:
 
     def __call__(self):
         batch = TrainingBatch(
-            stacks={(("instance", 1),): PIXELS.astype(np.uint8)},
+            views={"instance": PIXELS.astype(np.uint8)},
             label=np.arange(BATCH, dtype=np.int32),
             example_seeds=np.zeros([BATCH, 2], np.int32),
         )
 
         def mine(context, value):
             start = context.replica_id_in_sync_group * self.share
-            rows = slice(start, start + self.share)
-            return tf.constant(value[:, rows] if value.ndim == 5 else value[rows])
+            return tf.constant(value[start : start + self.share])
 
         out = self.run(
             tf.nest.map_structure(
