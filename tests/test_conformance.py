@@ -44,6 +44,8 @@ SLOW = {
     # the other backbones, which are under this law by default; that none of Keras' own
     # is left is in tests/nn/test_applications.py.
     "backbones.keras-encodes_alike_on_two_replicas",
+    # The views of fnc are these and more, made by the same class.
+    "augmentations.simclr-finishes_batches_alike_on_two_replicas",
     # About variables, of which the same objective has more with a bank.
     "objectives.fnc-bank0-builds_without_side_effects",
     "objectives.fnc-bank0-has_the_same_paths_twice",

@@ -130,9 +130,10 @@ def judged(backbone):
     return laws_of(SimCLR, backbone=backbone, projection_layers=1, projection_dim=4)
 
 
+# Alone, on two replicas, it is under the laws of backbones with the ResNet.
+REPLICAS = {"replicas_do_not_change_the_result", "replicas_stay_equal"}
 LAWS = {
-    "replicas_do_not_change_the_result",
-    "replicas_stay_equal",
+    *REPLICAS,
     "jit_does_not_change_the_result",
     "does_not_retrace",
     "resumes_bit_for_bit",
@@ -143,8 +144,13 @@ LAWS = {
 
 @pytest.mark.parametrize(
     "law",
-    [law for law in judged(Dropping) if law.name in LAWS],
-    ids=lambda law: law.name,
+    [
+        pytest.param(
+            law, id=law.name, marks=pytest.mark.slow if law.name in REPLICAS else ()
+        )
+        for law in judged(Dropping)
+        if law.name in LAWS
+    ],
 )
 def test_law(law):
     law()
