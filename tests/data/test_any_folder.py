@@ -126,7 +126,8 @@ def check(root: pathlib.Path, *, batch: bool) -> str:
     summary = train.summary()
     one_line(summary)
     understood, _, left_out = summary.partition("; left out: ")
-    assert number(r"(\d[\d,]*) training", understood) == train.size
+    stated = number(r"(\d[\d,]*) training (?:image|in |and )", understood)
+    assert stated == train.size
     tested = number(r"(\d[\d,]*) test image", understood)
     assert tested == (test.size if test is not None else 0)
     classes = number(r"(\d[\d,]*) classes", understood)
