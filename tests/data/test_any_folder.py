@@ -79,19 +79,21 @@ def grow(root: pathlib.Path, random: np.random.Generator) -> None:
         if not target.exists():
             target.write_bytes(content)
     if random.random() < 0.1:
-        link = some(folders) / "link"
-        if not link.exists():
-            link.symlink_to(some(folders), target_is_directory=True)
+        link, target = some(folders) / "link", some(folders)
+        # A link to what is passed over would be followed: it has a name of its own.
+        if not link.exists() and not any(map(passed_over, target.parts)):
+            link.symlink_to(target, target_is_directory=True)
 
 
-MACHINES = {"__MACOSX", "@eaDir", "#recycle"}
+def passed_over(name: str) -> bool:
+    return name.startswith(".") or name in ("__MACOSX", "@eaDir", "#recycle")
 
 
 def visible(root: pathlib.Path) -> dict[pathlib.Path, bytes]:
     """Returns the files that are to be looked at, links aside."""
     found = {}
     for folder, below, files in os.walk(root):
-        below[:] = [n for n in below if not n.startswith(".") and n not in MACHINES]
+        below[:] = [name for name in below if not passed_over(name)]
         for name in files:
             if not name.startswith("."):
                 path = pathlib.Path(folder, name)
