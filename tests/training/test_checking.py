@@ -44,6 +44,10 @@ def looped(value):
     )[1]
 
 
+def shown(batch):
+    return tf.reshape(batch.views["instance"], [4, 4, 4, 3])
+
+
 class WithoutEncoder(Brightness):
     def __init__(self, backbone, *, name="mine"):
         super().__init__(backbone, name=name)
@@ -51,13 +55,13 @@ class WithoutEncoder(Brightness):
         del self.encoder
 
     def call(self, batch, *, step):
-        features = self.network(batch.views["instance"][:, 0], training=True)
+        features = self.network(shown(batch), training=True)
         return Outcome(tf.reduce_mean(features), {})
 
 
 class LooksForEncoder(WithoutEncoder):
     def call(self, batch, *, step):
-        return Outcome(tf.reduce_mean(self.encoder(batch.views["instance"][:, 0])), {})
+        return Outcome(tf.reduce_mean(self.encoder(shown(batch))), {})
 
 
 class Unnamed(Brightness):
@@ -66,7 +70,7 @@ class Unnamed(Brightness):
         self.blocks = [keras.layers.Dense(2), keras.layers.ReLU()]
 
     def call(self, batch, *, step):
-        features = self.encoder(batch.views["instance"][:, 0], training=True)
+        features = self.encoder(shown(batch), training=True)
         for block in self.blocks:
             features = block(features)
         return Outcome(tf.reduce_mean(features), {})
