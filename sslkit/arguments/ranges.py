@@ -22,7 +22,8 @@ class Range:
 
     def __contains__(self, value: float) -> bool:
         """Returns whether a number lies in the range; no infinity and no NaN does."""
-        if not math.isfinite(value):
+        # A whole number may be too long for what isfinite takes; it is finite.
+        if not isinstance(value, int) and not math.isfinite(value):
             return False
         if self.low is not None and (
             value <= self.low if self.above else value < self.low

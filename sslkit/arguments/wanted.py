@@ -12,7 +12,7 @@ import dataclasses
 import numbers
 import types
 import typing
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin
 
 from sslkit.arguments.ranges import Range
 
@@ -84,7 +84,7 @@ class Number(Wanted):
         kind = numbers.Integral if self.whole else numbers.Real
         if isinstance(value, bool) or not isinstance(value, kind):
             return False
-        return self.range is None or float(value) in self.range
+        return self.range is None or cast(float, value) in self.range
 
     def words(self, value: Any = None) -> str:
         """Implements `Wanted.words`."""

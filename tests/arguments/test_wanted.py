@@ -86,7 +86,7 @@ def test_what_is_not_understood_accepts_anything(hint):
 @pytest.mark.parametrize(
     ("name", "inside", "outside"),
     [
-        ("PositiveInt", [1, 10**9], [0, -1]),
+        ("PositiveInt", [1, 10**9, 10**400], [0, -1, -(10**400)]),
         ("NonNegativeInt", [0], [-1]),
         ("PositiveFloat", [1e-300], [0, -1e-9, math.inf, math.nan]),
         ("NonNegativeFloat", [0, 0.0], [-1e-9, math.inf]),
