@@ -29,7 +29,7 @@ from sslkit.data.batches import (
     training_indices,
 )
 from sslkit.data.dataset import Data
-from sslkit.data.labelling import Labelling, labelling
+from sslkit.data.labelling import Labelling
 from sslkit.data.sources import Source
 from sslkit.metrics_log import MetricsLog
 from sslkit.training.actions import Action, Means, Save, StopNotFinite, Write
@@ -37,6 +37,7 @@ from sslkit.training.agreement import check_agreement
 from sslkit.training.checking import check_example
 from sslkit.training.continuing import check_continuing, remember
 from sslkit.training.initialize import initialize
+from sslkit.training.labels import check_labels, labels_read
 from sslkit.training.loop import Loop
 from sslkit.training.state import TrainState
 from sslkit.training.step import TrainStep
@@ -166,7 +167,7 @@ class Training:
         if self._initialize is not None:
             find_checkpoint(self._initialize)
         check_example(self.augmentation)
-        self._check_labels()
+        check_labels(self.objective, self.source, self._labels)
         self.describe()
         if self._initialize is not None:
             # Tried now, and once more when the run starts, which is when it is told.
@@ -235,7 +236,7 @@ class Training:
         extend: bool,
     ) -> bool:
         checkpoints = Checkpoints(workdir.checkpoints, keep=self._keep)
-        self._check_labels()
+        check_labels(self.objective, self.source, self._labels)
         for line in self.describe():
             say(line)
         self.check_continuing(workdir, extend=extend, say=say)
@@ -326,35 +327,7 @@ class Training:
     @functools.cached_property
     def _labels(self) -> Labelling | None:
         """What is known of the training split's labels; None if nobody reads them."""
-        if self.objective.classes is None and not self.objective.needs_labels:
-            return None
-        return labelling(self.source)
-
-    def _check_labels(self) -> None:
-        """Refuses an objective that the data's labels do not fit.
-
-        Raises:
-            UserError: if there are no labels, or more classes than the classifier has.
-        """
-        if self._labels is None:
-            return
-        objective, source = self.objective, self.source
-        if source.classes is None:
-            raise UserError(
-                f"objective {objective.name} reads labels and {source.name} "
-                f"{source.why_unlabelled()}."
-            )
-        if not self._labels.any:
-            raise UserError(
-                f"objective {objective.name} reads labels and {source.name} has none: "
-                f"{self._labels}. Name a split that has: data.train = 'SPLIT'."
-            )
-        if objective.classes is not None and source.classes > objective.classes:
-            raise UserError(
-                f"{source.name} has {source.classes} classes and objective "
-                f"{objective.name} {objective.classes}. Set "
-                f"objectives.{objective.name}.classes = {source.classes}."
-            )
+        return labels_read(self.objective, self.source)
 
     def _build(self) -> TrainState:
         replicas = self.runner.strategy.num_replicas_in_sync

@@ -1,0 +1,53 @@
+"""Whether the labels of the data are those that an objective wants."""
+
+from __future__ import annotations
+
+from sslkit.api import Objective
+from sslkit.data.labelling import Labelling, labelling
+from sslkit.data.sources import Source
+from sslkit.errors import UserError
+
+__all__ = ["check_labels", "labels_read"]
+
+
+def labels_read(objective: Objective, source: Source) -> Labelling | None:
+    """Looks at the labels of a split for an objective; None if it reads none.
+
+    Args:
+        objective: built.
+        source: the training split.
+    """
+    if objective.classes is None and not objective.needs_labels:
+        return None
+    return labelling(source)
+
+
+def check_labels(objective: Objective, source: Source, found: Labelling | None) -> None:
+    """Refuses an objective that the data's labels do not fit.
+
+    Args:
+        objective: built.
+        source: the training split.
+        found: what `labels_read` returned.
+
+    Raises:
+        UserError: if there are no labels, or more classes than the classifier has.
+    """
+    if found is None:
+        return
+    if source.classes is None:
+        raise UserError(
+            f"objective {objective.name} reads labels and {source.name} "
+            f"{source.why_unlabelled()}."
+        )
+    if not found.any:
+        raise UserError(
+            f"objective {objective.name} reads labels and {source.name} has none: "
+            f"{found}. Name a split that has: data.train = 'SPLIT'."
+        )
+    if objective.classes is not None and source.classes > objective.classes:
+        raise UserError(
+            f"{source.name} has {source.classes} classes and objective "
+            f"{objective.name} {objective.classes}. Set "
+            f"objectives.{objective.name}.classes = {source.classes}."
+        )
