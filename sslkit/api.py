@@ -207,6 +207,18 @@ class Objective(keras.layers.Layer, abc.ABC):
         # before `call` sees it. The layers inside cast what they take.
         super().__init__(name=name, autocast=False)
 
+    def build(self, *shapes: Any, **named: Any) -> None:
+        """Makes the objective's own state, by `self.add_weight`; called once.
+
+        The layers inside are built when `call` first runs. That this method exists
+        spares Keras a call of its own, only to find out what that call builds.
+
+        Args:
+            *shapes: what Keras tells of the batch; nobody needs it.
+            **named: likewise.
+        """
+        self.built = True
+
     @property
     @abc.abstractmethod
     def requires(self) -> Mapping[str, int]:
