@@ -35,8 +35,8 @@ from sslkit.arguments import (  # noqa: E402
     Share,
     checked,
 )
+from sslkit.batch import Batch, ViewGroup, Views  # noqa: E402
 from sslkit.errors import UserError  # noqa: E402
-from sslkit.stacks import Stacks, Views  # noqa: E402
 
 __all__ = [
     "Augmentation",
@@ -62,31 +62,6 @@ __all__ = [
     "Views",
     "checked",
 ]
-
-
-class ViewGroup(NamedTuple):
-    """How many views of one kind an augmentation makes of every image."""
-
-    count: int
-    """Views an image."""
-    size: int
-    """Side of the square view, in pixels."""
-
-
-class Batch(NamedTuple):
-    """What one replica sees in one step."""
-
-    stacks: Stacks
-    """float32 in [0, 1]; what holds the views."""
-    label: tf.Tensor
-    """int32 [batch]; -1 where an example has no label: it weighs nothing in what is
-    made of labels. A mean over examples with labels is one over the global batch, so
-    their number goes through `sslkit.replica`."""
-
-    @property
-    def views(self) -> Views:
-        """The views, group -> [count, batch, size, size, 3]."""
-        return Views(self.stacks)
 
 
 class Outcome(NamedTuple):

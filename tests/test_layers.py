@@ -25,7 +25,7 @@ LAYERS = (
     "checkpoints",
     "plugins storage",
     "api",
-    "replica randomness stacks",
+    "batch replica randomness",
     "keras_backend",
     "arguments",
     "errors",

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.api import Augmentation, Views
-from sslkit.stacks import stack_shapes
+from sslkit.batch import stack_shapes
 from sslkit.testing.devices import strategy
 from sslkit.testing.law import Broken, Subject
 

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from sslkit.api import Augmentation, Backbone, Objective, Optimizer, Schedule, Views
-from sslkit.stacks import stack_shapes
+from sslkit.batch import stack_shapes
 from sslkit.testing.backbone_laws import built
 from sslkit.testing.law import Broken, Subject
 from sslkit.testing.objective_laws import rehearsal_of

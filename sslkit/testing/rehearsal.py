@@ -18,9 +18,9 @@ from sslkit.api import (
     ViewGroup,
     Views,
 )
+from sslkit.batch import Layout, stack_shapes
 from sslkit.data.batches import TrainingBatch
 from sslkit.optimize.momentum import Momentum
-from sslkit.stacks import Layout, stack_shapes
 from sslkit.testing import devices
 from sslkit.testing.precision import precision
 from sslkit.training.state import TrainState

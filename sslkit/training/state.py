@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.api import Batch, Objective, Optimizer, UserError, ViewGroup
+from sslkit.batch import stack_shapes
 from sslkit.nn import MomentumTwin
-from sslkit.stacks import stack_shapes
 from sslkit.training import checking
 
 STEP = "step"

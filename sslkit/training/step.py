@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from sslkit import randomness, replica
 from sslkit.api import Augmentation, Batch, Optimizer, Schedule, UserError, Views
+from sslkit.batch import view_major
 from sslkit.data.batches import TrainingBatch
-from sslkit.stacks import view_major
 from sslkit.training.state import TrainState
 
 

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from sslkit.api import ViewGroup, Views
+from sslkit.batch import view_major
 from sslkit.errors import UserError
-from sslkit.stacks import view_major
 from sslkit.views import ContrastiveViews, CropFlip, RandAugment, crop, evaluation_view
 from sslkit.views.groups import check_groups
 

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from sslkit.api import ViewGroup, Views
+from sslkit.batch import stack_shapes, view_major
 from sslkit.objectives import join_views
-from sslkit.stacks import stack_shapes, view_major
 
 LAYOUT = (("a", 2), ("b", 3), ("c", 1))
 STACK = np.arange(6 * 4 * 2 * 2 * 3, dtype=np.float32).reshape([6, 4, 2, 2, 3])

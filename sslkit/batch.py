@@ -9,10 +9,19 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import tensorflow as tf
 
-__all__ = ["Layout", "Stacks", "Views", "stack_shapes", "view_major"]
+__all__ = [
+    "Batch",
+    "Layout",
+    "Stacks",
+    "ViewGroup",
+    "Views",
+    "stack_shapes",
+    "view_major",
+]
 
 Layout = tuple[tuple[str, int], ...]
 """Which views a stack holds: (group, count) in the order in which they lie there."""
@@ -21,6 +30,15 @@ Stacks = Mapping[Layout, tf.Tensor]
 """Layout -> [views, batch, size, size, 3]. A plain dictionary, so that it passes
 through `tf.function`, `strategy.run` and a symbolic call; the layout travels as its
 key."""
+
+
+class ViewGroup(NamedTuple):
+    """How many views of one kind an augmentation makes of every image."""
+
+    count: int
+    """Views an image."""
+    size: int
+    """Side of the square view, in pixels."""
 
 
 class Views(Mapping[str, tf.Tensor]):
@@ -106,6 +124,22 @@ class Views(Mapping[str, tf.Tensor]):
         return stack if stop - start == stack.shape[0] else stack[start:stop]
 
 
+class Batch(NamedTuple):
+    """What one replica sees in one step."""
+
+    stacks: Stacks
+    """float32 in [0, 1]; what holds the views."""
+    label: tf.Tensor
+    """int32 [batch]; -1 where an example has no label: it weighs nothing in what is
+    made of labels. A mean over examples with labels is one over the global batch, so
+    their number goes through `sslkit.replica`."""
+
+    @property
+    def views(self) -> Views:
+        """The views, group -> [count, batch, size, size, 3]."""
+        return Views(self.stacks)
+
+
 def view_major(groups: Mapping[str, tf.Tensor]) -> Views:
     """Stacks views as they come from the host, where an example lies together.
 
@@ -131,7 +165,7 @@ def stack_shapes(
     """Says how the views of a batch lie: one stack for each size of views.
 
     Args:
-        groups: group -> (count, size), see `sslkit.api.ViewGroup`.
+        groups: group -> (count, size), see `ViewGroup`.
         batch: images.
 
     Returns:
