@@ -139,12 +139,13 @@ def is_still_when_frozen(subject: Subject) -> None:
     with _restored(backbone):
         _hold_still(backbone, before)
     frozen = built(subject, frozen=True)
+    frozen(_images(), training=False)
     # What owns a frozen layer looks at the variables, not at the layer.
     trained = [v.path for v in frozen.variables if v.trainable]
     if trained:
         raise Broken(
             f"frozen before it was built it still trains {', '.join(trained[:3])}",
-            "Layers made in build do not know: set layer.trainable = self.trainable",
+            "Leave `trainable` alone in call: the core freezes what build has made",
         )
 
 
