@@ -98,8 +98,10 @@ def _load(folder: pathlib.Path) -> Table | None:
     if not folder.is_dir():
         return None
     try:
-        # Opened here: numpy leaves a file open that is no archive.
-        with open(folder / _TABLE, "rb") as raw, np.load(raw) as file:
+        with (
+            open(folder / _TABLE, "rb") as handle,
+            np.load(handle, allow_pickle=False) as file,
+        ):
             table = Table(*(file[name] for name in Table._fields))
         whole = (folder / _PIXELS).stat().st_size == _bytes(table)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
