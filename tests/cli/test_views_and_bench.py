@@ -37,10 +37,11 @@ def test_views_refuses_no_image(tmp_path, capsys):
 
 
 def test_views_names_a_file_that_cannot_be_written(tmp_path, capsys):
-    out = tmp_path / "missing" / "views.png"
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "views.png"
     arguments = ["views", "--gin", RECIPE, "--images", "1", "--out", str(out)]
     assert main(arguments) == 2
-    assert f"{out} cannot be written (No such file" in capsys.readouterr().err
+    assert f"{out} cannot be written: {tmp_path}/file is not" in capsys.readouterr().err
 
 
 def test_bench_input_names_the_bottleneck(capsys):
