@@ -108,7 +108,7 @@ def test_missing_test_split_matters_only_when_asked_for(tmp_path):
     write(tmp_path / "1.png")
     both = data(name=f"folder:{tmp_path}")
     assert both.source("train").size == 1
-    with pytest.raises(UserError, match="has no split 'test', only train, for w"):
+    with pytest.raises(UserError, match="has no split 'test', only train, because"):
         both.source("test")
 
 
