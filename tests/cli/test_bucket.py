@@ -57,6 +57,7 @@ def test_leaves_all_that_a_run_leaves(finished):
     assert names == {
         "checkpoints",
         "config.gin",
+        "data.json",
         "metrics.jsonl",
         "result.json",
         "result_4.json",
