@@ -22,20 +22,14 @@ def given(option: str, patterns: Sequence[str]) -> tuple[str, ...]:
     """Returns the patterns of an option.
 
     Raises:
-        UserError: if it is one text, which would be read letter by letter, or holds
-            what is no regular expression.
+        UserError: if one of them is not a regular expression.
     """
-    if isinstance(patterns, str):
-        raise UserError(
-            f"{option} is the text {patterns!r}; it is a sequence of patterns, such as "
-            f"({patterns!r},)."
-        )
     for pattern in patterns:
         try:
             re.compile(pattern)
         except (re.error, TypeError) as error:
             raise UserError(
-                f"{option}: {pattern!r} is no regular expression: {error}."
+                f"{option}: {pattern!r} is not a regular expression: {error}."
             ) from error
     return tuple(patterns)
 
