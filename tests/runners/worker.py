@@ -67,7 +67,7 @@ def main(place, workers, folder):
     training(MAKERS["simclr"], runner, steps=4).run(own)
     # All processes go on from what the chief has written.
     resumed = training(MAKERS["simclr"], runner, steps=6)
-    resumed.run(Workdir(str(folder / "run")))
+    resumed.run(Workdir(str(folder / "run")), extend=True)
     table = {name: v.numpy() for name, v in resumed.state.table.items()}
     np.savez(folder / f"resumed-{place}.npz", **table)
 

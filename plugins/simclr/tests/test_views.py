@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sslkit.api import UserError
+from sslkit.api import UserError, Views
 from sslkit_simclr.views import SimCLRViews
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
@@ -47,7 +47,10 @@ def test_blur_is_left_to_the_device(blur):
         seeds,
         fn_output_signature=tf.TensorSpec([2, 32, 32, 3], tf.uint8),
     )
-    out = augmentation.batch({"instance": views}, step_seed=SEED, example_seeds=seeds)
+    views = tf.transpose(views, [1, 0, 2, 3, 4])
+    out = augmentation.batch(
+        Views.of({"instance": views}), step_seed=SEED, example_seeds=seeds
+    )
     # An unblurred view divides by 255 in float32 as numpy does in float64.
     changed = np.abs(out["instance"] - views / 255).max((2, 3, 4)) > 1e-6
     assert changed.any() == blur
