@@ -72,7 +72,7 @@ def main(place, workers, folder):
     np.savez(folder / f"resumed-{place}.npz", **table)
 
     try:
-        training(MAKERS["simclr"], runner, steps=8).run(own)
+        training(MAKERS["simclr"], runner, steps=8).run(own, extend=True)
         said = "nothing"
     except UserError as error:
         said = str(error)
