@@ -23,14 +23,10 @@ RECIPES = [
 
 
 # Of each kind the cheapest: pretraining that starts from nothing, on data that is here;
-# a frozen encoder, and one that is trained on, made for a TPU, on made-up photographs.
-VERIFIED = (
-    "gin/simclr_cifar10_pretrain.gin",
-    "gin/fnc_r50_linear.gin",
-    "gin/fnc_r50_finetune_1pct.gin",
-)
+# a frozen encoder, made for a TPU, on made-up photographs.
+VERIFIED = ("gin/simclr_cifar10_pretrain.gin", "gin/fnc_r50_linear.gin")
 # Those of ResNet-50 whose objective none of the above has.
-BUILT = ("gin/fnc_r50_pretrain.gin", "gin/simclr_r50_pretrain.gin")
+BUILT = ("gin/simclr_r50_pretrain.gin",)
 # Without the data there, photographs are made up.
 DATA = pathlib.Path(os.environ.get("SSLKIT_TEST_DATA", "../shared")) / "data"
 

@@ -237,7 +237,9 @@ def statistics(views: np.ndarray) -> np.ndarray:
         ("pipeline_mode0_cifar32", 32, None),
         ("pipeline_mode0_photo64", 48, None),
         ("pipeline_mode1_cifar32", 32, RandAugment()),
-        ("pipeline_mode1_photo64", 48, RandAugment()),
+        pytest.param(
+            "pipeline_mode1_photo64", 48, RandAugment(), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_pipelines_have_the_published_distribution(
