@@ -50,8 +50,10 @@ class Folder(Source):
     """The JPEG, PNG, GIF (first frame), WebP and BMP images under a folder, by path.
 
     Splits: if the folder has a sub-folder `train`, then `train`, `test`, `val` and
-    `validation`, in any case, name sub-folders. Otherwise, with labels, `test` is every
-    tenth image of each class (of a smaller class the last) and `train` the others;
+    `validation`, in any case, name sub-folders. Otherwise, with labels, `test` is about
+    a tenth of each class, and at least one image of it, drawn by a hash of the path so
+    that images that are added later leave the others where they are; `train` is the
+    rest;
     without labels all of it is `train` and there is no other split.
 
     Labels: if at least two sub-folders of the training split hold images, each of them

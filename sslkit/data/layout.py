@@ -6,6 +6,7 @@ Told from the names and places of the files alone. Nothing is guessed without a 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import pathlib
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ __all__ = ["SPLITS", "Layout"]
 SPLITS = ("train", "test", "val", "validation")
 """Names of folders that are splits, in any case, where `train` is one of them."""
 
-_TEST_EVERY = 10
+_TEST_SHARE = 0.1
 _NAMES = 10  # names in a line
 
 
@@ -145,10 +146,10 @@ class Layout:
             )
         held_out = set()
         for _, group in itertools.groupby(labelled, lambda pair: pair[1]):
-            members = list(group)
-            last = min(_TEST_EVERY, len(members)) - 1
-            # A class of one image stays whole.
-            held_out.update(members[last::_TEST_EVERY] if last else [])
+            # A class of one image stays whole, and a larger one gives at least one.
+            members = sorted(group, key=lambda pair: _lot(pair[0]))
+            drawn = sum(_lot(picture) < _TEST_SHARE for picture, _ in members)
+            held_out.update(members[: max(1, drawn)] if len(members) > 1 else [])
         part = [pair for pair in labelled if (pair in held_out) == (name == "test")]
         if not part:
             raise UserError(
@@ -285,6 +286,16 @@ class Layout:
         if empty:
             word = "folder" if len(empty) == 1 else "folders"
             self._left_out.append(f"{word} without images: {_listed(empty)}")
+
+
+def _lot(picture: Picture) -> float:
+    """Returns a number in [0, 1) that depends on an image's path alone.
+
+    So images that are added to a folder send none of the others from the training
+    images to the test images, or back.
+    """
+    name = picture.path.as_posix().encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.blake2s(name, digest_size=8).digest()) / 2**64
 
 
 def _top(picture: Picture, depth: int) -> str:

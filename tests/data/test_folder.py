@@ -9,6 +9,8 @@ import tensorflow as tf
 from sslkit.data import data
 from sslkit.errors import UserError
 
+SPLITS = ("train", "test")
+
 
 def write(path: pathlib.Path, value: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,13 +71,26 @@ def test_a_tenth_of_each_class_is_held_out_where_there_are_no_splits(tmp_path):
         write(tmp_path / f"dog/{number}.png", number)
     write(tmp_path / "emu/50.png", 50)
     train, test = folder(tmp_path), folder(tmp_path, "test")
-    assert values(test) == [9, 19, 33]
-    assert labels(test) == [0, 0, 1]
+    # Those whose path has a hash below a tenth, or the lowest one of a class.
+    assert values(test) == [7, 14, 18, 33]
+    assert labels(test) == [0, 0, 0, 1]
     assert sorted(values(train) + values(test)) == [*range(23), *range(30, 34), 50]
     assert train.label_names == test.label_names == ("cat", "dog", "emu")
     assert refusal(tmp_path, "test", test="val").startswith(
         f"{tmp_path} has no split 'val', only train and test"
     )
+
+
+def test_images_that_are_added_leave_the_others_in_their_split(tmp_path):
+    for number in range(40):
+        write(tmp_path / f"cat/{number:02d}.png", number)
+        write(tmp_path / f"dog/{number:02d}.png", 100 + number)
+    before = {split: set(values(folder(tmp_path, split))) for split in SPLITS}
+    for number in range(8):
+        write(tmp_path / f"cat/a first one {number}.png", 200 + number)
+    for split in SPLITS:
+        now = {value for value in values(folder(tmp_path, split)) if value < 200}
+        assert now == before[split]
 
 
 def test_one_sub_folder_is_no_class(tmp_path):
