@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 import tensorflow as tf
@@ -13,17 +14,24 @@ REPLICAS = (1, 2, 4)
 """The numbers of replicas that laws compare."""
 
 
+def prepare() -> None:
+    """Splits the CPU for the laws, where TensorFlow has not started yet."""
+    with contextlib.suppress(UserError):
+        split_cpu(max(REPLICAS))
+
+
 @functools.cache
 def strategy(replicas: int) -> tf.distribute.Strategy:
     """Returns a strategy of so many logical CPUs, always the same one.
 
     Raises:
-        UserError: if TensorFlow started before the CPU could be split.
+        RuntimeError: if TensorFlow started before the CPU could be split, which is the
+            fault of no plugin.
     """
     try:
         split_cpu(max(REPLICAS))
     except UserError as error:
-        raise UserError(
+        raise RuntimeError(
             "the laws compare up to 4 replicas, and this process has fewer logical "
             "CPUs. Call sslkit.testing.split_cpu(4) in conftest.py, before anything "
             "runs in TensorFlow."

@@ -7,6 +7,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from sslkit.testing import devices
+
 
 class Broken(AssertionError):
     """A law that a plugin breaks.
@@ -70,6 +72,7 @@ class Law:
             AssertionError: saying which law is broken, what was found and how to mend
                 it.
         """
+        devices.prepare()
         try:
             self.rule(self.subject)
         except Broken as broken:
