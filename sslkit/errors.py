@@ -14,6 +14,13 @@ class UserError(Exception):
     where it can. The command line prints it without a traceback and exits with 2.
     """
 
+    def __str__(self) -> str:
+        """Returns the message, without what AutoGraph puts before it."""
+        text = super().__str__()
+        if not text.startswith("in user code:"):
+            return text
+        return " ".join(text.rpartition(f"{type(self).__name__}: ")[2].split())
+
 
 def first_line(error: BaseException) -> str:
     """Returns the first line of what an exception says, without a full stop.
@@ -23,8 +30,12 @@ def first_line(error: BaseException) -> str:
         the type's name where an exception says nothing.
     """
     text = getattr(error, "strerror", None) or getattr(error, "message", None)
-    lines = str(text or error).strip().splitlines()
-    return lines[0].rstrip().rstrip(".") if lines else type(error).__name__
+    # Keras writes in bold, below words of its own.
+    plain = re.sub(r"\x1b\[\d*m", "", str(text or error)).strip()
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    while len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        del lines[0]
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from sslkit import config, runs
+from sslkit.checkpoints import Checkpoints
 from sslkit.errors import UserError
 from sslkit.evaluate.report import Report
 from sslkit.training.run import Training
@@ -67,9 +68,9 @@ def train(
     """Does in this process what `sslkit train` does; see `sslkit.train`."""
     if mode not in get_args(Mode):
         raise UserError(f"mode is {mode!r}; it must be one of {get_args(Mode)}.")
-    recipes, settings = (
-        [one] if isinstance(one, str) else list(one) for one in (gin, overrides)
-    )
+    recipes, settings = _texts("gin", gin), _texts("set", overrides)
+    if not isinstance(workdir, str | os.PathLike):
+        raise UserError(f"workdir is {workdir!r}; it must be the path of a folder.")
     folder = os.fspath(workdir)
     stages = config.read_stages(recipes)
     if not stages.recipes:
@@ -87,6 +88,16 @@ def train(
         )
         folder = config.stage_workdir(folder, stage)
     return carry_out(resolution, folder, mode=mode, extend=extend)
+
+
+def _texts(name: str, given: object) -> list[str]:
+    """Returns one text or path, or several, as a list of texts."""
+    several = [given] if isinstance(given, str | os.PathLike) else given
+    if isinstance(several, Iterable):
+        texts = list(several)
+        if all(isinstance(one, str | os.PathLike) for one in texts):
+            return [os.fspath(one) for one in texts]
+    raise UserError(f"{name} is {given!r}; it must be a text, or a list of texts.")
 
 
 def carry_out(
@@ -114,8 +125,12 @@ def carry_out(
     for note in resolution.notes:
         say(f"note: {note}")
     workdir = Workdir(folder)
+    if mode == "evaluate":
+        workdir.config()  # refuses what is not a run's folder
+    before = workdir.result()
     training: Training = loaded.train()
-    training.check()
+    checkpoints = Checkpoints(workdir.checkpoints)
+    training.check(fresh=checkpoints.latest() is None)
     planned = runs.evaluation(loaded, training)
     if mode != "train":
         # Hours before it is made, so that what it lacks is known now.
@@ -128,14 +143,16 @@ def carry_out(
         config.claim(workdir, resolution.render(), write=False, extend=extend)
         training.check_continuing(workdir, extend=extend)
     config.claim(
-        workdir, resolution.render(), write=training.runner.is_chief, extend=extend
+        workdir,
+        resolution.render(),
+        write=training.runner.is_chief and mode != "evaluate",
+        extend=extend,
     )
     trained = False
     if mode == "evaluate":
         say(f"step {training.load(workdir)} of {folder}")
     else:
         trained = training.run(workdir, measures=measures, extend=extend, say=say)
-    before = workdir.result()
     known = before is not None and before["step"] == training.steps
     measured = None
     if training.runner.is_chief and (

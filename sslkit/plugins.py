@@ -186,7 +186,13 @@ def load(kind: str, name: str) -> type:
             f"{describe(error)}. Mend or uninstall {plugin.distribution}."
         ) from error
 
-    manager = Driver(f"sslkit.{kind}", name, on_load_failure_callback=fail)
+    try:
+        manager = Driver(f"sslkit.{kind}", name, on_load_failure_callback=fail)
+    except SystemExit as error:
+        raise UserError(
+            f"{plugin.title} of {plugin.origin} ({plugin.value}) ends the process when "
+            f"it is imported. Mend or uninstall {plugin.distribution}."
+        ) from error
     return _verified(plugin, manager.driver)
 
 

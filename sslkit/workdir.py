@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from sslkit.arguments import check_folder
 from sslkit.checkpoints import CHECKPOINTS
 from sslkit.errors import UserError
 from sslkit.storage import is_remote, reaching, replacing
@@ -27,7 +28,12 @@ class Workdir:
     """
 
     def __init__(self, path: str):
-        """Keeps the options; see the class."""
+        """Keeps the path.
+
+        Raises:
+            UserError: if it is empty.
+        """
+        check_folder("the workdir", path)
         self.path = path
         self._config = os.path.join(path, "config.gin")
         self._result = os.path.join(path, "result.json")
@@ -110,15 +116,17 @@ class Workdir:
         """Returns what the run was started on; None before it was."""
         if not self._exists(self._data):
             return None
-        with self._reading(), tf.io.gfile.GFile(self._data) as file:
-            text = file.read()
-        try:
-            return json.loads(text)
-        except ValueError as error:
+        record = self._read(self._data)
+        if (
+            record is None
+            or not isinstance(record.get("train"), Mapping)
+            or not isinstance(record.get("steps"), int)
+        ):
             raise UserError(
                 f"{self._data} is damaged. Remove it if the data has not changed since "
                 "the run was started."
-            ) from error
+            )
+        return record
 
     def write_data(self, record: Mapping[str, Any]) -> None:
         """Writes what the run is started on; makes the folder.
@@ -135,8 +143,13 @@ class Workdir:
         path = self._result if step is None else self._result_of(step)
         if not self._exists(path):
             return None
-        with self._reading(), tf.io.gfile.GFile(path) as file:
-            return json.loads(file.read())
+        result = self._read(path)
+        if result is None or not {"step", "rows"} <= result.keys():
+            raise UserError(
+                f"{path} is damaged. Remove it, and `sslkit evaluate --workdir "
+                f"{self.path}` writes it again."
+            )
+        return result
 
     def write_result(self, result: Mapping[str, Any]) -> str:
         """Writes the evaluation of `result["step"]`.
@@ -177,6 +190,16 @@ class Workdir:
     def _exists(self, path: str) -> bool:
         with self._reading():
             return tf.io.gfile.exists(path)
+
+    def _read(self, path: str) -> dict[str, Any] | None:
+        """Returns the JSON object in a file; None if it holds something else."""
+        with self._reading(), tf.io.gfile.GFile(path) as file:
+            text = file.read()
+        try:
+            found = json.loads(text)
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
 
     def _reading(self) -> contextlib.AbstractContextManager[None]:
         return reaching("the workdir", self.path)

@@ -275,3 +275,11 @@ def test_the_built_ins_are_listed():
         "schedules.constant",
         "schedules.cosine",
     }
+
+
+def test_a_plugin_that_ends_the_process_is_named(site):
+    schedule(site, "leaves", source="raise SystemExit(3)")
+    with pytest.raises(
+        UserError, match=r"schedules.leaves of .* ends the process when"
+    ):
+        plugins.load("schedules", "leaves")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
 from sslkit.api import UserError
@@ -78,9 +80,9 @@ def test_keeps_the_result_of_each_step_and_the_latest(workdir):
     assert workdir.result() is None
     claim(workdir, CONFIG)
     for step, knn in ((10, 0.5), (30, 0.7), (20, 0.6)):
-        workdir.write_result({"step": step, "knn": knn})
-    assert workdir.result() == {"step": 30, "knn": 0.7}
-    assert workdir.result(20) == {"step": 20, "knn": 0.6}
+        workdir.write_result({"step": step, "rows": [], "knn": knn})
+    assert workdir.result() == {"step": 30, "rows": [], "knn": 0.7}
+    assert workdir.result(20) == {"step": 20, "rows": [], "knn": 0.6}
     assert workdir.result(40) is None
 
 
@@ -166,3 +168,33 @@ def test_stages_may_move_together(tmp_path):
     (tmp_path / "new" / "pretrain").rename(tmp_path / "gone")
     with pytest.raises(UserError, match=r"train\.initialize: .*new.* there, .*else"):
         claim(moved, config(tmp_path / "else"))
+
+
+@pytest.mark.parametrize("path", ["", "  "])
+def test_a_folder_without_a_name_is_refused(path):
+    with pytest.raises(UserError, match="from a variable that is not set"):
+        Workdir(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"step": 2}'])
+def test_a_damaged_result_says_how_to_get_another(workdir, text):
+    claim(workdir, CONFIG)
+    path = pathlib.Path(workdir.path, "result.json")
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"result.json is damaged. Remove it, and `s"):
+        workdir.result()
+
+
+@pytest.mark.parametrize("text", ["", "null", "{}", '{"train": null, "steps": 2}'])
+def test_a_damaged_record_of_the_data_is_named(workdir, text):
+    claim(workdir, CONFIG)
+    pathlib.Path(workdir.path, "data.json").write_text(text)
+    with pytest.raises(UserError, match=r"data.json is damaged. Remove it if"):
+        workdir.data()
+
+
+def test_a_damaged_configuration_is_named(workdir):
+    claim(workdir, CONFIG)
+    pathlib.Path(workdir.config()).write_text("not gin")
+    with pytest.raises(UserError, match=r"config.gin:1 is not gin"):
+        claim(workdir, CONFIG)

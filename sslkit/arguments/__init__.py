@@ -4,7 +4,7 @@ A constructor says in its annotations what it takes. Recipes are checked against
 before anything is imported, and `checked` holds Python callers to the same.
 """
 
-from sslkit.arguments.checking import checked
+from sslkit.arguments.checking import check_folder, checked
 from sslkit.arguments.ranges import (
     Cosine,
     HalfOpenShare,
@@ -29,5 +29,6 @@ __all__ = [
     "Range",
     "Seed",
     "Share",
+    "check_folder",
     "checked",
 ]

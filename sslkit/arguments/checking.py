@@ -14,6 +14,23 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _LONGEST = 60
 
 
+def check_folder(what: str, path: str) -> None:
+    """Refuses an empty path, which would mean the current folder.
+
+    Args:
+        what: the option or argument that it came by.
+        path: what came.
+
+    Raises:
+        UserError: if it is empty.
+    """
+    if not path.strip():
+        raise UserError(
+            f"{what} is {path!r}, perhaps from a variable that is not set. Name a "
+            "folder."
+        )
+
+
 def checked(function: _F) -> _F:
     """Refuses arguments that are not what the annotations say; a decorator.
 

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     # TensorFlow's start-up notes hide the one line that matters. It reads this once,
     # when it is imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if "--debug" in argv else "3")
     # The process is the command's own: what Keras runs on elsewhere does not matter.
     os.environ[VARIABLE] = TENSORFLOW
     debug = "--debug" in argv

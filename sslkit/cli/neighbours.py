@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sslkit.cli.options import add_run_options
+from sslkit.cli.options import add_run_options, check_target, check_workdir
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rows", type=int, help="without --query, how many images (default 6)"
     )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Looks at the workdir and at where the sheet goes."""
+    check_workdir(args.workdir)
+    check_target(args.to)
 
 
 def run(args: argparse.Namespace) -> int:

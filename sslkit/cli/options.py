@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from sslkit.arguments import check_folder
 from sslkit.errors import UserError
 
 
@@ -60,6 +61,7 @@ def check_workdir(path: str) -> None:
     Raises:
         UserError: if it is not there, or holds neither a run nor a checkpoint.
     """
+    check_folder("--workdir", path)
     if "://" in path:
         return
     there = os.listdir(path) if os.path.isdir(path) else []

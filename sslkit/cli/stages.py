@@ -103,7 +103,8 @@ def run_each(args: argparse.Namespace, stages: Mapping[str, config.Resolution]) 
 
 
 def _command(args: argparse.Namespace, stage: str) -> list[str]:
-    command = [sys.executable, "-m", "sslkit", "train", "--stage", stage]
+    # -P: what lies in the current folder is nobody's module.
+    command = [sys.executable, "-P", "-m", "sslkit", "train", "--stage", stage]
     for option, values in (("--gin", args.gin), ("--set", args.set)):
         for value in values:
             command += [option, value]

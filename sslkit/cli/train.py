@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from sslkit.arguments import check_folder
 from sslkit.cli.options import add_recipe_options, add_workdir_option
 from sslkit.cli.stages import ALONE, check_recipe, read_all, run_each
 
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Reads the recipe, with all that can be wrong in it."""
+    check_folder("--workdir", args.workdir)
     check_recipe(args)
 
 

@@ -59,13 +59,14 @@ def claim(
             for text in (workdir.read_config(), resolved)
         )
         free = (*FREE, *LENGTH) if extend else FREE
-        changes = difference(there, here, ignore=free)
+        changes = difference(there, here, ignore=free, name=workdir.config())
         if changes:
             shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
             if not difference(there, here, ignore=(*FREE, *LENGTH)):
                 raise UserError(
-                    f"{workdir.path} is a run of another length ({shown}). To make it "
-                    "longer add --extend; or choose another --workdir."
+                    f"{workdir.path} is a run of another length ({shown}). With "
+                    "--extend it is made longer; for a shorter one choose another "
+                    "--workdir."
                 )
             raise UserError(
                 f"{workdir.path} belongs to another run ({shown}). Choose another "

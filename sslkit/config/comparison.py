@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from sslkit.config.reading import read_text
 
 
-def difference(old: str, new: str, *, ignore: Sequence[str] = ()) -> list[str]:
+def difference(
+    old: str, new: str, *, ignore: Sequence[str] = (), name: str = "there"
+) -> list[str]:
     """Says in what two resolved configurations differ.
 
     Args:
         old: gin text without includes, e.g. what a workdir keeps.
         new: the text to compare with it.
+        name: of what the old text is, for errors.
         ignore: patterns of keys that may differ, e.g. `train.workdir`, `runners.*`.
 
     Returns:
@@ -23,7 +26,7 @@ def difference(old: str, new: str, *, ignore: Sequence[str] = ()) -> list[str]:
     Raises:
         UserError: if either text is not gin.
     """
-    there, here = _values(old, "there"), _values(new, "here")
+    there, here = _values(old, name), _values(new, "here")
     lines = []
     for key in sorted(there.keys() | here.keys()):
         if any(fnmatch.fnmatchcase(key, pattern) for pattern in ignore):

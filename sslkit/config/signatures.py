@@ -84,11 +84,10 @@ def _constructor(
             return found, item
     if found.node.decorator_list or found.node.keywords:
         return None  # Such as a data class, whose constructor is nowhere written.
-    # The first base that is looked into; what another brings is not told apart.
-    first = next(iter(found.node.bases), None)
-    if not isinstance(first, ast.Name):
+    # Of several bases the order of resolution decides, which is not followed here.
+    if len(found.node.bases) != 1 or not isinstance(found.node.bases[0], ast.Name):
         return None
-    above = find_definition(found.source.module, first.id)
+    above = find_definition(found.source.module, found.node.bases[0].id)
     return None if above is None else _constructor(above, deep - 1)
 
 

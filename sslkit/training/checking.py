@@ -56,7 +56,15 @@ def check_views(objective: Objective, groups: Mapping[str, ViewGroup]) -> None:
     Raises:
         UserError: naming what is wanted and what is made.
     """
-    wanted = dict(objective.requires)
+    wanted = objective.requires
+    if not isinstance(wanted, Mapping) or not all(
+        isinstance(count, int) for count in wanted.values()
+    ):
+        raise UserError(
+            f"{title(objective)}: requires is {wanted!r}; wanted a mapping of view "
+            'groups to whole numbers, such as {"instance": 2}.'
+        )
+    wanted = dict(wanted)
     made = {name: group.count for name, group in groups.items()}
     if wanted == made:
         return
@@ -128,6 +136,15 @@ def _seen(
             check(layer, returned)
         except UserError as error:
             found.append(str(error))
+            raise
+        except Exception as error:
+            # Said here, where it is itself; Keras makes another of it on the way up.
+            if isinstance(layer, Objective) and not hasattr(layer, "encoder"):
+                found.append(_no_encoder(layer))
+            found.append(
+                f"{layer.name} ({type(layer).__name__}): call fails: "
+                f"{plugins.describe(error)}. --debug shows where."
+            )
             raise
         return returned
 

@@ -65,7 +65,19 @@ def initialize(
 
 
 def _check_patterns(table: Table, patterns: Sequence[str]) -> None:
+    if not patterns:
+        raise UserError(
+            "train.restore is empty, so that nothing would be taken from "
+            "train.initialize. Bind it to patterns, e.g. ('encoder/',), or leave "
+            "train.initialize out."
+        )
     for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UserError(
+                f"train.restore: {pattern!r} is not a regular expression: {error}."
+            ) from error
         if not any(re.match(pattern, name) for name in table):
             raise UserError(
                 f"train.restore: the pattern {pattern!r} matches no variable, at its "

@@ -153,8 +153,12 @@ class Training:
         """Builds the encoder once more, as it was before any training."""
         return self._build().objective.encoder
 
-    def check(self) -> None:
+    def check(self, *, fresh: bool = True) -> None:
         """Builds everything a run needs, so that a mistake shows before it begins.
+
+        Args:
+            fresh: whether the run has no checkpoint of its own yet, and so starts from
+                that of another run where `initialize` names one.
 
         Raises:
             UserError: for whatever of the devices, the data, the objective or the
@@ -164,14 +168,15 @@ class Training:
         self.runner.strategy  # noqa: B018
         if self.data.connection is not None:
             self.data.connection.knock()
-        if self._initialize is not None:
-            find_checkpoint(self._initialize)
+        start = self._initialize if fresh else None
+        if start is not None:
+            find_checkpoint(start)
         check_example(self.augmentation)
         check_labels(self.objective, self.source, self._labels)
         self.describe()
-        if self._initialize is not None:
+        if start is not None:
             # Tried now, and once more when the run starts, which is when it is told.
-            self._initialized(self._initialize)
+            self._initialized(start)
 
     def check_continuing(
         self,

@@ -130,8 +130,10 @@ class TrainStep:
             if gradient is None
         ]
         if unreached:
+            more = len(unreached) - 3
             raise UserError(
                 f"objective {self._state.objective.name}: no gradient reaches "
-                f"{', '.join(unreached)}. Use these weights in the loss, or set "
+                f"{', '.join(unreached[:3])}{f' and {more} more' if more > 0 else ''}. "
+                "Use these weights in the loss, or set "
                 "trainable = False on their layer."
             )

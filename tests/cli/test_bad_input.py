@@ -212,3 +212,36 @@ def test_one_of_two_workers_missing(refused):
     )
     assert f"runner multiworker: {missing} did not answer within 0.5 s" in line
     assert "Start the same command on every machine" in line
+
+
+def test_a_workdir_without_a_name(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    for command in (["train", "--gin", RECIPE], ["evaluate"]):
+        assert main([*command, "--workdir", ""]) == 2
+        assert "from a variable that is not set" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_only_evaluated_is_not_made(tmp_path, capsys):
+    folder = tmp_path / "typo"
+    command = ["train", "--gin", RECIPE, "--workdir", str(folder)]
+    assert main([*command, "--mode", "evaluate"]) == 2
+    assert "is no workdir of a run" in capsys.readouterr().err
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("patterns", "said"),
+    [("('(',)", "'(' is not a regular expression"), ("()", "train.restore is empty")],
+)
+def test_nothing_to_restore(refused, tmp_path, patterns, said):
+    start = tmp_path / "start" / "checkpoints"
+    start.mkdir(parents=True)
+    write({"step": tf.Variable(0)}, str(start / "step_00000000"))
+    line = refused(
+        f"train.initialize = '{start.parent}'",
+        f"train.restore = {patterns}",
+        workdir=tmp_path / "run",
+        recipe="gin/digits_linear.gin",
+    )
+    assert said in line

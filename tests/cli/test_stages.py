@@ -34,8 +34,9 @@ def arguments(*words, settings=()):
 
 def run_here(command):
     """Runs a stage in this process; tests/cli/test_full_recipe.py starts one each."""
-    assert command[:3] == [sys.executable, "-m", "sslkit"]
-    return main(command[3:])
+    # Without -P, what lies in the current folder would stand for modules.
+    assert command[:4] == [sys.executable, "-P", "-m", "sslkit"]
+    return main(command[4:])
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ CASES = [
     ("owns_every_variable", "RawVariable", "does not own.*raw"),
     ("owns_every_variable", "MadeAfterBuild", "does not own.*late"),
     ("owns_every_variable", "OtherEncoderName", "no layer called `encoder`"),
-    ("owns_every_variable", "LooksUpOtherViews", "call fails .*support"),
+    ("owns_every_variable", "LooksUpOtherViews", "call fails: .*support"),
     (
         "has_the_same_paths_twice",
         "NamelessLayer",

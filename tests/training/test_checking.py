@@ -292,3 +292,14 @@ def test_only_augmentations_that_exist_are_suggested(built, monkeypatch):
     announced(monkeypatch, ("augmentations", "other", "a:C"))
     with pytest.raises(UserError, match=r"makes them \(installed: other\), or change"):
         built(Brightness, groups=groups)
+
+
+def test_a_mistake_inside_call_is_said_with_its_cause(built):
+    with pytest.raises(UserError, match=r"call fails: AttributeError: .*'nothing'"):
+        built(returning(lambda outcome: outcome.loss.nothing))
+
+
+@pytest.mark.parametrize("requires", [None, {"instance": "1"}])
+def test_requires_is_a_mapping_to_whole_numbers(built, requires):
+    with pytest.raises(UserError, match=r"requires is .*; wanted a mapping of view"):
+        built(returning(lambda outcome: outcome, requires=requires))

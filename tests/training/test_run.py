@@ -294,3 +294,7 @@ def test_says_how_many_labels_there_are_if_some_are_missing():
 def test_refuses_to_start_from_nowhere(tmp_path):
     with pytest.raises(UserError, match="no checkpoint at"):
         training(initialize=str(tmp_path)).check()
+
+
+def test_a_run_with_checkpoints_of_its_own_does_not_miss_its_start(tmp_path):
+    training(initialize=str(tmp_path)).check(fresh=False)
