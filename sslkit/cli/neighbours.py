@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sslkit.cli.options import add_run_options, check_target, check_workdir
+from sslkit.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,27 +36,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the workdir and at where the sheet goes."""
+    """Looks at the options, the workdir and where the sheet goes."""
+    for option, value in (("--count", args.count), ("--rows", args.rows)):
+        if value is not None and value < 1:
+            raise UserError(f"{option} is {value}; it is 1 or more.")
+    if args.query is not None and args.rows is not None:
+        raise UserError("--rows is for images of the data; leave it out with --query.")
+    if not args.to.lower().endswith(".png"):
+        raise UserError(f"{args.to} is not a PNG file; name one that ends in .png.")
     check_workdir(args.workdir)
     check_target(args.to)
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes a sheet, a row for each query, and prints the same as text."""
-    from sslkit.errors import UserError
     from sslkit.evaluate.features import frozen
     from sslkit.report import contact_sheet, neighbours
     from sslkit.runs import reopen
     from sslkit.storage import on_disk
 
-    for option, value in (("--count", args.count), ("--rows", args.rows)):
-        if value is not None and value < 1:
-            raise UserError(f"{option} is {value}; it is 1 or more.")
-    if args.query is not None and args.rows is not None:
-        raise UserError("--rows is for images of the data; leave it out with --query.")
     target = on_disk(args.to)
-    if target.suffix.lower() != ".png":
-        raise UserError(f"{args.to} is not a PNG file; name one that ends in .png.")
     # All that is cheap to refuse, before the data is read.
     queries = [] if args.query is None else neighbours.from_files(args.query)
     _, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
