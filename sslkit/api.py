@@ -19,10 +19,10 @@ import sslkit.keras_backend
 
 sslkit.keras_backend.require_tensorflow()  # before Keras is imported
 
-import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import keras
+import tensorflow as tf
 
-from sslkit.arguments import (  # noqa: E402
+from sslkit.arguments import (
     Cosine,
     HalfOpenShare,
     NonNegativeFloat,
@@ -35,8 +35,8 @@ from sslkit.arguments import (  # noqa: E402
     Share,
     checked,
 )
-from sslkit.batch import Batch, ViewGroup, Views  # noqa: E402
-from sslkit.errors import UserError  # noqa: E402
+from sslkit.batch import Batch, ViewGroup, Views
+from sslkit.errors import UserError
 
 __all__ = [
     "Augmentation",

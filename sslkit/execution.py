@@ -138,16 +138,12 @@ def carry_out(
         if why_not is not None:
             say(f"no accuracies will be measured: {why_not}")
     measures = runs.measures(training, planned, say)
+    resolved = resolution.render()
+    config.claim(workdir, resolved, write=False, extend=extend)
     if mode != "evaluate":
-        # First: the workdir's configuration is that of the run that is in it.
-        config.claim(workdir, resolution.render(), write=False, extend=extend)
+        # Before it is written: the workdir's configuration is that of the run in it.
         training.check_continuing(workdir, extend=extend)
-    config.claim(
-        workdir,
-        resolution.render(),
-        write=training.runner.is_chief and mode != "evaluate",
-        extend=extend,
-    )
+        config.claim(workdir, resolved, write=training.runner.is_chief, extend=extend)
     trained = False
     if mode == "evaluate":
         say(f"step {training.load(workdir)} of {folder}")

@@ -134,8 +134,9 @@ class Reader:
                 return self._kinds.get(f"{source.module}:{name}", Any)
             case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
                 return self._meaning(value, source, deep - 1)
-            case _ if type(found).__name__ == "TypeAlias":
-                return self._meaning(found.value, source, deep - 1)  # type: ignore
+            case object(value=value) if type(found).__name__ == "TypeAlias":
+                # The class is in `ast` from Python 3.12 on.
+                return self._meaning(value, source, deep - 1)
         return Any
 
     def _member(self, module: str, name: str, deep: int) -> Any:
