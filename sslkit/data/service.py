@@ -13,6 +13,7 @@ shared between the hosts but the workers.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import queue
 import socket
@@ -23,7 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.eager import cancellation
+from tensorflow.python.eager import cancellation, context, execute
 
 from sslkit.errors import UserError, first_line
 
@@ -312,15 +313,31 @@ class _Stream:
                 )
             )
             # A function, because operations outside of one cannot be cancelled.
-            following = tf.function(lambda: next(elements))
-            with cancellation.CancellationManagerContext(self._cancellation):
-                while self._put(following()):
-                    pass
+            following = tf.function(lambda: next(elements)).get_concrete_function()
+            while self._put(self._cancellable(following)):
+                pass
         except tf.errors.OutOfRangeError:
             pass
         except Exception as error:
             last = error
         self._put(last)
+
+    def _cancellable(self, function: Any) -> list[tf.Tensor]:
+        """Calls a concrete function without arguments; `stop` ends it.
+
+        `CancellationManagerContext` would hold for all threads of the process: what
+        the training step or an encoder runs in another one would be cancelled too.
+        """
+        here = context.context()
+        attributes = here.function_call_options.as_attrs().items()
+        return execute.execute_with_cancellation(
+            function.name.decode(),
+            num_outputs=len(function.outputs),
+            inputs=function.captured_inputs,
+            attrs=tuple(itertools.chain.from_iterable(attributes)),
+            ctx=here,
+            cancellation_manager=self._cancellation,
+        )
 
     def _put(self, element: Any) -> bool:
         while not self._stopped.is_set():

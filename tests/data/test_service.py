@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import queue
@@ -15,6 +16,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import cancellation
 
 from sslkit.api import Augmentation, ViewGroup
 from sslkit.cli.main import main
@@ -185,6 +187,17 @@ def test_a_dispatcher_that_dies_is_named():
     assert service.failure.startswith(
         f"data.service: nothing answers at grpc://{address} within 0.1 s"
     )
+
+
+def test_ending_a_stream_leaves_what_others_compute_alone(dispatcher):
+    """The stream reads in a thread of its own, and only that thread is ended."""
+    doubled = tf.function(lambda number: 2 * number)
+    iterator = iter(batches(Service(dispatcher), stop=100_000))
+    next(iterator)
+    assert cancellation.context() is None
+    del iterator
+    gc.collect()
+    assert int(doubled(tf.constant(4))) == 8
 
 
 class Stream:
