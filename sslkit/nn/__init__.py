@@ -5,6 +5,7 @@ from sslkit.nn.convnet import ConvNet
 from sslkit.nn.dropblock import DropBlock
 from sslkit.nn.heads import LinearClassifier, ProjectionHead
 from sslkit.nn.memory_bank import MemoryBank, Remembered
+from sslkit.nn.mlp_head import MLPHead
 from sslkit.nn.momentum import MomentumTwin, cosine_fall
 from sslkit.nn.precision import full_dtype
 from sslkit.nn.resnet import ResNet
@@ -14,6 +15,7 @@ __all__ = [
     "ConvNet",
     "DropBlock",
     "LinearClassifier",
+    "MLPHead",
     "MemoryBank",
     "MomentumTwin",
     "ProjectionHead",
