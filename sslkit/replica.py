@@ -108,6 +108,8 @@ def _scatter(value: tf.Tensor) -> tf.Tensor:
 def assign(variables: Sequence[keras.Variable], values: Sequence[tf.Tensor]) -> None:
     """Sets variables on all replicas at once.
 
+    In replica context, or eagerly outside of it, as in `Objective.after_build`.
+
     Args:
         variables: the weights to set, whatever their aggregation.
         values: the new values, one a variable, equal on all replicas.
@@ -116,7 +118,8 @@ def assign(variables: Sequence[keras.Variable], values: Sequence[tf.Tensor]) -> 
         ValueError: if the two differ in length.
     """
     pairs = list(zip(variables, values, strict=True))
-    context = _context()
+    outside = tf.executing_eagerly() and tf.distribute.get_replica_context() is None
+    context = None if outside else _context()
     if context is None:
         for variable, value in pairs:
             variable.assign(value)

@@ -8,6 +8,7 @@ from sslkit.nn.memory_bank import MemoryBank, Remembered
 from sslkit.nn.mlp_head import MLPHead
 from sslkit.nn.momentum import MomentumTwin, cosine_fall
 from sslkit.nn.precision import full_dtype
+from sslkit.nn.prototypes import Prototypes
 from sslkit.nn.resnet import ResNet
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "MemoryBank",
     "MomentumTwin",
     "ProjectionHead",
+    "Prototypes",
     "Remembered",
     "ResNet",
     "cosine_fall",

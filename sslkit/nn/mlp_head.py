@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 import keras
@@ -149,13 +150,13 @@ class MLPHead(keras.layers.Layer):
         self.dim = dim
         self.hidden = hidden
         self.unit = unit
-        self._middle = {
-            "bias": bias,
-            "norm": "full" if norm else "none",
-            "activation": activation,
-        }
-        self._last = {"bias": last_bias, "norm": last_norm, "activation": "none"}
-        self._common = {"start": start, "cross_replica": cross_replica}
+        layer = functools.partial(MLPLayer, start=start, cross_replica=cross_replica)
+        self._middle = functools.partial(
+            layer, bias=bias, norm="full" if norm else "none", activation=activation
+        )
+        self._last = functools.partial(
+            layer, bias=last_bias, norm=last_norm, activation="none"
+        )
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Creates the layers, `layer_0` and on, and their variables."""
@@ -165,12 +166,8 @@ class MLPHead(keras.layers.Layer):
         self.layers = []
         for index in range(self.depth):
             last = index == self.depth - 1
-            layer = MLPLayer(
-                self.dim if last else hidden,
-                **(self._last if last else self._middle),
-                **self._common,
-                name=f"layer_{index}",
-            )
+            make = self._last if last else self._middle
+            layer = make(self.dim if last else hidden, name=f"layer_{index}")
             layer.build((shape[0], width))
             # A layer made here does not know whether this one was frozen before.
             layer.trainable = self.trainable
