@@ -23,6 +23,7 @@ CORE_ENTRY_POINTS = {
         "convnet": "sslkit.nn.convnet:ConvNet",
         "keras": "sslkit.nn.applications:KerasApplication",
         "resnet": "sslkit.nn.resnet:ResNet",
+        "vit": "sslkit.nn.vit:ViT",
     },
     "sslkit.augmentations": {"crop_flip": "sslkit.views.augmentations:CropFlip"},
     "sslkit.objectives": {"supervised": "sslkit.objectives.supervised:Supervised"},

@@ -19,6 +19,11 @@ CASES = [
     ("backbones", "convnet", {}),
     ("backbones", "keras", {"network": "ResNet50"}),
     ("backbones", "resnet", {"depth": 18, "dropblock_keep_prob": 0.8}),
+    (
+        "backbones",
+        "vit",
+        {"width": 8, "depth": 2, "heads": 2, "patch": 4, "drop_path": 0.5},
+    ),
     ("objectives", "fnc", {**FNC, "support": 2, "topk": 2, "bank": 6}),
     (
         "objectives",

@@ -10,6 +10,7 @@ from sslkit.nn.momentum import MomentumTwin, cosine_fall
 from sslkit.nn.precision import full_dtype
 from sslkit.nn.prototypes import Prototypes
 from sslkit.nn.resnet import ResNet
+from sslkit.nn.vit import ViT
 
 __all__ = [
     "BatchNorm",
@@ -23,6 +24,7 @@ __all__ = [
     "Prototypes",
     "Remembered",
     "ResNet",
+    "ViT",
     "cosine_fall",
     "full_dtype",
 ]
