@@ -36,6 +36,12 @@ CORE_ENTRY_POINTS = {
         "constant": "sslkit.optimize.schedules:Constant",
         "cosine": "sslkit.optimize.schedules:WarmupCosine",
     },
+    "sslkit.sources": {
+        "arrays": "sslkit.data.arrays:Arrays",
+        "digits": "sslkit.data.digits:Digits",
+        "folder": "sslkit.data.folder:Folder",
+        "tfds": "sslkit.data.tfds:PreparedTFDS",
+    },
     "sslkit.runners": {
         "mirrored": "sslkit.runners.mirrored:Mirrored",
         "multiworker": "sslkit.runners.multiworker:MultiWorker",

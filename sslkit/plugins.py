@@ -26,6 +26,7 @@ KINDS = {
     "optimizers": "Optimizer",
     "runners": "Runner",
     "schedules": "Schedule",
+    "sources": "Source",
 }
 """Kind -> its base class in `sslkit.api`. The entry-point group is `sslkit.<kind>`."""
 

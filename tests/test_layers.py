@@ -25,7 +25,7 @@ LAYERS = (
     "checkpoints",
     "plugins storage",
     "api",
-    "batch replica randomness",
+    "batch replica randomness source",
     "keras_backend",
     "arguments",
     "errors",

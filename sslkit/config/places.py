@@ -10,6 +10,8 @@ from collections.abc import Callable
 INITIALIZE = "train.initialize"
 _FOLDER = "folder:"
 _PATHS = ("data.cache_dir", "data.data_dir", "data.name", INITIALIZE)
+_OF_SOURCE = re.compile(r"sources\.\w+\.(?:\w+_)?(?:path|dir)")
+"""Keywords of sources that are paths; see `sslkit.source.Source`."""
 _LINE = re.compile(r"^((?:[\w/-]+/)?([\w.]+)) = (['\"].*['\"])$", re.MULTILINE)
 
 
@@ -62,7 +64,7 @@ def start(resolved: str) -> str | None:
 def _changed(resolved: str, change: Callable[[str, str], str]) -> str:
     def line(match: re.Match[str]) -> str:
         name, key, value = match.groups()
-        if key not in _PATHS:
+        if key not in _PATHS and not _OF_SOURCE.fullmatch(key):
             return match[0]
         path = ast.literal_eval(value)
         kind = _FOLDER if path.startswith(_FOLDER) else ""

@@ -11,7 +11,7 @@ from sslkit.data.batches import (
     training_batches,
 )
 from sslkit.data.dataset import Data, data
-from sslkit.data.sources import Source
+from sslkit.source import Source
 
 __all__ = [
     "Data",

@@ -14,9 +14,9 @@ import tensorflow as tf
 from sslkit.api import Augmentation
 from sslkit.data import order
 from sslkit.data.service import Service
-from sslkit.data.sources import Source
 from sslkit.errors import UserError
 from sslkit.randomness import example_seed
+from sslkit.source import Source
 
 __all__ = [
     "TrainingBatch",

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import Literal
 
+from sslkit.api import Source
 from sslkit.arguments import checked
 from sslkit.data.service import Service
-from sslkit.data.sources import OnError, Source
 from sslkit.errors import UserError
-
-if TYPE_CHECKING:
-    from sslkit.data.layout import Layout
+from sslkit.source import OnError
 
 __all__ = ["Data", "data"]
 
@@ -20,13 +19,17 @@ Part = Literal["train", "test"]
 
 Cache = Literal["memory", "disk"]
 
+_FOLDER = "folder:"
+
 
 @dataclasses.dataclass(frozen=True)
 class Data:
     """A dataset's two splits, opened when first asked for.
 
     Attributes:
-        name: `digits`, `folder:/path`, or a prepared TFDS dataset.
+        name: `digits`, `folder:/path`, or a prepared TFDS dataset; None where `kind`
+            says it.
+        kind: makes a split of any other source.
         train: the split to train on.
         test: the split to evaluate on.
         data_dir: where TFDS datasets are prepared.
@@ -38,7 +41,8 @@ class Data:
         label: the feature of a TFDS dataset that is its label.
     """
 
-    name: str
+    name: str | None = None
+    kind: Callable[..., Source] | None = None
     train: str = "train"
     test: str = "test"
     data_dir: str | None = None
@@ -51,6 +55,10 @@ class Data:
     _opened: dict[str, Source] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _plain: dict[str, Source] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """The same, before what keeps decoded images is put around them."""
 
     def source(self, part: Part) -> Source:
         """Opens a split, once.
@@ -79,8 +87,13 @@ class Data:
             UserError: if the dataset or the split is not there.
         """
         if split not in self._opened:
-            source = self._open(split)
+            first = next(iter(self._plain.values()), None)
+            source = None if first is None else first.beside(split)
+            source = self._open(split) if source is None else source
             source.on_error = self.on_error
+            source.parts = (self.train, self.test)
+            source.check()
+            self._plain[split] = source
             self._opened[split] = self._cached(source)
         return self._opened[split]
 
@@ -95,15 +108,6 @@ class Data:
         # Splits of one folder pass over the same files.
         return list(dict.fromkeys(lines))
 
-    @functools.cached_property
-    def _layout(self) -> Layout:
-        """What the folder holds, looked at once for all of its splits."""
-        from sslkit.data.folder import read_layout
-
-        return read_layout(
-            self.name.removeprefix("folder:"), exif=self.exif, on_error=self.on_error
-        )
-
     def _cached(self, source: Source) -> Source:
         if self.cache == "memory":
             from sslkit.data.memory import InMemory
@@ -116,38 +120,35 @@ class Data:
         return source
 
     def _open(self, split: str) -> Source:
+        if self.kind is not None:
+            return self.kind(split=split)
+        assert self.name is not None, "`data` wants one of the two"
         # Each kind imports what the others do not need.
         if self.name == "digits":
             from sslkit.data.digits import Digits
 
-            return Digits(split)
-        if self.name.startswith("folder:"):
+            return Digits(split=split)
+        if self.name.startswith(_FOLDER):
             from sslkit.data.folder import Folder
 
-            return Folder(
-                self._layout,
-                split,
-                name=self.name.removeprefix("folder:"),
-                train=self.train,
-                test=self.test,
-            )
+            path = self.name.removeprefix(_FOLDER)
+            return Folder(split=split, path=path, exif=self.exif)
         from sslkit.data.tfds import PreparedTFDS
-        from sslkit.storage import reaching
 
-        with reaching("the data", self.data_dir or self.name):
-            return PreparedTFDS(
-                self.name,
-                split,
-                data_dir=self.data_dir,
-                cache_dir=self.cache_dir,
-                label=self.label,
-            )
+        return PreparedTFDS(
+            split=split,
+            dataset=self.name,
+            data_dir=self.data_dir,
+            cache_dir=self.cache_dir,
+            label=self.label,
+        )
 
 
 @checked
 def data(
     *,
-    name: str,
+    name: str | None = None,
+    source: Callable[..., Source] | None = None,
     train: str = "train",
     test: str = "test",
     data_dir: str | None = None,
@@ -163,6 +164,8 @@ def data(
     Args:
         name: `digits` (embedded), `folder:/path` (images on disk), or a TFDS dataset
             that is already prepared, such as `cifar10` or `imagenet2012_subset/1pct`.
+        source: in the place of `name`, what opens a split of any source there is, such
+            as `@sources.arrays`; its options are bound to it.
         train: the split to train on.
         test: the split to evaluate on; ImageNet's is `validation`.
         data_dir: where TFDS datasets are prepared; $TFDS_DATA_DIR or
@@ -190,12 +193,22 @@ def data(
     Raises:
         UserError: for a value that is not among the choices.
     """
-    if name == "folder:" or (name.startswith("folder:") and name[7:].isspace()):
+    if (name is None) == (source is None):
+        found = (
+            "both are bound; set one of them to None" if name else "neither is bound"
+        )
+        raise UserError(
+            "data.name (digits, folder:/path or a TFDS dataset) or data.source, which "
+            f"opens a split, e.g. @sources.arrays: {found}"
+        )
+    if source is not None:
+        _only_for_names(data_dir=data_dir, label=label, exif=None if exif else False)
+    elif name is not None and name.startswith(_FOLDER) and not name[7:].strip():
         raise UserError(
             "data.name is 'folder:' with no path behind it, perhaps from a variable "
             "that is empty; name a folder of images: folder:/path"
         )
-    if label is not None and (name == "digits" or name.startswith("folder:")):
+    if name and label is not None and (name == "digits" or name.startswith(_FOLDER)):
         raise UserError(
             f"data.label is {label!r}, and {name} has no features to choose from; "
             "leave it out, or name a TFDS dataset"
@@ -207,6 +220,7 @@ def data(
         )
     return Data(
         name=name,
+        kind=source,
         train=train,
         test=test,
         data_dir=data_dir,
@@ -217,3 +231,12 @@ def data(
         exif=exif,
         label=label,
     )
+
+
+def _only_for_names(**given: object) -> None:
+    for option, value in given.items():
+        if value is not None:
+            raise UserError(
+                f"data.{option} is {value!r}, and is for data.name alone; bind it to "
+                f"the source itself, e.g. sources.NAME.{option}"
+            )

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sslkit.data.sources import Source
 from sslkit.errors import UserError, first_line
+from sslkit.source import Source
 
 __all__ = ["Decoded", "Table", "decode_all"]
 

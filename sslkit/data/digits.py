@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from sslkit.data.sources import Source
+from sslkit.arguments import checked
 from sslkit.errors import UserError
+from sslkit.source import Source
 
 __all__ = ["Digits"]
 
@@ -19,17 +20,17 @@ class Digits(Source):
     The split is fixed. `test` is the last 36 images of each class in file order (360),
     `train` the 1,437 before them. Writers stand one after another in the file, so most
     test digits come from hands that training never saw.
+
+    Args:
+        split: `train` or `test`.
+
+    Raises:
+        UserError: if there is no such split.
     """
 
-    def __init__(self, split: str) -> None:
-        """Loads a split into memory.
-
-        Args:
-            split: `train` or `test`.
-
-        Raises:
-            UserError: if there is no such split.
-        """
+    @checked
+    def __init__(self, *, split: str) -> None:
+        """Loads a split into memory; see the class."""
         if split not in ("train", "test"):
             raise UserError(f"digits has no split '{split}'; it has train and test")
         # Half a second to import, and only this source needs it.

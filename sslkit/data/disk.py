@@ -24,8 +24,8 @@ import tensorflow as tf
 from sslkit.data import decoding
 from sslkit.data.decoded import Decoded, Table, decode_all
 from sslkit.data.records import cache_folder
-from sslkit.data.sources import Source
 from sslkit.errors import UserError
+from sslkit.source import Source
 
 __all__ = ["OnDisk"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import pathlib
@@ -11,39 +12,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from sslkit.arguments import checked
 from sslkit.data.decoding import READS_WEBP, decode, turn_upright
 from sslkit.data.exif import UPRIGHT
 from sslkit.data.headers import READ
 from sslkit.data.layout import Layout
 from sslkit.data.records import fingerprint
-from sslkit.data.sources import OnError, Source
 from sslkit.data.tree import counted, read_tree, shown
 from sslkit.errors import UserError
+from sslkit.source import Source
 
-__all__ = ["Folder", "read_layout"]
-
-
-def read_layout(path: str, *, exif: bool = True, on_error: OnError = "skip") -> Layout:
-    """Looks at every file of a folder and tells what it means.
-
-    Args:
-        path: the folder.
-        exif: whether images are turned as their EXIF orientation says.
-        on_error: `raise` refuses files that are not read; see `Source`.
-
-    Raises:
-        UserError: if there is no folder or no image, something cannot be
-            read, or it is not clear what its folders mean.
-    """
-    root = pathlib.Path(path).expanduser()
-    tree = read_tree(root, exif=exif, webp=READS_WEBP)
-    if tree.others and on_error == "raise":
-        place, what = tree.others[0]
-        raise UserError(
-            f"{shown(str(root / place))} is not read: {what}, not a {READ} image; "
-            "remove it, or set data.on_error = 'skip'"
-        )
-    return Layout(tree)
+__all__ = ["Folder"]
 
 
 class Folder(Source):
@@ -64,38 +43,38 @@ class Folder(Source):
     whose names start with a dot, and folders that machines leave behind (`__MACOSX`,
     `@eaDir`, ...) are left out. `summary` says what was understood.
 
-    Images are turned as their EXIF orientation says, unless that was not read.
+    Args:
+        split: `train`, or another sub-folder next to it.
+        path: the folder.
+        exif: whether images are turned as their EXIF orientation says.
+
+    Raises:
+        UserError: if there is no folder, image or such split, something cannot be
+            read, or it is not clear what its folders mean.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        split: str,
-        *,
-        name: str | None = None,
-        train: str = "train",
-        test: str = "test",
-    ) -> None:
-        """Takes one split.
+    @checked
+    def __init__(self, *, split: str, path: str, exif: bool = True) -> None:
+        """Looks at every file of the folder; see the class."""
+        root = pathlib.Path(path).expanduser()
+        layout = Layout(read_tree(root, exif=exif, webp=READS_WEBP))
+        self._take(layout, split, path)
 
-        Args:
-            layout: of the folder; see `read_layout`.
-            split: `train`, or another sub-folder next to it.
-            name: the folder as the user gave it; its path unless given.
-            train: the split that is trained on, for `summary`.
-            test: the split that is evaluated on, for `summary`.
+    def beside(self, split: str) -> Folder:
+        """Takes another split of the folder that was looked at; see `Source`."""
+        other = copy.copy(self)
+        # What was met while reading is each split's own.
+        other.__dict__.pop("_unreadable", None)
+        other._take(self._layout, split, self._path)
+        return other
 
-        Raises:
-            UserError: see `Layout.part`.
-        """
-        self._layout = layout
+    def _take(self, layout: Layout, split: str, path: str) -> None:
+        self._layout, self._path = layout, path
         self._pictures, labels = zip(*layout.part(split), strict=True)
-        self.name = f"folder:{layout.root if name is None else name}/{split}"
+        self.name = f"folder:{path}/{split}"
         self.size = len(self._pictures)
         self.classes = len(layout.classes) or None
         self.label_names = tuple(map(shown, layout.classes))
-        self._line = f"data folder:{shown(str(layout.root))}: "
-        self._line += layout.summary(train, test)
         turns = [picture.orientation for picture in self._pictures]
         self._all_upright = set(turns) == {UPRIGHT}
         with tf.device("CPU:0"):
@@ -112,9 +91,20 @@ class Folder(Source):
             image = turn_upright(image, tf.gather(self._turns, index))
         return image, tf.gather(self._labels, index)
 
+    def check(self) -> None:
+        """Refuses files that are not images, if that is wanted; see `Source.check`."""
+        others = self._layout.tree.others
+        if others and self.on_error == "raise":
+            place, what = others[0]
+            raise UserError(
+                f"{shown(str(self._layout.root / place))} is not read: {what}, not a "
+                f"{READ} image; remove it, or set data.on_error = 'skip'"
+            )
+
     def summary(self) -> str:
         """Returns what was understood of the folder; see `Source.summary`."""
-        return self._line
+        where = shown(str(self._layout.root))
+        return f"data folder:{where}: {self._layout.summary(*self.parts)}"
 
     def labels(self) -> np.ndarray:
         """Returns the classes of the files; see `Source.labels`."""

@@ -10,7 +10,7 @@ import tensorflow as tf
 from sslkit.data import order
 
 if TYPE_CHECKING:
-    from sslkit.data.sources import Source
+    from sslkit.source import Source
 
 __all__ = ["LOOK", "Labelling", "labelling"]
 

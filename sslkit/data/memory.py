@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.data.decoded import Decoded, Table, decode_all
-from sslkit.data.sources import Source
 from sslkit.errors import UserError
+from sslkit.source import Source
 
 __all__ = ["InMemory"]
 

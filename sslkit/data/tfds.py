@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from sslkit.arguments import checked
 from sslkit.data.decoding import decode
 from sslkit.data.labels import Labels, find_labels
 from sslkit.data.records import fingerprint, read_record, record_table
-from sslkit.data.sources import Source
 from sslkit.errors import UserError
+from sslkit.source import Source
+from sslkit.storage import reaching
 
 __all__ = ["PreparedTFDS"]
 
@@ -26,32 +28,44 @@ _BY_HAND = ("imagenet2012", "imagenet2012_subset")
 
 
 class PreparedTFDS(Source):
-    """One split of a prepared dataset, with random access into its TFRecord shards."""
+    """One split of a prepared dataset, with random access into its TFRecord shards.
 
+    Args:
+        split: anything TFDS reads, such as `train`, `train[:10%]`, `train+test`.
+        dataset: `dataset`, `dataset/config`, either with `:version` if not the newest
+            that is prepared. It need not be one that TFDS knows.
+        data_dir: where datasets are prepared; $TFDS_DATA_DIR or ~/tensorflow_datasets
+            unless given.
+        cache_dir: where the record index is kept; see `record_table`.
+        label: the feature that is the label; see `find_labels`.
+
+    Raises:
+        UserError: if the dataset is not prepared, has no such split, is not stored as
+            TFRecord, or has no images, or `label` is not a label.
+    """
+
+    @checked
     def __init__(
         self,
-        name: str,
-        split: str,
         *,
+        split: str,
+        dataset: str,
         data_dir: str | None = None,
         cache_dir: str | None = None,
         label: str | None = None,
     ) -> None:
-        """Finds the dataset and indexes the split's records.
+        """Finds the dataset and indexes the split's records; see the class."""
+        with reaching("the data", data_dir or dataset):
+            self._open(split, dataset, data_dir, cache_dir, label)
 
-        Args:
-            name: `dataset`, `dataset/config`, either with `:version` if not the newest
-                that is prepared. The dataset need not be one that TFDS knows.
-            split: anything TFDS reads, such as `train`, `train[:10%]`, `train+test`.
-            data_dir: where datasets are prepared; $TFDS_DATA_DIR or
-                ~/tensorflow_datasets unless given.
-            cache_dir: where the record index is kept; see `record_table`.
-            label: the feature that is the label; see `find_labels`.
-
-        Raises:
-            UserError: if the dataset is not prepared, has no such split, is not stored
-                as TFRecord, or has no images, or `label` is not a label.
-        """
+    def _open(
+        self,
+        split: str,
+        name: str,
+        data_dir: str | None,
+        cache_dir: str | None,
+        label: str | None,
+    ) -> None:
         folder = _prepared(name, data_dir)
         info = _library().builder_from_directory(folder).info
         if info.file_format.value != "tfrecord":

@@ -13,12 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.data.batches import evaluation_batches, evaluation_indices
-from sslkit.data.sources import UNREADABLE
 from sslkit.errors import UserError, first_line
+from sslkit.source import UNREADABLE
 from sslkit.views.crop import evaluation_view
 
 if TYPE_CHECKING:
-    from sslkit.data.sources import Source
+    from sslkit.source import Source
 
 Encode = Callable[[tf.Tensor], tf.Tensor]
 """float32 images [b, size, size, 3] in [0, 1] -> float [b, dim]."""

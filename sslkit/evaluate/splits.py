@@ -11,7 +11,7 @@ from sslkit.evaluate.features import Features, FrozenEncoder, extract_source
 
 if TYPE_CHECKING:
     from sslkit.data.dataset import Data
-    from sslkit.data.sources import Source
+    from sslkit.source import Source
 
 Side = Literal["bank", "test"]
 """What is classified with: the bank of kNN, which also fits the linear probe; or what

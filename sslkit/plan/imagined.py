@@ -7,7 +7,7 @@ import functools
 import tensorflow as tf
 
 from sslkit.api import Runner
-from sslkit.data.sources import Source
+from sslkit.source import Source
 
 
 class _Replicas(tf.distribute.OneDeviceStrategy):

@@ -145,7 +145,7 @@ def _accepted(recipe: str, given: Sequence[str]) -> list[str]:
 def _data(loaded: config.Config, photographs: str) -> Data:
     """Returns the recipe's data if it is here, or made-up photographs."""
     own: Data = loaded.data()
-    if not own.name.startswith("folder:"):
+    if not (own.name or "").startswith("folder:"):
         try:
             for part in ("train", "test"):
                 own.source(part)

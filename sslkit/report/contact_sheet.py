@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from sslkit.api import Augmentation, UserError, Views
 from sslkit.data import order
-from sslkit.data.sources import Source
 from sslkit.randomness import example_seed, step_seed
+from sslkit.source import Source
 from sslkit.storage import reaching, replacing
 from sslkit.views import ContrastiveViews
 

@@ -13,11 +13,11 @@ import tensorflow as tf
 from sslkit.data.batches import evaluation_batches, evaluation_indices
 from sslkit.data.decoding import READS_WEBP, decode, turn_upright
 from sslkit.data.headers import READ, look
-from sslkit.data.sources import UNREADABLE, Source
 from sslkit.data.tree import shown
 from sslkit.errors import UserError
 from sslkit.evaluate.features import stream
 from sslkit.report.contact_sheet import Line
+from sslkit.source import UNREADABLE, Source
 from sslkit.views.crop import evaluation_view
 
 __all__ = ["Match", "Query", "find", "from_files", "from_source", "lines", "sheet"]

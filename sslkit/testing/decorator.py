@@ -14,6 +14,7 @@ from sslkit.testing import (
     objective_laws,
     optimizer_laws,
     runner_laws,
+    source_laws,
     training_laws,
 )
 from sslkit.testing.backbone import TinyBackbone
@@ -80,6 +81,14 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         runner_laws.trains_as_single_does,
         class_laws.constructor_spells_its_parameters,
     ),
+    api.Source: (
+        source_laws.reads_what_it_promises,
+        source_laws.reads_the_same_each_time,
+        source_laws.labels_agree,
+        source_laws.refuses_a_split_that_is_not_there,
+        source_laws.tells_its_examples_apart,
+        class_laws.constructor_spells_its_parameters,
+    ),
 }
 """Kind -> the laws of its members: what a plugin must hold to be right."""
 
@@ -104,7 +113,7 @@ def laws_of(plugin: type, **options: Any) -> list[Law]:
     Args:
         plugin: a subclass of a kind in `sslkit.api`.
         **options: constructor keywords. An objective gets `backbone = TinyBackbone`
-            unless it is given another.
+            unless it is given another, a source `split = "train"`.
 
     Raises:
         TypeError: if it is of no kind.
@@ -126,6 +135,8 @@ def _of(
         if issubclass(plugin, kind):
             if kind is api.Objective:
                 options = {"backbone": TinyBackbone, **options}
+            if kind is api.Source:
+                options = {"split": "train", **options}
             subject = Subject(plugin, options)
             return [Law(rule, subject) for rule in rules]
     raise TypeError(f"{plugin.__name__} is no subclass of a kind in sslkit.api")

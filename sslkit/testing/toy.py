@@ -19,11 +19,11 @@ from sslkit.api import (
     Views,
 )
 from sslkit.data.batches import training_batches
-from sslkit.data.sources import Source
 from sslkit.nn import MemoryBank, MomentumTwin, ProjectionHead
 from sslkit.objectives import gather_view_major, join_views, multi_view_nt_xent
 from sslkit.optimize.momentum import Momentum
 from sslkit.randomness import uniform, view_seed
+from sslkit.source import Source
 from sslkit.testing.backbone import TinyBackbone
 from sslkit.testing.precision import precision
 from sslkit.testing.rehearsal import BATCH, RATE, SIZE, STEPS, Even, images

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sslkit.checkpoints import Checkpoints
-from sslkit.data.sources import Source
 from sslkit.errors import UserError
+from sslkit.source import Source
 from sslkit.workdir import Workdir
 
 __all__ = ["check_continuing", "remember"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sslkit.api import Objective
 from sslkit.data.labelling import Labelling, labelling
-from sslkit.data.sources import Source
 from sslkit.errors import UserError
+from sslkit.source import Source
 
 __all__ = ["check_labels", "labels_read"]
 

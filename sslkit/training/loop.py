@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from sslkit.checkpoints import Checkpoints
 from sslkit.data.service import Service
-from sslkit.data.sources import UNREADABLE, is_of_pipeline
 from sslkit.errors import UserError
+from sslkit.source import UNREADABLE, is_of_pipeline
 from sslkit.training.actions import Action, Moment
 from sslkit.training.interrupt import Interrupt
 from sslkit.training.progress import Progress

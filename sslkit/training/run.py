@@ -30,8 +30,8 @@ from sslkit.data.batches import (
 )
 from sslkit.data.dataset import Data
 from sslkit.data.labelling import Labelling
-from sslkit.data.sources import Source
 from sslkit.metrics_log import MetricsLog
+from sslkit.source import Source
 from sslkit.training.actions import Action, Means, Save, StopNotFinite, Write
 from sslkit.training.agreement import check_agreement
 from sslkit.training.checking import check_example

@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 from sslkit.data import data
-from sslkit.data.sources import UNREADABLE
 from sslkit.errors import UserError
+from sslkit.source import UNREADABLE
 
 FOLDERS = (
     *("cat", "dog", "Zebra", "two words", "ünï", "100", "日本", "a$b", "x[0-9]*", "-r"),

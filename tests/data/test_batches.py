@@ -5,8 +5,8 @@ import tensorflow as tf
 from sslkit.api import Augmentation, ViewGroup
 from sslkit.data import Source, evaluation_batches, training_batches
 from sslkit.data.batches import evaluation_indices, training_indices
-from sslkit.data.sources import is_of_pipeline
 from sslkit.errors import UserError
+from sslkit.source import is_of_pipeline
 
 
 class Numbers(Source):

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from sslkit.api import Backbone, Objective
-from sslkit.data.sources import Source
 from sslkit.errors import UserError
+from sslkit.source import Source
 
 
 class ColourSource(Source):

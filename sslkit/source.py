@@ -1,4 +1,4 @@
-"""What every source of labelled or unlabelled images offers."""
+"""What every source of images offers: one split of a dataset, with random access."""
 
 from __future__ import annotations
 
@@ -46,6 +46,10 @@ def is_of_pipeline(error: Exception) -> bool:
 class Source(abc.ABC):
     """One split of a dataset, with random access by index.
 
+    A plugin's constructor takes the keyword `split`, the split's name, and whatever it
+    needs beside it; it refuses a split that there is not. A keyword that is a path is
+    called `path`, or ends in `_path` or `_dir`: a run keeps those absolute.
+
     An example that cannot be read is replaced in training by the next one that can,
     under the seed of the place it fills, and left out of evaluation. So batches keep
     their shape and objectives need not know, and what a position of the run shows
@@ -57,7 +61,10 @@ class Source(abc.ABC):
         size: examples.
         classes: number of classes, or None where there are no labels.
         label_names: what each class is called; empty where that is not known.
-        on_error: `skip` as above, or `raise` to end the run at the first one.
+        on_error: `skip` as above, or `raise` to end the run at the first one; the
+            core sets it.
+        parts: names of the splits that a run trains on and is evaluated on, for
+            `summary`; the core sets it.
     """
 
     name: str
@@ -65,6 +72,7 @@ class Source(abc.ABC):
     classes: int | None
     label_names: Sequence[str]
     on_error: OnError = "skip"
+    parts: tuple[str, str] = ("train", "test")
 
     @abc.abstractmethod
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -76,6 +84,29 @@ class Source(abc.ABC):
         Returns:
             image, uint8 [height, width, 3]; label, int32 [], -1 where there is none.
         """
+
+    def check(self) -> None:
+        """Refuses what stands in the way of reading; called when `on_error` is set.
+
+        Raises:
+            UserError: e.g. for files that are not images where `on_error` is `raise`.
+        """
+        return
+
+    def beside(self, split: str) -> Source | None:
+        """Opens another split of the same data, by what this one has already read.
+
+        Args:
+            split: its name.
+
+        Returns:
+            The split; None if making it anew costs no more.
+
+        Raises:
+            UserError: if there is no such split.
+        """
+        del split
+        return None
 
     def labels(self) -> np.ndarray | None:
         """Returns the labels of all examples if it knows them without reading them.
