@@ -24,6 +24,7 @@ CASES = [
         "vit",
         {"width": 8, "depth": 2, "heads": 2, "patch": 4, "drop_path": 0.5},
     ),
+    ("objectives", "byol", {"hidden": 6, "dim": 4}),
     ("objectives", "fnc", {**FNC, "support": 2, "topk": 2, "bank": 6}),
     (
         "objectives",

@@ -6,7 +6,12 @@ from sslkit.nn.dropblock import DropBlock
 from sslkit.nn.heads import LinearClassifier, ProjectionHead
 from sslkit.nn.memory_bank import MemoryBank, Remembered
 from sslkit.nn.mlp_head import MLPHead
-from sslkit.nn.momentum import MomentumTwin, cosine_fall
+from sslkit.nn.momentum import (
+    DecaySchedule,
+    MomentumTwin,
+    cosine_fall,
+    decay_scale,
+)
 from sslkit.nn.precision import full_dtype
 from sslkit.nn.prototypes import Prototypes
 from sslkit.nn.resnet import ResNet
@@ -15,6 +20,7 @@ from sslkit.nn.vit import ViT
 __all__ = [
     "BatchNorm",
     "ConvNet",
+    "DecaySchedule",
     "DropBlock",
     "LinearClassifier",
     "MLPHead",
@@ -26,5 +32,6 @@ __all__ = [
     "ResNet",
     "ViT",
     "cosine_fall",
+    "decay_scale",
     "full_dtype",
 ]

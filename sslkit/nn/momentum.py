@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import tensorflow as tf
 
 from sslkit import replica
+from sslkit.errors import UserError
 
 
 def cosine_fall(*, step: tf.Tensor, steps: int) -> tf.Tensor:
@@ -29,6 +31,38 @@ def cosine_fall(*, step: tf.Tensor, steps: int) -> tf.Tensor:
     """
     left = tf.cast(steps - step, tf.float32) / steps
     return tf.square(tf.sin(math.pi / 2 * left))
+
+
+DecaySchedule = Literal["constant", "cosine"]
+"""How a momentum twin's decay goes over a run: it stays, or rises to 1 along half a
+cosine; see `cosine_fall`."""
+
+
+def decay_scale(
+    schedule: DecaySchedule, *, step: tf.Tensor, steps: int | None, owner: str
+) -> tf.Tensor | None:
+    """Returns what a momentum twin's 1 - decay is multiplied by at a step.
+
+    Args:
+        schedule: see `DecaySchedule`.
+        step: int64 [], updates done so far.
+        steps: updates of the whole run; None if that is not known.
+        owner: name of the objective, for messages.
+
+    Returns:
+        float32 [], or None where nothing changes; for `MomentumTwin.follow`.
+
+    Raises:
+        UserError: if it depends on the length of the run, which is not known.
+    """
+    if schedule == "constant":
+        return None
+    if steps is None:
+        raise UserError(
+            f"{owner}: decay_schedule is '{schedule}' and the length of the run is not "
+            "known. Set `steps` of the objective."
+        )
+    return cosine_fall(step=step, steps=steps)
 
 
 class MomentumTwin(keras.layers.Layer):

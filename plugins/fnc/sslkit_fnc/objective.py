@@ -24,11 +24,12 @@ from sslkit.api import (
     checked,
 )
 from sslkit.nn import (
+    DecaySchedule,
     MemoryBank,
     MomentumTwin,
     ProjectionHead,
     Remembered,
-    cosine_fall,
+    decay_scale,
 )
 from sslkit.objectives import (
     Scores,
@@ -106,7 +107,7 @@ class FNC(Objective):
         bank: NonNegativeInt = 16,
         bank_fill: Literal["zeros", "lazy"] = "zeros",
         decay: Share = 0.999,
-        decay_schedule: Literal["constant", "cosine"] = "constant",
+        decay_schedule: DecaySchedule = "constant",
         momentum_init: Literal["random", "copy"] = "random",
         projection_layers: PositiveInt = 3,
         projection_dim: PositiveInt = 128,
@@ -250,14 +251,9 @@ class FNC(Objective):
         """Moves the momentum encoder towards the weights just updated."""
         if self.momentum is None:
             return
-        scale = None
-        if self._decay_schedule == "cosine":
-            if self.steps is None:
-                raise UserError(
-                    f"{self.name}: decay_schedule is 'cosine' and the length of the "
-                    "run is not known. Set `steps` of the objective."
-                )
-            scale = cosine_fall(step=step, steps=self.steps)
+        scale = decay_scale(
+            self._decay_schedule, step=step, steps=self.steps, owner=self.name
+        )
         self.momentum.follow(
             [self.encoder, self.projection], decay=self._decay, scale=scale
         )

@@ -1,0 +1,1 @@
+"""BYOL (arXiv:2006.07733), a plugin of sslkit."""

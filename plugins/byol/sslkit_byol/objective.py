@@ -1,0 +1,119 @@
+"""The BYOL objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+import tensorflow as tf
+
+from sslkit.api import (
+    Backbone,
+    Batch,
+    Objective,
+    Outcome,
+    PositiveInt,
+    Range,
+    Share,
+    checked,
+)
+from sslkit.nn import DecaySchedule, MLPHead, MomentumTwin, decay_scale
+from sslkit.objectives import join_views, unit_views
+
+
+class BYOL(Objective):
+    """Predicts, from one view, what a momentum twin makes of another.
+
+    Grill et al. 2020 (arXiv:2006.07733). With q the prediction of one view and z' the
+    twin's projection of another, both of length 1, the loss of an image is
+
+        2 - 2 <q, z'>,
+
+    (eq. 2), summed over both orders of its two views; with more views, over the other
+    views of each on average. There are no negatives, so nothing depends on the other
+    images of the batch but batch normalisation.
+
+    Args:
+        backbone: makes the encoder, and its twin.
+        views: views of each image; 2 in the paper.
+        hidden: hidden width of the projection head and of the predictor.
+        dim: width of projection and prediction.
+        decay: share of the twin that each step keeps, at the start of the run.
+        decay_schedule: `cosine`, as published, by which it rises to 1 at the end of the
+            run; or `constant`.
+        name: the layer's name.
+    """
+
+    @checked
+    def __init__(
+        self,
+        backbone: Callable[..., Backbone],
+        *,
+        views: Annotated[int, Range(2)] = 2,
+        hidden: PositiveInt = 4096,
+        dim: PositiveInt = 256,
+        decay: Share = 0.996,
+        decay_schedule: DecaySchedule = "cosine",
+        name: str = "byol",
+    ):
+        """Makes the layers; see the class."""
+        super().__init__(name=name)
+        self._views = views
+        self._decay = decay
+        self._decay_schedule = decay_schedule
+
+        def head(name: str) -> MLPHead:
+            return MLPHead(hidden=hidden, dim=dim, bias=True, name=name)
+
+        self.encoder = backbone(name="encoder")
+        self.projection = head("projection")
+        self.predictor = head("predictor")
+        self.momentum = MomentumTwin(
+            [backbone(name="encoder"), head("projection")], name="momentum"
+        )
+
+    @property
+    def requires(self) -> Mapping[str, int]:
+        """The views that are compared."""
+        return {"instance": self._views}
+
+    def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
+        """Implements `Objective.call`.
+
+        Metrics: `positive_cosine`, the mean of <q, z'> over pairs of views.
+        """
+        views = join_views(batch.views, ["instance"])
+        features = self.encoder(views, training=True)
+        projected = self.projection(features, training=True)
+        predicted = self.predictor(projected, training=True)
+        targets = unit_views(self.momentum(views, training=True), views=self._views)
+        predictions = unit_views(predicted, views=self._views)
+        cosine = _cosine_to_other_views(predictions, targets)
+        return Outcome(self._views * (2 - 2 * cosine), {"positive_cosine": cosine})
+
+    def after_build(self) -> None:
+        """Starts the twin as a copy."""
+        self.momentum.copy([self.encoder, self.projection])
+
+    def after_update(self, *, step: tf.Tensor) -> None:
+        """Moves the twin towards the weights just updated."""
+        scale = decay_scale(
+            self._decay_schedule, step=step, steps=self.steps, owner=self.name
+        )
+        self.momentum.follow(
+            [self.encoder, self.projection], decay=self._decay, scale=scale
+        )
+
+
+def _cosine_to_other_views(predictions: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Returns the mean cosine over images and ordered pairs of different views, [].
+
+    Args:
+        predictions: [V, b, D], of length 1.
+        targets: likewise.
+    """
+    views = predictions.shape[0]
+    # The sum over all pairs is one product of sums; pairs of a view with itself go.
+    everything = tf.reduce_sum(predictions, 0) * tf.reduce_sum(targets, 0)
+    own = tf.reduce_sum(predictions * targets, 0)
+    return tf.reduce_mean(tf.reduce_sum(everything - own, 1)) / (views * (views - 1))
