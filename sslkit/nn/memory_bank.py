@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
+import keras
 import tensorflow as tf
 from keras import layers
 
 from sslkit import replica
 from sslkit.arguments import PositiveInt, checked
+
+Initializer = Callable[[Sequence[int], str], tf.Tensor]
 
 
 class Remembered(NamedTuple):
@@ -26,7 +30,7 @@ class Remembered(NamedTuple):
 class MemoryBank(layers.Layer):
     """Keeps the embeddings of the last batches as candidates (He et al. 2020).
 
-    The bank starts as zeros. Each call writes its rows in front and drops as many at
+    Each call writes its rows in front and drops as many at
     the end, in training as published by Huynh et al. 2022: the newest rows come first.
 
     Args:
@@ -35,6 +39,8 @@ class MemoryBank(layers.Layer):
         lazy: whether rows that were not written yet are told apart. If not, they are
             zeros like any other row, as published.
         labels: whether the images' labels are kept beside the rows.
+        start: what the rows are before they are written: zeros, as published by Huynh
+            et al.; or random directions of length 1, as in MoCo's code.
         name: the layer's name.
     """
 
@@ -46,6 +52,7 @@ class MemoryBank(layers.Layer):
         views: PositiveInt,
         lazy: bool = False,
         labels: bool = False,
+        start: Literal["zeros", "random"] = "zeros",
         name: str,
     ):
         """Keeps the options; see the class."""
@@ -57,6 +64,7 @@ class MemoryBank(layers.Layer):
         self._views = views
         self._lazy = lazy
         self._labelled = labels
+        self._start = start
 
     def build(
         self,
@@ -66,18 +74,21 @@ class MemoryBank(layers.Layer):
         """Makes the rows, once the global batch is known."""
         written, dim = embeddings_shape
         length = self._batches * written // self._views
-        self.rows = self._state("rows", (length, dim), self.variable_dtype, 0)
+        first = _directions if self._start == "random" else _filled(0)
+        self.rows = self._state("rows", (length, dim), self.variable_dtype, first)
         if self._labelled:
-            self.labels = self._state("labels", (length,), "int32", -1)
+            self.labels = self._state("labels", (length,), "int32", _filled(-1))
         if self._lazy:
-            self.written = self._state("written", (), "int32", 0)
+            self.written = self._state("written", (), "int32", _filled(0))
 
-    def _state(self, name: str, shape: tuple[int, ...], dtype: str, start: int):
+    def _state(
+        self, name: str, shape: tuple[int, ...], dtype: str, start: Initializer
+    ) -> keras.Variable:
         return self.add_weight(
             name=name,
             shape=shape,
             dtype=dtype,
-            initializer=lambda shape, dtype: tf.fill(shape, tf.constant(start, dtype)),
+            initializer=start,
             trainable=False,
             autocast=False,
             aggregation="only_first_replica",
@@ -105,3 +116,12 @@ class MemoryBank(layers.Layer):
         replica.assign(variables, values)
         kept = dict(zip((v.name for v in variables), values, strict=True))
         return Remembered(kept["rows"], kept.get("labels"), kept.get("written"))
+
+
+def _filled(value: int) -> Initializer:
+    return lambda shape, dtype: tf.fill(shape, tf.constant(value, dtype))
+
+
+def _directions(shape: Sequence[int], dtype: str) -> tf.Tensor:
+    drawn = keras.initializers.RandomNormal(stddev=1.0)(shape, dtype)
+    return tf.math.l2_normalize(drawn, axis=1)

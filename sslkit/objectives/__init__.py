@@ -4,9 +4,10 @@ from sslkit.objectives import gather_view_major, multi_view_nt_xent
 """
 
 from sslkit.objectives.blocks import block_size
-from sslkit.objectives.contrastive import multi_view_nt_xent
+from sslkit.objectives.contrastive import info_nce, multi_view_nt_xent
 from sslkit.objectives.layout import (
     check_contrast,
+    each_view,
     gather_view_major,
     join_views,
     own_columns,
@@ -22,7 +23,9 @@ __all__ = [
     "Selection",
     "block_size",
     "check_contrast",
+    "each_view",
     "gather_view_major",
+    "info_nce",
     "join_views",
     "multi_view_nt_xent",
     "own_columns",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from sslkit import replica
 from sslkit.objectives.blocks import fold, fold_and_stack, take
 from sslkit.objectives.layout import own_columns
 from sslkit.objectives.selection import Selection
@@ -69,6 +70,29 @@ def multi_view_nt_xent(
             scaled, candidates, outside, through_candidates, block
         ) - _mean_positive(scaled, candidates, own, attracted)
     return 2.0 * tf.reduce_mean(loss)
+
+
+def info_nce(queries: tf.Tensor, keys: tf.Tensor, *, temperature: float) -> tf.Tensor:
+    """Returns the cross-entropy of picking each query's own key out of a batch's.
+
+        -log(exp(q . k+ / t) / sum over k of exp(q . k / t))
+
+    van den Oord et al. 2018 (arXiv:1807.03748, eq. 4), averaged over queries.
+
+    Args:
+        queries: float [b, D], one for each image of this replica, of unit length.
+        keys: float [b, D], likewise; those of the other replicas join them, with
+            gradients.
+        temperature: divides the similarities; positive.
+
+    Returns:
+        float [], the mean over this replica's images.
+    """
+    everyone = replica.gather(keys)
+    logits = tf.matmul(queries, everyone, transpose_b=True) / temperature
+    own = own_columns(views=1, batch=queries.shape[0])[0]
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=own, logits=logits)
+    return tf.reduce_mean(losses)
 
 
 class _Outside:

@@ -32,6 +32,22 @@ def join_views(views: Views, groups: Iterable[str]) -> tf.Tensor:
     return tf.reshape(stack, [-1, *stack.shape[2:]])
 
 
+def each_view(views: Views, groups: Iterable[str]) -> list[tf.Tensor]:
+    """Returns the views of some groups one by one.
+
+    For methods that encode one view after another, so that batch normalisation takes
+    the statistics of one view; `join_views` encodes all of them at once.
+
+    Args:
+        views: group -> [count, b, size, size, 3].
+        groups: the groups to take, in order; sizes may differ.
+
+    Returns:
+        [b, size, size, 3] for each view.
+    """
+    return [view for group in groups for view in tf.unstack(views[group])]
+
+
 def unit_views(projected: tf.Tensor, *, views: int) -> tf.Tensor:
     """Normalises view-major projections to unit length.
 

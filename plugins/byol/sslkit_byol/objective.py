@@ -18,7 +18,7 @@ from sslkit.api import (
     checked,
 )
 from sslkit.nn import DecaySchedule, MLPHead, MomentumTwin, decay_scale
-from sslkit.objectives import join_views, unit_views
+from sslkit.objectives import each_view
 
 
 class BYOL(Objective):
@@ -31,7 +31,8 @@ class BYOL(Objective):
 
     (eq. 2), summed over both orders of its two views; with more views, over the other
     views of each on average. There are no negatives, so nothing depends on the other
-    images of the batch but batch normalisation.
+    images of the batch but batch normalisation, which as published takes one view at a
+    time.
 
     Args:
         backbone: makes the encoder, and its twin.
@@ -82,13 +83,14 @@ class BYOL(Objective):
 
         Metrics: `positive_cosine`, the mean of <q, z'> over pairs of views.
         """
-        views = join_views(batch.views, ["instance"])
-        features = self.encoder(views, training=True)
-        projected = self.projection(features, training=True)
-        predicted = self.predictor(projected, training=True)
-        targets = unit_views(self.momentum(views, training=True), views=self._views)
-        predictions = unit_views(predicted, views=self._views)
-        cosine = _cosine_to_other_views(predictions, targets)
+        predictions, targets = [], []
+        for view in each_view(batch.views, ["instance"]):
+            projected = self.projection(
+                self.encoder(view, training=True), training=True
+            )
+            predictions.append(self.predictor(projected, training=True))
+            targets.append(self.momentum(view, training=True))
+        cosine = _cosine_to_other_views(_unit(predictions), _unit(targets))
         return Outcome(self._views * (2 - 2 * cosine), {"positive_cosine": cosine})
 
     def after_build(self) -> None:
@@ -103,6 +105,11 @@ class BYOL(Objective):
         self.momentum.follow(
             [self.encoder, self.projection], decay=self._decay, scale=scale
         )
+
+
+def _unit(views: list[tf.Tensor]) -> tf.Tensor:
+    """Returns rows of length 1, [V, b, D]."""
+    return tf.math.l2_normalize(tf.stack(views), axis=2)
 
 
 def _cosine_to_other_views(predictions: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

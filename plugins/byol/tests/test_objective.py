@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 from sslkit_byol.objective import BYOL
 
-from sslkit.objectives import join_views
 from sslkit.testing import Rehearsal, TinyBackbone
 
 OPTIONS = {"hidden": 16, "dim": 4}
@@ -23,24 +22,19 @@ def test_equals_a_loop(views):
     objective, batch = rehearsal.state.objective, rehearsal.batch(0)
     outcome = objective(batch, step=tf.constant(0, tf.int64))
 
-    images = join_views(batch.views, ["instance"])
-    q = unit(
-        objective.predictor(
-            objective.projection(
-                objective.encoder(images, training=True), training=True
-            ),
-            training=True,
-        ).numpy()
-    )
-    z = unit(objective.momentum(images, training=True).numpy())
+    q, z = [], []
+    for view in batch.views["instance"]:
+        projected = objective.projection(
+            objective.encoder(view, training=True), training=True
+        )
+        q.append(unit(objective.predictor(projected, training=True).numpy()))
+        z.append(unit(objective.momentum(view, training=True).numpy()))
     count = len(batch.label)
     total, cosines = 0.0, []
     for image in range(count):
         for one in range(views):
             others = [other for other in range(views) if other != one]
-            found = [
-                q[one * count + image] @ z[other * count + image] for other in others
-            ]
+            found = [q[one][image] @ z[other][image] for other in others]
             cosines += found
             total += np.mean([2 - 2 * cosine for cosine in found])
     np.testing.assert_allclose(outcome.loss, total / count, rtol=1e-12)

@@ -1,0 +1,1 @@
+"""Barlow Twins (arXiv:2103.03230), a plugin of sslkit."""

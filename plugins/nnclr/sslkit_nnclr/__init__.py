@@ -1,0 +1,1 @@
+"""NNCLR (arXiv:2104.14548), a plugin of sslkit."""

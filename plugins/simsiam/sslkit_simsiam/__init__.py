@@ -1,0 +1,1 @@
+"""SimSiam (arXiv:2011.10566), a plugin of sslkit."""

@@ -1,0 +1,1 @@
+"""SupCon (arXiv:2004.11362), a plugin of sslkit."""
