@@ -42,6 +42,11 @@ CORE_ENTRY_POINTS = {
         "folder": "sslkit.data.folder:Folder",
         "tfds": "sslkit.data.tfds:PreparedTFDS",
     },
+    "sslkit.reporters": {
+        "metrics_file": "sslkit.reporters.metrics_file:MetricsFile",
+        "tensorboard": "sslkit.reporters.tensorboard:TensorBoard",
+        "wandb": "sslkit.reporters.wandb:WandB",
+    },
     "sslkit.runners": {
         "mirrored": "sslkit.runners.mirrored:Mirrored",
         "multiworker": "sslkit.runners.multiworker:MultiWorker",

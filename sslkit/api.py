@@ -1,6 +1,6 @@
 """The contract between sslkit and its plugins: all that a plugin author reads.
 
-A plugin is a class of one of seven kinds, announced as an entry point in the group
+A plugin is a class of one of eight kinds, announced as an entry point in the group
 `sslkit.<kind>`. Constructors spell every keyword, because recipes bind them by name,
 and do no work: variables appear when the core calls the object symbolically inside
 the runner's strategy scope. Their annotations say what each keyword takes, with
@@ -37,6 +37,7 @@ from sslkit.arguments import (
 )
 from sslkit.batch import Batch, ViewGroup, Views
 from sslkit.errors import UserError
+from sslkit.reporter import Reporter, RunInfo
 from sslkit.source import Source
 
 __all__ = [
@@ -54,6 +55,8 @@ __all__ = [
     "PositiveInt",
     "PositiveShare",
     "Range",
+    "Reporter",
+    "RunInfo",
     "Runner",
     "Schedule",
     "Seed",

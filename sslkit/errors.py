@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
+from sslkit.secrets import hide
+
 
 class UserError(Exception):
     """Something the user can mend: a typo, a missing file, an impossible size.
@@ -15,8 +17,8 @@ class UserError(Exception):
     """
 
     def __str__(self) -> str:
-        """Returns the message, without what AutoGraph puts before it."""
-        text = super().__str__()
+        """Returns the message, without secrets and what AutoGraph puts before it."""
+        text = hide(super().__str__())
         if not text.startswith("in user code:"):
             return text
         return " ".join(text.rpartition(f"{type(self).__name__}: ")[2].split())

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from sslkit import config, runs
+from sslkit import config, plugins, runs
 from sslkit.checkpoints import Checkpoints
 from sslkit.errors import UserError
 from sslkit.evaluate.report import Report
@@ -121,6 +121,9 @@ def carry_out(
         UserError: for what the user can mend.
         KeyboardInterrupt: after a signal, when the state is saved.
     """
+    # Before any of it is imported.
+    for line in plugins.others(resolution.targets()):
+        say(f"plugins: {line}")
     loaded = config.load_resolved(resolution)
     for note in resolution.notes:
         say(f"note: {note}")
@@ -155,6 +158,8 @@ def carry_out(
         mode == "evaluate" or (mode != "train" and (trained or not known))
     ):
         measured = measure(loaded, training, workdir.write_result)
+        step = measured.result["step"]
+        training.reporting(workdir, step, say).result(measured.result)
     return Run(
         workdir=folder,
         step=int(training.state.step.numpy()),

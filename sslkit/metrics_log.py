@@ -1,8 +1,4 @@
-"""The record of a run's metrics: JSON lines for programs, event files for TensorBoard.
-
-Event files are written as what they are, TFRecord files of Event messages. That needs
-no TensorBoard package and no global summary writer.
-"""
+"""The record of a run's metrics: `metrics.jsonl`, lines for programs."""
 
 from __future__ import annotations
 
@@ -10,26 +6,29 @@ import contextlib
 import json
 import math
 import os
-import socket
-import time
+import time as clocks
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from typing import Any
 
 import tensorflow as tf
 
 from sslkit import storage
 from sslkit.errors import UserError
+from sslkit.reporter import Setting
 
-_RESERVED = ("step", "time")
-_EVENTS = "events.out.tfevents."
+_MACHINE = "machine"
+_RESERVED = ("step", "time", _MACHINE)
 
 
 class MetricsLog:
-    """Appends metrics to `metrics.jsonl` and `tensorboard/` in a run's folder.
+    """Appends metrics to `metrics.jsonl` in a run's folder.
 
-    A line of `metrics.jsonl` is `{"step": 10, "time": 1700000000.0, "loss": 1.5}`:
-    updates done, seconds since 1970, then the metrics. What is not finite is null,
-    because JSON has no word for it; TensorBoard gets the number as it is.
+    A line is `{"step": 10, "time": 1700000000.0, "loss": 1.5, "machine": {...}}`:
+    updates done, seconds since 1970, then the metrics, and what differs each time that
+    a run is repeated (speed, memory, device) under `machine`. So runs compare by their
+    lines without `time` and `machine`. What is not finite is null, because JSON has no
+    word for it.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class MetricsLog:
         workdir: str | os.PathLike[str],
         resume_step: int,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = clocks.time,
     ) -> None:
         """Opens the record.
 
@@ -58,49 +57,51 @@ class MetricsLog:
             tf.io.gfile.makedirs(folder)
             _drop_after(self._path, resume_step)
             self._lines = tf.io.gfile.GFile(self._path, "a")
-            self._events = _event_writer(
-                os.path.join(folder, "tensorboard"), resume_step, clock()
-            )
 
-    def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Appends one line and one event, and flushes both.
+    def write(
+        self,
+        step: int,
+        metrics: Mapping[str, float],
+        machine: Mapping[str, Setting] | None = None,
+        time: float | None = None,
+    ) -> None:
+        """Appends one line, and flushes it.
 
         Args:
             step: updates done.
             metrics: name -> number; anything `float` takes.
+            machine: what differs each time that the run is repeated; left out where
+                there is nothing.
+            time: seconds since 1970; now by default.
 
         Raises:
-            ValueError: if a metric is called `step` or `time`.
+            ValueError: if a metric is called `step`, `time` or `machine`.
             UserError: if it cannot be written, e.g. because the disk is full; a line
                 that was cut off by that is dropped when the run goes on.
         """
         for name in _RESERVED:
             if name in metrics:
                 raise ValueError(f"{name!r} is a field of every line, not a metric")
-        now = self._clock()
         values = {name: float(value) for name, value in metrics.items()}
-        line: dict[str, float | None] = {"step": int(step), "time": now}
-        line |= {n: v if math.isfinite(v) else None for n, v in values.items()}
-        event = tf.compat.v1.Event(wall_time=now, step=int(step))
-        for name, value in values.items():
-            entry = event.summary.value.add(tag=name)
-            entry.metadata.plugin_data.plugin_name = "scalars"
-            entry.tensor.CopyFrom(tf.make_tensor_proto(value, tf.float32, shape=[]))
+        line: dict[str, Any] = {
+            "step": int(step),
+            "time": self._clock() if time is None else time,
+        }
+        line |= {name: _finite(value) for name, value in values.items()}
+        if machine:
+            line[_MACHINE] = {name: _finite(value) for name, value in machine.items()}
         with self._writing():
             self._lines.write(json.dumps(line, allow_nan=False) + "\n")
             self._lines.flush()
-            self._events.write(event.SerializeToString())
-            self._events.flush()
 
     def close(self) -> None:
-        """Closes the files; closing twice is harmless.
+        """Closes the file; closing twice is harmless.
 
         Raises:
             UserError: if what is not on the disk yet cannot be written.
         """
         with self._writing():
             self._lines.close()
-            self._events.close()
 
     def _writing(self) -> contextlib.AbstractContextManager[None]:
         return storage.reaching("the metrics", self._path, verb="written")
@@ -115,7 +116,7 @@ class MetricsLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes the files; an error that is on its way hides one of closing."""
+        """Closes the file; an error that is on its way hides one of closing."""
         with contextlib.suppress(UserError) if error else contextlib.nullcontext():
             self.close()
 
@@ -143,19 +144,6 @@ def _is_until(line: str, step: int) -> bool:
         return False
 
 
-def _event_writer(folder: str, step: int, now: float) -> tf.io.TFRecordWriter:
-    """Opens a new event file; TensorBoard forgets what it knew of later steps."""
-    tf.io.gfile.makedirs(folder)
-    # Readers take the files of a folder in the order of their names.
-    stem = f"{_EVENTS}{int(now):010d}.{socket.gethostname()}"
-    taken = sum(name.startswith(_EVENTS) for name in storage.names(folder))
-    writer = tf.io.TFRecordWriter(os.path.join(folder, f"{stem}.{os.getpid()}.{taken}"))
-    version = tf.compat.v1.Event(wall_time=now, file_version="brain.Event:2")
-    writer.write(version.SerializeToString())
-    if step > 0:
-        # Purges from this step on, inclusive; the step itself was reported before.
-        restart = tf.compat.v1.Event(wall_time=now, step=step + 1)
-        restart.session_log.status = tf.compat.v1.SessionLog.START
-        writer.write(restart.SerializeToString())
-    writer.flush()
-    return writer
+def _finite(value: Setting) -> Setting | None:
+    unknown = isinstance(value, float) and not math.isfinite(value)
+    return None if unknown else value

@@ -24,6 +24,7 @@ KINDS = {
     "backbones": "Backbone",
     "objectives": "Objective",
     "optimizers": "Optimizer",
+    "reporters": "Reporter",
     "runners": "Runner",
     "schedules": "Schedule",
     "sources": "Source",
@@ -76,6 +77,26 @@ def installed() -> list[Plugin]:
             origin = origins[entry_point.dist]
             found.add(Plugin(kind, entry_point.name, entry_point.value, *origin))
     return sorted(found)
+
+
+def others(titles: Iterable[str]) -> list[str]:
+    """Says which plugins come from distributions that are not sslkit's own.
+
+    Args:
+        titles: of the plugins in use, e.g. `objectives.fnc`. None is imported.
+
+    Returns:
+        A line for each distribution.
+    """
+    used = set(titles)
+    found: dict[str, list[str]] = collections.defaultdict(list)
+    for plugin in installed():
+        if plugin.title in used and canonicalize_name(plugin.distribution) != "sslkit":
+            found[plugin.origin].append(plugin.title)
+    return [
+        f"{', '.join(titles)} {'is' if len(titles) == 1 else 'are'} code of {origin}"
+        for origin, titles in sorted(found.items())
+    ]
 
 
 def strays() -> list[str]:

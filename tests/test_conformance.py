@@ -44,6 +44,10 @@ CASES = [
     ("optimizers", "adam", {"weight_decay": 0.1}),
     ("optimizers", "lars", {"weight_decay": 0.1}),
     ("optimizers", "momentum", {"weight_decay": 0.1}),
+    ("reporters", "metrics_file", {}),
+    ("reporters", "tensorboard", {}),
+    # Against a package that stands for it in tests/reporters; skipped here without.
+    ("reporters", "wandb", {"project": "p"}),
     ("runners", "mirrored", {"replicas": 2}),
     # Run for real in tests/runners; here they say why they cannot, and are skipped.
     ("runners", "multiworker", {"workers": ["127.0.0.1:1"], "index": 0}),

@@ -11,24 +11,26 @@ import pytest
 
 LAYERS = (
     "cli",
-    "testing plan report",
+    "doctor plan status testing",
     "execution",
     "runs",
     "export",
     "config",
     "training",
+    "report",
     "evaluate",
     "published",
     "objectives",
-    "data nn optimize runners views",
+    "data nn optimize reporters runners views",
     "metrics_log workdir",
     "checkpoints",
     "plugins storage",
     "api",
-    "batch replica randomness source",
+    "batch replica randomness reporter source",
     "keras_backend",
-    "arguments",
+    "arguments environment",
     "errors",
+    "secrets",
 )
 """From top to foot. A module imports its own package and what stands below it, and none
 of those that share a line with it. `docs/architecture.md` shows the same picture."""

@@ -15,22 +15,6 @@ def lines(workdir) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def events(workdir) -> list:
-    found = []
-    for path in sorted((workdir / "tensorboard").glob("events.out.tfevents.*")):
-        for record in tf.data.TFRecordDataset(str(path)):
-            found.append(tf.compat.v1.Event.FromString(record.numpy()))
-    return found
-
-
-def scalars(workdir) -> list[tuple]:
-    return [
-        (event.step, value.tag, float(tf.make_ndarray(value.tensor)))
-        for event in events(workdir)
-        for value in event.summary.value
-    ]
-
-
 def test_appends_lines_that_are_there_at_once(tmp_path):
     log = MetricsLog(tmp_path / "run", 0, clock=lambda: 12.5)
     log.write(10, {"loss": np.float32(1.5), "accuracy": tf.constant(0.25)})
@@ -39,19 +23,6 @@ def test_appends_lines_that_are_there_at_once(tmp_path):
     ]
     log.close()
     log.close()
-
-
-def test_event_files_are_what_tensorboard_reads(tmp_path):
-    with MetricsLog(tmp_path, 0, clock=lambda: 12.5) as log:
-        log.write(10, {"loss": 1.5})
-        log.write(20, {"loss": 0.5})
-    first, *rest = events(tmp_path)
-    assert first.file_version == "brain.Event:2"
-    assert scalars(tmp_path) == [(10, "loss", 1.5), (20, "loss", 0.5)]
-    value = rest[0].summary.value[0]
-    assert value.metadata.plugin_data.plugin_name == "scalars"
-    assert value.tensor.dtype == tf.float32.as_datatype_enum
-    assert rest[0].wall_time == 12.5
 
 
 def test_resuming_drops_steps_that_are_done_again(tmp_path):
@@ -77,31 +48,34 @@ def test_a_cut_line_goes_even_if_its_step_is_kept(tmp_path):
     assert [line["step"] for line in lines(tmp_path)] == [10, 30]
 
 
-def test_resuming_tells_tensorboard_to_purge(tmp_path):
-    for resume in (0, 20):
-        with MetricsLog(tmp_path, resume, clock=lambda: 1.0) as log:
-            log.write(resume + 10, {"loss": 1.0})
-    starts = [event for event in events(tmp_path) if event.HasField("session_log")]
-    assert [(s.step, s.session_log.status) for s in starts] == [
-        (21, tf.compat.v1.SessionLog.START)
-    ]
-
-
-def test_what_is_not_finite_is_null_in_json_and_itself_in_tensorboard(tmp_path):
+def test_what_is_not_finite_is_null(tmp_path):
     with MetricsLog(tmp_path, 0) as log:
-        log.write(1, {"loss": math.nan, "norm": math.inf})
+        log.write(1, {"loss": math.nan, "norm": math.inf}, {"speed": math.inf})
     (line,) = lines(tmp_path)
     assert line["loss"] is None and line["norm"] is None
-    (_, _, loss), (_, _, norm) = scalars(tmp_path)
-    assert math.isnan(loss) and math.isinf(norm)
+    assert line["machine"] == {"speed": None}
 
 
-def test_a_metric_called_step_is_refused(tmp_path):
+@pytest.mark.parametrize("name", ["step", "time", "machine"])
+def test_a_metric_called_as_a_field_is_refused(tmp_path, name):
     with (
         MetricsLog(tmp_path, 0) as log,
-        pytest.raises(ValueError, match="'step' is a field"),
+        pytest.raises(ValueError, match=f"'{name}' is a field"),
     ):
-        log.write(1, {"step": 3})
+        log.write(1, {name: 3})
+
+
+def test_what_differs_in_each_repetition_is_apart(tmp_path):
+    with MetricsLog(tmp_path, 0, clock=lambda: 12.5) as log:
+        log.write(1, {"loss": 1.0}, {"device": "CPU", "host_memory_bytes": 7})
+    assert lines(tmp_path) == [
+        {
+            "step": 1,
+            "time": 12.5,
+            "loss": 1.0,
+            "machine": {"device": "CPU", "host_memory_bytes": 7},
+        }
+    ]
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ FREE = (
     "train.checkpoint_every",
     "train.knn_every",
     "train.inner_steps",
+    "train.reporters",
+    "reporters.*",
     "evaluate.*",
 )
 """Bindings that a resumed run may change: they do not change what it computes."""

@@ -1,1 +1,1 @@
-"""What people look at while a run goes on: a progress line, logs of metrics."""
+"""Pictures for people: contact sheets of views, and nearest neighbours."""

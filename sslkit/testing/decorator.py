@@ -13,6 +13,7 @@ from sslkit.testing import (
     double_laws,
     objective_laws,
     optimizer_laws,
+    reporter_laws,
     runner_laws,
     source_laws,
     training_laws,
@@ -74,6 +75,13 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         optimizer_laws.gives_a_finite_rate_at_every_step,
         optimizer_laws.schedules_alike_in_a_graph,
         double_laws.computes_without_doubles,
+        class_laws.constructor_spells_its_parameters,
+    ),
+    api.Reporter: (
+        reporter_laws.makes_nothing_before_it_is_open,
+        reporter_laws.takes_all_that_a_run_tells,
+        reporter_laws.goes_on_with_a_run_that_was_stopped,
+        reporter_laws.takes_a_result_alone,
         class_laws.constructor_spells_its_parameters,
     ),
     api.Runner: (

@@ -7,11 +7,11 @@ import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from sslkit.checkpoints import Checkpoints, Table
 from sslkit.errors import UserError
-from sslkit.metrics_log import MetricsLog
+from sslkit.reporter import Setting
 
 
 @dataclasses.dataclass
@@ -22,6 +22,8 @@ class Moment:
     """Updates done."""
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     """What the actions that came before found at this step: name -> number."""
+    machine: dict[str, Setting] = dataclasses.field(default_factory=dict)
+    """What they found that differs each time that a run is repeated, such as speed."""
 
 
 class Action(abc.ABC):
@@ -155,6 +157,15 @@ class Measure(Action):
         moment.metrics |= self._measure()
 
 
+class Log(Protocol):
+    """Takes what a run reports, such as `Reporting` or one `MetricsLog`."""
+
+    def write(
+        self, step: int, metrics: Mapping[str, float], machine: Mapping[str, Setting]
+    ) -> None:
+        """Takes numbers."""
+
+
 class Write(Action):
     """Writes what the actions before it found, where they found anything.
 
@@ -162,14 +173,14 @@ class Write(Action):
         log: the run's record.
     """
 
-    def __init__(self, log: MetricsLog):
+    def __init__(self, log: Log):
         """Keeps the options; see the class."""
         self._log = log
 
     def run(self, moment: Moment) -> None:
         """Implements `Action.run`."""
         if moment.metrics:
-            self._log.write(moment.step, moment.metrics)
+            self._log.write(moment.step, moment.metrics, moment.machine)
 
 
 class Save(Action):

@@ -16,6 +16,7 @@ from sslkit.api import (
     Optimizer,
     PositiveFloat,
     PositiveInt,
+    Reporter,
     Runner,
     Schedule,
     Seed,
@@ -30,15 +31,17 @@ from sslkit.data.batches import (
 )
 from sslkit.data.dataset import Data
 from sslkit.data.labelling import Labelling
-from sslkit.metrics_log import MetricsLog
 from sslkit.source import Source
 from sslkit.training.actions import Action, Means, Save, StopNotFinite, Write
 from sslkit.training.agreement import check_agreement
 from sslkit.training.checking import check_example
 from sslkit.training.continuing import check_continuing, remember
+from sslkit.training.describing import describe
 from sslkit.training.initialize import initialize
 from sslkit.training.labels import check_labels, labels_read
 from sslkit.training.loop import Loop
+from sslkit.training.machine import Machine
+from sslkit.training.reporting import Reporting, Views, chosen, run_info
 from sslkit.training.state import TrainState
 from sslkit.training.step import TrainStep
 from sslkit.workdir import Workdir
@@ -69,6 +72,7 @@ class Training:
         keep: PositiveInt = 3,
         knn_every: NonNegativeInt = 0,
         inner_steps: PositiveInt = 1,
+        reporters: Sequence[Reporter] | None = None,
     ):
         """Takes the parts; nothing is built yet.
 
@@ -95,6 +99,7 @@ class Training:
             keep: checkpoints to keep.
             knn_every: updates between two kNN probes of the encoder; 0 for none.
             inner_steps: updates in one call to the device.
+            reporters: who is told besides the file of metrics; TensorBoard if None.
 
         Raises:
             UserError: if an argument is not what its annotation says, or neither
@@ -120,6 +125,7 @@ class Training:
         self._keep = keep
         self.knn_every = knn_every
         self._inner_steps = inner_steps
+        self._reporters = chosen(reporters)
 
     @functools.cached_property
     def source(self) -> Source:
@@ -168,6 +174,8 @@ class Training:
         self.runner.strategy  # noqa: B018
         if self.data.connection is not None:
             self.data.connection.knock()
+        for reporter in self._reporters:
+            reporter.check()
         start = self._initialize if fresh else None
         if start is not None:
             find_checkpoint(start)
@@ -252,16 +260,22 @@ class Training:
         if start >= self.steps:
             return False
         step = self.step()
-        with self._actions(workdir, checkpoints, start, measures) as actions:
+        views = sum(group.count for group in self.augmentation.groups.values())
+        machine = Machine(
+            self._log_every, self.batch_size * views, self.runner.strategy
+        )
+        reporting = self.reporting(workdir, start, say)
+        measures = (*measures, machine)
+        with self._actions(checkpoints, start, measures, reporting) as actions:
+            batches = self.runner.iterate(functools.partial(self.batches, start))
             loop = Loop(
                 advance=self.runner.compile(step, step.metrics),
-                batches=self.runner.iterate(functools.partial(self.batches, start)),
+                batches=machine.timing(batches),
                 actions=actions,
                 complaint=self._complaint,
                 service=self.data.connection,
                 checkpoints=checkpoints,
-                views=self.batch_size
-                * sum(group.count for group in self.augmentation.groups.values()),
+                views=self.batch_size * views,
                 inner_steps=self._inner_steps,
                 is_chief=self.runner.is_chief,
             )
@@ -275,10 +289,10 @@ class Training:
     @contextlib.contextmanager
     def _actions(
         self,
-        workdir: Workdir,
         checkpoints: Checkpoints,
         start: int,
         measures: Sequence[Action],
+        reporting: Reporting,
     ) -> Iterator[list[Action]]:
         """Holds the run's record open; all but the chief only watch the numbers."""
         watch = StopNotFinite(checkpoints)
@@ -288,12 +302,14 @@ class Training:
         latest = checkpoints.latest()
         pending = {} if latest is None else read_note(latest)
         means = Means(every=self._log_every, pending=pending)
-        with MetricsLog(workdir.path, start) as log:
+        views = Views(self.source, self.augmentation, seed=self.seed, start=start)
+        with reporting as log:
             yield [
                 watch,
                 means,
                 *measures,
                 Write(log),
+                views.to(log),
                 Save(
                     checkpoints,
                     self.state.table,
@@ -302,32 +318,16 @@ class Training:
                 ),
             ]
 
+    def reporting(
+        self, workdir: Workdir, step: int, say: Callable[[str], None] = print
+    ) -> Reporting:
+        """Returns the reporters of a run that is at a step; not open yet."""
+        info = run_info(workdir, self.runner.strategy, start=step, steps=self.steps)
+        return Reporting(self._reporters, info, say=say)
+
     def describe(self) -> list[str]:
-        """Returns lines that say what will run: devices, batch, rate, length, model."""
-        replicas = self.runner.strategy.num_replicas_in_sync
-        rate = self.schedule.describe(
-            steps=self.steps, batch_size=self.batch_size, examples=self.source.size
-        )
-        epochs = self.steps * self.batch_size / self.source.size
-        views = ", ".join(
-            f"{name} {count} x {size} px"
-            for name, (count, size) in self.augmentation.groups.items()
-        )
-        frozen = f", {self.state.frozen:,} frozen" if self.state.frozen else ""
-        some = self._labels is not None and not self._labels.all
-        labels = f" ({self._labels})" if some else ""
-        return [
-            f"objective {self.objective.name}: {self.state.parameters:,} trained "
-            f"parameters{frozen}; views {views}",
-            f"encoder: {self.objective.encoder.describe()}",
-            self.source.summary(),
-            f"length: {self.steps:,} steps of {self.batch_size} are {epochs:.4g} "
-            f"epochs of {self.source.size:,} examples{labels}",
-            f"learning rate: {rate}",
-            f"runner: {replicas} replica(s) on {self.runner.hosts} host(s); global "
-            f"batch {self.batch_size}, {self.batch_size // replicas} a replica; seed "
-            f"{self.seed}",
-        ]
+        """Returns lines that say what will run; see `sslkit.training.describing`."""
+        return describe(self, self._labels)
 
     @functools.cached_property
     def _labels(self) -> Labelling | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from testing import broken_parts as broken
+from testing import broken_reporters
 
-from sslkit.api import Augmentation, Backbone, Optimizer, Runner, Schedule
+from sslkit.api import Augmentation, Backbone, Optimizer, Reporter, Runner, Schedule
 from sslkit.testing import RULES, laws_of
 
 # Law, the plugin with the bug, and what the message says.
@@ -55,6 +56,14 @@ CASES = [
     ("gives_a_finite_rate_at_every_step", "NegativeLater", "at step 41 of 40"),
     ("gives_a_finite_rate_at_every_step", "DoubleRate", "the rate is float64"),
     ("schedules_alike_in_a_graph", "FrozenRate", "at step 3 it gives"),
+    ("makes_nothing_before_it_is_open", "OpensEarly", "makes notes"),
+    ("takes_all_that_a_run_tells", "WholeNumbers", "a whole run it raises ValueError"),
+    (
+        "goes_on_with_a_run_that_was_stopped",
+        "NewFolderEachTime",
+        "at step 10 it raises FileExistsError",
+    ),
+    ("takes_a_result_alone", "ResultOfOpenOnes", "without `open` it raises Attr"),
     ("describes_itself_the_same_each_time", "NewStrategyEachTime", "a new one each"),
     ("describes_itself_the_same_each_time", "UnsureChief", "`is_chief` is None"),
     ("trains_as_single_does", "LosesABatch", "the losses of a toy run"),
@@ -65,6 +74,7 @@ HEALTHY = {
     Augmentation: broken.Views,
     Backbone: broken.Encoder,
     Optimizer: broken.Descent,
+    Reporter: broken_reporters.Notebook,
     Runner: broken.OneDevice,
     Schedule: broken.Rate,
 }
@@ -79,7 +89,8 @@ def law(name, plugin):
 def test_finds_the_bug(name, plugin, found):
     words = name.replace("_", " ")
     with pytest.raises(AssertionError, match=f"breaks the law '{words}': .*{found}"):
-        law(name, getattr(broken, plugin))()
+        where = broken if hasattr(broken, plugin) else broken_reporters
+        law(name, getattr(where, plugin))()
 
 
 @pytest.mark.parametrize("kind", HEALTHY, ids=lambda kind: kind.__name__)

@@ -1,0 +1,9 @@
+"""The reporters of the core: the run's own record, TensorBoard, Weights & Biases."""
+
+from __future__ import annotations
+
+from sslkit.reporters.accuracies import accuracies
+from sslkit.reporters.metrics_file import MetricsFile
+from sslkit.reporters.tensorboard import TensorBoard
+
+__all__ = ["MetricsFile", "TensorBoard", "accuracies"]

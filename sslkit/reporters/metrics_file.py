@@ -1,0 +1,37 @@
+"""The run's own record, `metrics.jsonl`, as a reporter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sslkit.api import Reporter, RunInfo
+from sslkit.metrics_log import MetricsLog
+from sslkit.reporter import Setting
+
+
+class MetricsFile(Reporter):
+    """Appends a line to `metrics.jsonl` in the run's folder; see `MetricsLog`.
+
+    Every run has it, whatever else it reports to.
+    """
+
+    required = True
+
+    def open(self, run: RunInfo) -> None:
+        """Implements `Reporter.open`."""
+        self._log = MetricsLog(run.workdir, run.start)
+
+    def write(
+        self,
+        step: int,
+        metrics: Mapping[str, float],
+        *,
+        time: float,
+        machine: Mapping[str, Setting],
+    ) -> None:
+        """Implements `Reporter.write`."""
+        self._log.write(step, metrics, machine=machine, time=time)
+
+    def close(self) -> None:
+        """Implements `Reporter.close`."""
+        self._log.close()

@@ -1,0 +1,43 @@
+"""What a run says of itself before it begins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sslkit.data.labelling import Labelling
+
+if TYPE_CHECKING:
+    from sslkit.training.run import Training
+
+
+def describe(training: Training, labels: Labelling | None) -> list[str]:
+    """Returns lines that say what will run: devices, batch, rate, length, model.
+
+    Args:
+        training: the run.
+        labels: what is known of the training split's labels; None if nobody reads them.
+    """
+    steps, batch_size = training.steps, training.batch_size
+    runner, state, source = training.runner, training.state, training.source
+    replicas = runner.strategy.num_replicas_in_sync
+    rate = training.schedule.describe(
+        steps=steps, batch_size=batch_size, examples=source.size
+    )
+    views = ", ".join(
+        f"{name} {count} x {size} px"
+        for name, (count, size) in training.augmentation.groups.items()
+    )
+    frozen = f", {state.frozen:,} frozen" if state.frozen else ""
+    some = f" ({labels})" if labels is not None and not labels.all else ""
+    return [
+        f"objective {training.objective.name}: {state.parameters:,} trained "
+        f"parameters{frozen}; views {views}",
+        f"encoder: {training.objective.encoder.describe()}",
+        source.summary(),
+        f"length: {steps:,} steps of {batch_size} are "
+        f"{steps * batch_size / source.size:.4g} epochs of {source.size:,} "
+        f"examples{some}",
+        f"learning rate: {rate}",
+        f"runner: {replicas} replica(s) on {runner.hosts} host(s); global batch "
+        f"{batch_size}, {batch_size // replicas} a replica; seed {training.seed}",
+    ]

@@ -1,0 +1,166 @@
+"""How fast a run goes and what it takes: speed, waiting, memory, device."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from sslkit.reporter import Setting
+from sslkit.training.actions import Action, Moment
+
+
+class Machine(Action):
+    """Measures, between two reports, what a run makes of its machine.
+
+    `views_per_second`; `data_wait_seconds`, how long the host stood waiting for
+    batches (with several steps in one call some of that overlaps with arithmetic; not
+    measured on a TPU); `host_memory_bytes`, what the process holds; the largest
+    `device_memory_bytes` in use and `device_memory_peak_bytes` of its GPUs; `device`.
+    The first call to the device compiles, and is not counted.
+
+    Args:
+        every: steps between two reports.
+        views: views in a global batch.
+        strategy: whose devices they are.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        every: int,
+        views: int,
+        strategy: tf.distribute.Strategy,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """Keeps the options; see the class."""
+        self.every = every
+        self._views = views
+        self._clock = clock
+        self._devices = _local_devices(strategy)
+        self._name = _describe(self._devices)
+        self._waited: tf.Variable | None = None
+        if not isinstance(strategy, tf.distribute.TPUStrategy):
+            with tf.device("CPU:0"):
+                self._waited = tf.Variable(0.0, trainable=False, dtype=tf.float64)
+        self._since: float | None = None
+        self._steps = 0
+
+    def timing(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Returns the batches, so that waiting for them is timed inside the step."""
+        return batches if self._waited is None else _Timed(batches, self._waited)
+
+    def see(self, step: int, values: Mapping[str, float], count: int) -> None:
+        """Implements `Action.see`."""
+        del step, values
+        if self._since is None:
+            self._restart()
+        else:
+            self._steps += count
+
+    def run(self, moment: Moment) -> None:
+        """Implements `Action.run`."""
+        found: dict[str, Setting] = {"device": self._name}
+        seconds = 0.0 if self._since is None else self._clock() - self._since
+        if self._steps and seconds > 0:
+            found["views_per_second"] = self._views * self._steps / seconds
+            if self._waited is not None:
+                found["data_wait_seconds"] = float(self._waited.numpy())
+        found["host_memory_bytes"] = host_memory()
+        memory = [device_memory(device) for device in self._devices]
+        known = [one for one in memory if one is not None]
+        if known:
+            found["device_memory_bytes"] = max(one["current"] for one in known)
+            found["device_memory_peak_bytes"] = max(one["peak"] for one in known)
+        moment.machine |= found
+        self._restart()
+
+    def _restart(self) -> None:
+        self._since = self._clock()
+        self._steps = 0
+        if self._waited is not None:
+            self._waited.assign(0.0)
+
+
+class _Timed:
+    """Batches that add up, in the graph that takes them, how long each was waited for.
+
+    Args:
+        batches: a distributed iterator.
+        waited: float64 [], in seconds.
+    """
+
+    def __init__(self, batches: Iterator[Any], waited: tf.Variable):
+        """Keeps the iterator; see the class."""
+        self._batches = batches
+        self._waited = waited
+
+    def __iter__(self) -> _Timed:
+        """Returns itself."""
+        return self
+
+    def __next__(self) -> Any:
+        """Takes the next batch."""
+        began = tf.timestamp()
+        with tf.control_dependencies([began]):
+            batch = next(self._batches)
+        parts = tf.nest.flatten(batch, expand_composites=True)
+        with tf.control_dependencies(parts):
+            ended = tf.timestamp()
+        self._waited.assign_add(ended - began)
+        return batch
+
+
+def host_memory() -> int:
+    """Returns the bytes of memory that this process holds (its resident set)."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        # Where there is no such file, the most that it ever held.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def device_memory(device: str) -> Mapping[str, int] | None:
+    """Returns bytes of memory of a device, `current` and `peak`; None if not known."""
+    parsed = tf.DeviceSpec.from_string(device)
+    if parsed.device_type != "GPU":
+        return None
+    try:
+        return tf.config.experimental.get_memory_info(f"GPU:{parsed.device_index}")
+    except (ValueError, tf.errors.OpError):
+        return None
+
+
+def _local_devices(strategy: tf.distribute.Strategy) -> list[str]:
+    """Returns the devices of this process that a strategy computes on."""
+    here = {device.name for device in tf.config.list_logical_devices()}
+    used = [tf.DeviceSpec.from_string(d) for d in strategy.extended.worker_devices]
+    short = [f"/device:{spec.device_type}:{spec.device_index}" for spec in used]
+    return [name for name in short if name in here] or short
+
+
+def _describe(devices: list[str]) -> str:
+    """Returns what the devices are, e.g. `2 x NVIDIA A100-SXM4-40GB` or `CPU`."""
+    counted = Counter(map(_title, devices))
+    return ", ".join(
+        name if count == 1 else f"{count} x {name}" for name, count in counted.items()
+    )
+
+
+def _title(device: str) -> str:
+    spec = tf.DeviceSpec.from_string(device)
+    physical = tf.config.list_physical_devices(spec.device_type)
+    # Logical CPUs may be more than there are.
+    if spec.device_type == "GPU" and spec.device_index < len(physical):
+        details = tf.config.experimental.get_device_details(physical[spec.device_index])
+        return details.get("device_name", "GPU")
+    return str(spec.device_type)

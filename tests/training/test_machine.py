@@ -1,0 +1,107 @@
+"""What a run makes of its machine, measured apart from what it computes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import tensorflow as tf
+
+from sslkit.training.actions import Moment
+from sslkit.training.machine import Machine, device_memory, host_memory
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def machine(clock, **options):
+    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+    return Machine(2, 64, strategy, clock=clock, **options)
+
+
+def found(action, step):
+    moment = Moment(step)
+    action.run(moment)
+    assert moment.metrics == {}
+    return moment.machine
+
+
+def test_rates_leave_out_the_first_call_which_compiles(clock):
+    action = machine(clock)
+    clock.now = 60.0
+    action.see(1, {}, 1)
+    assert "views_per_second" not in found(action, 1)
+    for step in (2, 4):
+        clock.now += 1.0
+        action.see(step, {}, 2)
+    assert found(action, 4)["views_per_second"] == 64 * 4 / 2.0
+
+
+def test_says_memory_and_device(clock):
+    said = found(machine(clock), 1)
+    assert said["device"] == "CPU"
+    assert said["host_memory_bytes"] > 50e6  # TensorFlow is in it
+    assert "device_memory_bytes" not in said  # only GPUs tell theirs
+
+
+def test_counts_the_seconds_that_batches_are_waited_for(clock):
+    action = machine(clock)
+    slow = tf.data.Dataset.range(8).map(
+        lambda n: tf.py_function(lambda n: wait(0.02, n), [n], tf.int64)
+    )
+    batches = action.timing(iter(slow))
+
+    @tf.function
+    def take(batches, inner):
+        total = tf.constant(0, tf.int64)
+        for _ in tf.range(inner):
+            total += next(batches)
+        return total
+
+    action.see(1, {}, 1)
+    assert int(take(batches, tf.constant(3))) == 0 + 1 + 2
+    clock.now += 1.0
+    action.see(3, {}, 2)
+    waited = found(action, 3)["data_wait_seconds"]
+    assert 0.06 <= waited < 30
+    # Each report counts its own.
+    clock.now += 1.0
+    action.see(4, {}, 1)
+    assert found(action, 4)["data_wait_seconds"] == 0.0
+    assert int(take(batches, tf.constant(2))) == 3 + 4
+
+
+def wait(seconds, value):
+    # As a slow disk would.
+    import time
+
+    time.sleep(seconds)
+    return value
+
+
+def test_memory_of_a_gpu_is_asked_of_tensorflow(monkeypatch):
+    asked = []
+
+    def info(device):
+        asked.append(device)
+        return {"current": 5, "peak": 9}
+
+    monkeypatch.setattr(tf.config.experimental, "get_memory_info", info)
+    assert device_memory("/device:GPU:1") == {"current": 5, "peak": 9}
+    assert device_memory("/device:CPU:0") is None
+    assert asked == ["GPU:1"]
+
+
+def test_the_memory_of_this_process_is_its_resident_set():
+    with open(f"/proc/{os.getpid()}/status") as file:
+        line = next(line for line in file if line.startswith("VmRSS"))
+    assert host_memory() == pytest.approx(int(line.split()[1]) * 1024, rel=0.2)
