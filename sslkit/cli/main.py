@@ -13,6 +13,7 @@ import sslkit
 from sslkit.cli.startup import start_tensorflow
 from sslkit.errors import UserError
 from sslkit.keras_backend import TENSORFLOW, VARIABLE
+from sslkit.secrets import hide
 
 # Name -> one line of help. Each is a module of sslkit.cli with `add_arguments(parser)`
 # and `run(args) -> int`, and it may have `check(args)`, which runs before TensorFlow is
@@ -24,6 +25,8 @@ COMMANDS = {
     "embed": "write the features of a dataset to a file",
     "neighbours": "draw images with those that the encoder finds most like them",
     "import": "turn published TensorFlow 1 weights into a checkpoint to start from",
+    "status": "show how runs go: step, rate, time left, metrics, whether they live",
+    "doctor": "look for what is broken: versions, devices, disks, plugins",
     "plan": "count what a recipe takes, and its hours on several devices",
     "views": "draw what a recipe's augmentation does to the data",
     "data-service": "make training batches for runs of other processes or machines",
@@ -62,11 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     # TensorFlow's start-up notes hide the one line that matters. It reads this once,
     # when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if "--debug" in argv else "3")
+    before = dict(os.environ)
     # The process is the command's own: what Keras runs on elsewhere does not matter.
     os.environ[VARIABLE] = TENSORFLOW
     debug = "--debug" in argv
     try:
         arguments = _parse(argv)
+        arguments.before = before  # the environment, for those who judge it
         # What is cheap to find wrong is found before TensorFlow is imported.
         arguments.look(arguments)
         if arguments.command in NEED_TENSORFLOW and not debug:
@@ -92,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from sslkit.plugins import describe
 
         hint = "run again with --debug for the traceback"
-        return _fail(f"unexpected {describe(error)}; {hint}", 1)
+        return _fail(f"unexpected {hide(describe(error))}; {hint}", 1)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

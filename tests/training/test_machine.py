@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 import tensorflow as tf
@@ -55,10 +56,7 @@ def test_says_memory_and_device(clock):
 
 def test_counts_the_seconds_that_batches_are_waited_for(clock):
     action = machine(clock)
-    slow = tf.data.Dataset.range(8).map(
-        lambda n: tf.py_function(lambda n: wait(0.02, n), [n], tf.int64)
-    )
-    batches = action.timing(iter(slow))
+    batches = action.timing(iter(tf.data.Dataset.range(8).map(slow)))
 
     @tf.function
     def take(batches, inner):
@@ -80,11 +78,14 @@ def test_counts_the_seconds_that_batches_are_waited_for(clock):
     assert int(take(batches, tf.constant(2))) == 3 + 4
 
 
-def wait(seconds, value):
-    # As a slow disk would.
-    import time
+def slow(value):
+    made = tf.numpy_function(twenty_milliseconds, [value], tf.int64)
+    return tf.ensure_shape(made, [])
 
-    time.sleep(seconds)
+
+def twenty_milliseconds(value):
+    # As a slow disk takes them.
+    time.sleep(0.02)
     return value
 
 

@@ -1,0 +1,7 @@
+"""How runs go, read from their folders without importing TensorFlow."""
+
+from __future__ import annotations
+
+from sslkit.status.reading import RunStatus, find_runs, read_status
+
+__all__ = ["RunStatus", "find_runs", "read_status"]

@@ -1,0 +1,90 @@
+"""Plugins that cannot be imported are named, and the others tried all the same."""
+
+from __future__ import annotations
+
+import textwrap
+
+from fake_distribution import install
+
+from sslkit import plugins
+from sslkit.doctor.children import Step
+from sslkit.doctor.installed import check_plugins
+
+
+def announce(tmp_path, monkeypatch, group="sslkit.schedules", **options):
+    monkeypatch.syspath_prepend(tmp_path)
+    install(
+        tmp_path,
+        "acme",
+        entry_points={group: {"mine": "acme_mine:Mine"}},
+        modules={"acme_mine.py": textwrap.dedent("raise SystemExit")},
+        **options,
+    )
+
+
+def found(probe, **options):
+    findings = list(check_plugins(seconds=1, probe=probe, **options))
+    return [(finding.level, finding.said) for finding in findings]
+
+
+def healthy(what, *titles, seconds):
+    return [Step(title, None) for title in titles]
+
+
+def test_all_that_is_installed_is_imported():
+    ((level, said),) = found(healthy)
+    assert level == "ok"
+    assert said.startswith(f"{len(plugins.installed())} can be imported, of sslkit")
+
+
+def test_one_that_ends_the_process_is_named_and_the_rest_tried(tmp_path, monkeypatch):
+    announce(tmp_path, monkeypatch, version="2.0")
+    asked = []
+
+    def probe(what, *titles, seconds):
+        asked.append(titles)
+        if "schedules.mine" not in titles:
+            return healthy(what, *titles, seconds=seconds)
+        before = titles[: titles.index("schedules.mine")]
+        died = Step("schedules.mine", "it crashes the process with SIGSEGV", fatal=True)
+        return [*healthy(what, *before, seconds=seconds), died]
+
+    ((level, said),) = found(probe)
+    assert level == "broken"
+    assert said == (
+        "schedules.mine of acme 2.0 (acme_mine:Mine) cannot be imported: it crashes the "
+        "process with SIGSEGV. Mend or uninstall acme"
+    )
+    first, second = asked
+    assert {*first} - {*second} >= {"schedules.mine"}
+    assert {*first} == {plugin.title for plugin in plugins.installed()}
+
+
+def test_an_error_is_said_as_it_is():
+    def probe(what, *titles, seconds):
+        return [
+            Step(titles[0], "UserError: it is no subclass."),
+            *healthy(what, *titles[1:], seconds=1),
+        ]
+
+    assert found(probe) == [("broken", "it is no subclass.")]
+
+
+def test_a_process_that_never_begins_is_not_tried_for_ever():
+    def probe(what, *titles, seconds):
+        return [Step("process", "it ends the process with exit code 1", fatal=True)]
+
+    assert found(probe) == [
+        (
+            "broken",
+            "they cannot be imported: it ends the process with exit code 1",
+        )
+    ]
+
+
+def test_what_metadata_tells_needs_no_import(tmp_path, monkeypatch):
+    announce(tmp_path, monkeypatch, group="sslkit.schedule")
+    lines = found(healthy, load=False)
+    assert [level for level, _ in lines] == ["broken", "note"]
+    assert "Did you mean 'sslkit.schedules'?" in lines[0][1]
+    assert "none was imported, because TensorFlow is not" in lines[1][1]

@@ -1,0 +1,68 @@
+"""Folders are tried for real, and left as they were."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from sslkit.doctor import places
+from sslkit.doctor.places import check_disk, check_memory, check_read, check_write
+
+
+def test_a_workdir_is_written_to_and_left_as_it_was(tmp_path):
+    (tmp_path / "there").mkdir()
+    for name in ("there", "not/yet"):
+        found = check_write(str(tmp_path / name), seconds=60)
+        assert found.level == "ok", found
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["there"]
+
+
+def test_a_workdir_that_is_a_file_is_broken(tmp_path):
+    (tmp_path / "file").touch()
+    found = check_write(str(tmp_path / "file" / "W"), seconds=60)
+    assert (found.level, found.about) == ("broken", "workdir")
+    assert found.said.endswith(f"NotADirectoryError: {tmp_path / 'file'} is a file")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="everything is open to root")
+def test_a_workdir_of_somebody_else_is_broken(tmp_path):
+    tmp_path.chmod(0o500)
+    assert check_write(str(tmp_path), seconds=60).level == "broken"
+
+
+def test_data_is_read(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "x.jpg").write_bytes(b"x")
+    found = check_read(f"folder:{tmp_path}", seconds=60)
+    assert (found.level, "can be read: 1 entries" in found.said) == ("ok", True)
+
+
+def test_data_that_is_not_there_is_broken(tmp_path):
+    found = check_read(str(tmp_path / "no"), seconds=60)
+    assert (found.level, found.about) == ("broken", "data")
+    assert "cannot be read: FileNotFoundError" in found.said
+
+
+def test_a_folder_that_hangs_is_broken(tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # opening it waits for a writer, for ever
+    found = check_read(str(tmp_path / "pipe"), seconds=2)
+    assert found.level == "broken"
+
+
+@pytest.mark.parametrize(("gib", "level"), [(0.5, "broken"), (5, "note"), (50, "ok")])
+def test_a_disk_that_is_nearly_full_is_said(tmp_path, monkeypatch, gib, level):
+    usage = shutil.disk_usage(tmp_path)._replace(free=int(gib * 2**30))
+    monkeypatch.setattr(places.shutil, "disk_usage", lambda path: usage)
+    found = check_disk(str(tmp_path / "not" / "yet"), "the workdir")
+    assert (found.level, found.about) == (level, "disk")
+    assert found.said.startswith(f"{gib:.1f} GiB free for the workdir ({tmp_path})")
+
+
+def test_memory_is_that_of_the_container(monkeypatch):
+    limits = {"memory.max": 2 * 2**30, "memory.current": 2**30}
+    monkeypatch.setattr(places, "_number", lambda path: limits[os.path.basename(path)])
+    (found,) = check_memory()
+    assert "1.0 of 2.0 GiB memory free" in found.said
+    assert found.level == "note"

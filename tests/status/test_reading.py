@@ -1,0 +1,187 @@
+"""How runs go, as their folders tell; no folder is too broken to say so."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+
+from sslkit.cli.main import main
+from sslkit.status import find_runs, read_status
+from sslkit.status.alive import is_alive
+
+NOW = 10_000.0
+
+
+def make(folder, lines=(), *, steps=100, saved=(), result=False, begun=9_000.0):
+    """A run that reports every ten steps, once in two seconds."""
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.gin").touch()
+    (folder / "data.json").write_text(json.dumps({"train": {}, "steps": steps}))
+    text = "".join(
+        json.dumps({"step": 10 * n, "time": begun + 2 * n, **line}) + "\n"
+        for n, line in enumerate(lines, start=1)
+    )
+    (folder / "metrics.jsonl").write_text(text)
+    for step in saved:
+        (folder / "checkpoints" / f"step_{step:08d}.index").touch()
+    if result:
+        (folder / "result.json").write_text("{}")
+    return folder
+
+
+def read(folder, *, alive=False):
+    return read_status(str(folder), alive=lambda path: alive, clock=lambda: NOW)
+
+
+def test_a_run_that_lives_has_a_rate_and_an_end(tmp_path):
+    lines = [{"loss": 2.0, "knn_top1": 0.5}, {"loss": 1.5}, {"loss": 1.0}]
+    found = read(make(tmp_path / "W", lines), alive=True)
+    assert (found.state, found.ok) == ("running", True)
+    assert (found.step, found.steps) == (30, 100)
+    assert found.rate == 5.0
+    assert found.left == 70 / 5
+    assert found.seen == NOW - 9_006
+    # What comes seldom stays.
+    assert found.metrics == {"loss": 1.0, "knn_top1": 0.5}
+
+
+def test_a_stop_among_the_lines_does_not_slow_the_rate(tmp_path):
+    folder = make(tmp_path / "W", [{"loss": 1.0}] * 5)
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 60, "time": 9900.0, "loss": 1.0}\n')
+    assert read(folder).rate == 5.0
+
+
+@pytest.mark.parametrize(
+    ("options", "alive", "state"),
+    [
+        ({"saved": [20]}, False, "stopped"),
+        ({}, False, "started"),
+        ({"saved": [20]}, None, "silent"),
+        ({"saved": [100]}, False, "trained"),
+        ({"saved": [100], "result": True}, False, "finished"),
+        ({"saved": [100], "result": True}, True, "running"),
+    ],
+)
+def test_says_where_a_run_is(tmp_path, options, alive, state):
+    found = read(make(tmp_path / "W", **options), alive=alive)
+    assert (found.state, found.ok, found.left) == (state, True, None)
+    assert found.step == max(options.get("saved", [0]))
+
+
+def test_health_is_in_words(tmp_path):
+    lines = [
+        {"loss": 1.0},
+        {
+            "loss": None,
+            "health/effective_rank": 31.25,
+            "machine": {"data_wait_seconds": 1.5},
+        },
+    ]
+    assert read(make(tmp_path / "W", lines)).health == (
+        "loss is not finite",
+        "effective_rank 31.2",
+        "waits for data 75% of the time",
+    )
+
+
+DAMAGE = {
+    "no such folder": (None, "there is no such folder"),
+    "a file": ("file", "there is no such folder"),
+    "empty": ({}, "it is empty"),
+    "another folder": ({"cat.jpg": ""}, "it holds no run"),
+    "data": ({"data.json": "{", "config.gin": ""}, "started; data.json is damaged"),
+    "data of another kind": ({"data.json": "[1]"}, "started; data.json is damaged"),
+    "metrics": (
+        {"metrics.jsonl": '{"step": 1, "time": 1}\n\x00\xff\n{"step": "x"}\n{"st'},
+        "stopped; 2 damaged lines in metrics.jsonl",
+    ),
+    "a bomb": (
+        {"metrics.jsonl": "[" * 100_000 + "\n"},
+        "started; 1 damaged line in metrics.jsonl",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_says_what_is_wrong_with_a_folder(tmp_path, case):
+    files, state = DAMAGE[case]
+    folder = tmp_path / "W"
+    if isinstance(files, str):
+        folder.touch()
+    elif files is not None:
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="latin-1")
+    found = read(folder)
+    assert (found.state, found.ok) == (state, False)
+
+
+def test_a_folder_of_stages_is_its_stages_as_they_began(tmp_path):
+    make(tmp_path / "pretrain", [{"loss": 1.0}], begun=1.0)
+    make(tmp_path / "linear", [{"loss": 1.0}], begun=500.0)
+    make(tmp_path / "finetune")
+    (tmp_path / "notes").mkdir()
+    names = [os.path.basename(path) for path in find_runs(str(tmp_path))]
+    assert names == ["pretrain", "linear", "finetune"]
+
+
+def test_a_run_lives_while_its_folder_is_locked(tmp_path):
+    if is_alive(str(tmp_path)) is None:
+        pytest.skip("this system has no list of locks")
+    assert is_alive(str(tmp_path)) is False
+    with contextlib.ExitStack() as stack:
+        folder = os.open(tmp_path, os.O_RDONLY)
+        stack.callback(os.close, folder)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        assert is_alive(str(tmp_path)) is True
+    assert is_alive(str(tmp_path)) is False
+    assert is_alive("gs://bucket/W") is None
+
+
+def test_the_lock_is_that_of_a_workdir(tmp_path):
+    from sslkit.workdir import Workdir
+
+    if is_alive(str(tmp_path)) is None:
+        pytest.skip("this system has no list of locks")
+    with Workdir(str(tmp_path)).alone():
+        assert is_alive(str(tmp_path)) is True
+
+
+def test_prints_a_row_for_each(tmp_path, capsys):
+    make(tmp_path / "one", [{"loss": 1.25, "learning_rate": 0.1}] * 2, saved=[20])
+    make(tmp_path / "two", saved=[100], result=True)
+    missing = "gs-token?token=abcdefgh"
+    code = main(["status", str(tmp_path), str(tmp_path / missing)])
+    out = capsys.readouterr().out
+    assert code == 1  # because one is missing
+    one, two, three = (line for line in out.splitlines() if str(tmp_path) in line)
+    assert "stopped" in one and "20/100" in one and " 5 " in one
+    assert "loss 1.2500  lr 0.1" in one
+    assert "finished" in two and "100/100" in two
+    assert "there is no such folder" in three
+    assert "abcdefgh" not in out
+    assert main(["status", str(tmp_path / "one")]) == 0
+
+
+def test_needs_no_tensorflow(tmp_path):
+    make(tmp_path / "W", [{"loss": math.pi}], saved=[10])
+    code = (
+        "import sys; from sslkit.cli.main import main; main(['status', sys.argv[1]]); "
+        "print([n for n in ('tensorflow', 'keras', 'numpy') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "W")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "loss 3.1416" in done.stdout
