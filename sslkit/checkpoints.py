@@ -161,8 +161,10 @@ def _named_latest(folder: str) -> str | None:
     """Returns what the file `checkpoint`, which TensorFlow writes, calls the latest."""
     # Not `latest_checkpoint`, which looks for its files by a pattern.
     state = tf.train.get_checkpoint_state(folder)
-    prefix = state and state.model_checkpoint_path
-    return prefix if prefix and tf.io.gfile.exists(f"{prefix}.index") else None
+    named = os.path.basename(state.model_checkpoint_path) if state else ""
+    # In this folder, wherever the file says: it may have moved, or be somebody else's.
+    prefix = os.path.join(folder, named)
+    return prefix if named and tf.io.gfile.exists(f"{prefix}.index") else None
 
 
 def is_whole(prefix: str) -> bool:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from sslkit.arguments import check_folder
 from sslkit.checkpoints import CHECKPOINTS
 from sslkit.errors import UserError
+from sslkit.secrets import hide
 from sslkit.storage import is_remote, reaching, replacing
 
 
@@ -136,7 +137,7 @@ class Workdir:
         """
         with reaching("the workdir", self.path, verb="written"):
             tf.io.gfile.makedirs(self.path)
-        self._write(self._data, json.dumps(record, indent=2) + "\n")
+        self._write(self._data, hide(json.dumps(record, indent=2)) + "\n")
 
     def result(self, step: int | None = None) -> Mapping[str, Any] | None:
         """Returns the evaluation of a step, or the latest; None before there is one."""

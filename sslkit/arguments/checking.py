@@ -9,21 +9,28 @@ from typing import Any, TypeVar, cast
 
 from sslkit.arguments.wanted import Wanted, refusal, wanted
 from sslkit.errors import UserError
+from sslkit.secrets import holds_secret
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _LONGEST = 60
 
 
 def check_folder(what: str, path: str) -> None:
-    """Refuses an empty path, which would mean the current folder.
+    """Refuses an empty path, which would mean the current folder, and a secret in one.
 
     Args:
         what: the option or argument that it came by.
         path: what came.
 
     Raises:
-        UserError: if it is empty.
+        UserError: if it is empty, or holds a password or a token: it is printed, and
+            kept.
     """
+    if holds_secret(path):
+        raise UserError(
+            f"{what} is {path!r}, with a password or a token in it. Leave that out: log "
+            "in to the service instead, e.g. `gcloud auth application-default login`."
+        )
     if not path.strip():
         raise UserError(
             f"{what} is {path!r}, perhaps from a variable that is not set. Name a "

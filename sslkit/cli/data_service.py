@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from sslkit.errors import UserError, first_line
+
 _THIS_MACHINE = "127.0.0.1"
 _LOOPBACK = (_THIS_MACHINE, "localhost")
 
@@ -35,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"{_THIS_MACHINE}, lets no other machine in",
     )
     parser.add_argument(
+        "--expose",
+        action="store_true",
+        help="let every machine that reaches this one in, as --host with another name "
+        "does; there is no password and no encryption, so the network must be yours",
+    )
+    parser.add_argument(
         "--port",
         type=int,
         default=0,
@@ -42,24 +50,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check(args: argparse.Namespace) -> None:
+    """Looks at who may come in."""
+    address, host = _address(args), args.host
+    if host == "0.0.0.0":
+        raise UserError(
+            "--host 0.0.0.0 is no address at which others find this machine; give its "
+            "name, and all interfaces are listened to"
+        )
+    if host not in _LOOPBACK and not args.expose:
+        raise UserError(
+            f"--host {host} lets every machine that reaches this one run what it "
+            "sends here, without a password. Where the network is yours alone, say so "
+            "with --expose; else leave out --host"
+        )
+    if host in _LOOPBACK and args.expose:
+        raise UserError(
+            "--expose wants --host, too: the name under which others reach this machine"
+        )
+    if host in _LOOPBACK and address.rpartition(":")[0] not in ("", *_LOOPBACK):
+        raise UserError(
+            f"a dispatcher at {address} would send others to {host} for this worker; "
+            "give --host the name of this machine, and --expose"
+        )
+
+
+def _address(args: argparse.Namespace) -> str:
+    return (args.worker or args.host).removeprefix("grpc://")
+
+
 def run(args: argparse.Namespace) -> int:
     """Serves until a signal comes."""
     import tensorflow as tf
 
     from sslkit.data.service import Service
-    from sslkit.errors import UserError
 
-    address = (args.worker or args.host).removeprefix("grpc://")
-    if args.host == "0.0.0.0":
-        raise UserError(
-            "--host 0.0.0.0 is no address at which others find this machine; give its "
-            "name, and all interfaces are listened to"
-        )
-    if args.host in _LOOPBACK and address.rpartition(":")[0] not in ("", *_LOOPBACK):
-        raise UserError(
-            f"a dispatcher at {address} would send others to {args.host} for this "
-            "worker; give --host the name of this machine"
-        )
+    address = _address(args)
     # Batches are made on the host; the devices are for whoever trains.
     tf.config.set_visible_devices([], "GPU")
     stop = threading.Event()
@@ -102,8 +128,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _start(make: Callable[[int], Any], what: str, port: int, *, host: str) -> Any:
-    from sslkit.errors import UserError, first_line
-
     try:
         server = make(port)
     except (RuntimeError, OSError) as error:
@@ -130,8 +154,6 @@ def _keep_to_this_machine(port: int) -> None:
     Raises:
         UserError: if this system cannot do that.
     """
-    from sslkit.errors import UserError
-
     try:
         listening = list(_listening(port))
         for door in listening:
@@ -140,7 +162,8 @@ def _keep_to_this_machine(port: int) -> None:
     except (OSError, AttributeError) as error:
         raise UserError(
             f"port {port} cannot be kept to this machine ({error}); that needs Linux "
-            "5.7 or later. To let other machines in, give --host the name of this one"
+            "5.7 or later. To let other machines in, give --host the name of this one,"
+            " and --expose"
         ) from error
     if not listening:
         raise UserError(f"port {port} is not open; start the command again")

@@ -19,6 +19,7 @@ from sslkit.config.recipes import is_part
 from sslkit.config.signatures import Signature, signature
 from sslkit.config.types import check_value, kinds_of
 from sslkit.errors import UserError, did_you_mean
+from sslkit.secrets import holds_secret
 
 SEAMS = {
     "train": "sslkit.training.run:Training",
@@ -174,6 +175,7 @@ def resolve(
         return returns if returns in kinds.values() else None
 
     for binding in last.values():
+        _refuse_secrets(binding)
         for reference in references(binding.value):
             signature_of(reference.name, binding.place)
         if binding.parameter:
@@ -279,6 +281,17 @@ def check_parameter(binding: Binding, names: Sequence[str]) -> None:
         f"{binding.target} has no parameter '{binding.parameter}' ({binding.place}). "
         f"{near}It takes: {', '.join(names) or 'none'}."
     )
+
+
+def _refuse_secrets(binding: Binding) -> None:
+    """Refuses passwords and tokens in what is kept, exported and shown to others."""
+    if any(isinstance(v, str) and holds_secret(v) for v in _leaves(binding.value)):
+        raise UserError(
+            f"{binding.key} holds a password or a token ({binding.place}), and a "
+            "configuration is kept in workdirs, exports and dashboards. Leave it out: "
+            "services find their keys by themselves, such as in "
+            "GOOGLE_APPLICATION_CREDENTIALS or WANDB_API_KEY."
+        )
 
 
 def _expand(binding: Binding, macros: dict[str, Binding]) -> Binding:

@@ -38,25 +38,27 @@ def test_all_that_is_installed_is_imported():
 
 
 def test_one_that_ends_the_process_is_named_and_the_rest_tried(tmp_path, monkeypatch):
-    announce(tmp_path, monkeypatch, version="2.0")
+    announce(tmp_path, monkeypatch, "sslkit.augmentations", version="2.0")
     asked = []
 
     def probe(what, *titles, seconds):
         asked.append(titles)
-        if "schedules.mine" not in titles:
+        if "augmentations.mine" not in titles:
             return healthy(what, *titles, seconds=seconds)
-        before = titles[: titles.index("schedules.mine")]
-        died = Step("schedules.mine", "it crashes the process with SIGSEGV", fatal=True)
+        before = titles[: titles.index("augmentations.mine")]
+        died = Step(
+            "augmentations.mine", "it crashes the process with SIGSEGV", fatal=True
+        )
         return [*healthy(what, *before, seconds=seconds), died]
 
     ((level, said),) = found(probe)
     assert level == "broken"
     assert said == (
-        "schedules.mine of acme 2.0 (acme_mine:Mine) cannot be imported: it crashes the "
-        "process with SIGSEGV. Mend or uninstall acme"
+        "augmentations.mine of acme 2.0 (acme_mine:Mine) cannot be imported: it "
+        "crashes the process with SIGSEGV. Mend or uninstall acme"
     )
     first, second = asked
-    assert {*first} - {*second} >= {"schedules.mine"}
+    assert {*first} - {*second} >= {"augmentations.mine"}
     assert {*first} == {plugin.title for plugin in plugins.installed()}
 
 
