@@ -150,7 +150,7 @@ def test_a_recipe_runs_no_code(tmp_path, line, words):
     mark = tmp_path / "mark"
     recipe = tmp_path / "bad.gin"
     recipe.write_text(f"include '{DIGITS}'\n{line.format(mark=mark)}\n")
-    with pytest.raises(UserError, match="(?s).*") as refused:
+    with pytest.raises(UserError) as refused:
         config.read([str(recipe)])
     assert words in str(refused.value)
     assert not mark.exists()
@@ -158,7 +158,7 @@ def test_a_recipe_runs_no_code(tmp_path, line, words):
 
 def test_the_configuration_of_a_workdir_is_a_recipe_like_any(tmp_path):
     (tmp_path / "config.gin").write_text("train.seed = @os.getpid()\n")
-    with pytest.raises(UserError, match="'os.getpid' is nothing to configure"):
+    with pytest.raises(UserError, match=r"'os\.getpid' is nothing to configure"):
         config.read([Workdir(str(tmp_path)).config()])
 
 
@@ -181,7 +181,7 @@ def test_plugins_of_others_are_named_before_they_are_imported(acme, tmp_path):
 
     said = []
     resolution = config.read([DIGITS], ["train.schedule = @schedules.acme()"])
-    with pytest.raises(UserError, match="acme-rates.*does not import.*imported"):
+    with pytest.raises(UserError, match=r"acme-rates.*does not import.*imported"):
         carry_out(resolution, str(tmp_path / "W"), say=said.append)
     assert "plugins: schedules.acme is code of acme-rates 2.0" in said
 
@@ -293,12 +293,11 @@ def test_no_message_holds_a_secret(tmp_path, capsys):
         ],
         ["train", "--gin", secret, "--workdir", str(tmp_path)],
         ["evaluate", "--workdir", secret],
-        ["status", secret.replace("https://", "/no/")],
+        ["status", secret],
     ):
-        main(argv)
+        assert main(argv) == 2
         shown = capsys.readouterr()
-        assert "hunter22" not in shown.out.replace("/no/me:hunter22@host", "")
-        assert "hunter22" not in shown.err
+        assert "hunter22" not in shown.out + shown.err
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def check_folder(what: str, path: str) -> None:
     """
     if holds_secret(path):
         raise UserError(
-            f"{what} is {path!r}, with a password or a token in it. Leave that out: log "
+            f"{what} is {path!r}, with a password or a token in it. Leave it out: log "
             "in to the service instead, e.g. `gcloud auth application-default login`."
         )
     if not path.strip():

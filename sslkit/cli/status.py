@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator
 
+from sslkit.arguments import check_folder
 from sslkit.secrets import hide
 from sslkit.status import RunStatus, find_runs, read_status
 
@@ -17,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="W",
         help="a run's folder, or one with several in it, such as that of stages",
     )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuses paths that are none."""
+    for folder in args.workdirs:
+        check_folder("the workdir", folder)
 
 
 def run(args: argparse.Namespace) -> int:

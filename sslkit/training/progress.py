@@ -20,6 +20,10 @@ _SHOWN = {
     "knn_top1": "kNN {:.1%}",
 }
 """Metrics on the line. The last known value stays: kNN comes seldom."""
+_NOT_SHOWN = ("gradient_norm", "health")
+"""What else begins like this is for the record; the rest is what the objective says."""
+_MOST = 4
+"""Numbers of the objective on the line."""
 
 
 class _Mark(NamedTuple):
@@ -29,7 +33,7 @@ class _Mark(NamedTuple):
 
 
 class Progress:
-    """Shows step, loss, learning rate, kNN, views/s and time left.
+    """Shows step, loss, rate, kNN, what the objective says, speed and times.
 
     On a terminal it is a bar that moves; elsewhere a plain line at the first update,
     about every ten seconds, and at the end.
@@ -72,7 +76,8 @@ class Progress:
 
     def __enter__(self) -> Progress:
         """Starts the clock and, on a terminal, the bar."""
-        self._marks.append(_Mark(self._clock(), self._step, self._views))
+        self._began = self._clock()
+        self._marks.append(_Mark(self._began, self._step, self._views))
         if self._console.is_terminal:
             self._bar = rich.progress.Progress(
                 rich.progress.BarColumn(bar_width=20),
@@ -91,14 +96,16 @@ class Progress:
 
         Args:
             step: updates done.
-            metrics: name -> number; `loss`, `learning_rate` and `knn_top1` (a share
-                in [0, 1]) are shown, others belong in the metrics log.
+            metrics: name -> number; `loss`, `learning_rate`, `knn_top1` (a share in
+                [0, 1]) and the first few of the objective's are shown.
             views: image views processed since the last update, over all replicas.
         """
         now = self._clock()
         self._step = step
         self._views += views
-        self._latest |= {k: float(metrics[k]) for k in _SHOWN if k in metrics}
+        self._latest |= {
+            k: float(v) for k, v in metrics.items() if not k.startswith(_NOT_SHOWN)
+        }
         if not self._warm:
             # The first call compiles the step, which says nothing of those to come.
             self._marks.clear()
@@ -139,9 +146,12 @@ class Progress:
             for name, form in _SHOWN.items()
             if name in self._latest
         ]
+        others = [name for name in self._latest if name not in _SHOWN]
+        parts += [f"{name} {self._latest[name]:.3g}" for name in others[:_MOST]]
         seconds = last.time - first.time
         if seconds > 0 and last.step > first.step:
             parts.append(f"{(last.views - first.views) / seconds:,.0f} views/s")
+            parts.append(f"{duration(round(last.time - self._began))} elapsed")
             left = (self._total - self._step) * seconds / (last.step - first.step)
             if left > 0:
                 parts.append(f"{duration(round(left))} left")

@@ -35,7 +35,10 @@ def test_a_log_gets_a_line_every_ten_seconds_and_at_the_end():
         "step 21/25",
         "step 25/25",
     ]
-    assert found[1] == "step 11/25  loss 0.0909  lr 0.1  512 views/s  14s left"
+    assert (
+        found[1]
+        == "step 11/25  loss 0.0909  lr 0.1  512 views/s  11s elapsed  14s left"
+    )
     assert "left" not in found[-1]
 
 
@@ -57,7 +60,7 @@ def test_rates_forget_a_slow_start():
         assert console.file.getvalue() == "step 1/1000  loss 1.0000  lr 0.1\n"
         run(progress, clock, range(2, 102), seconds=1.0)
     last = console.file.getvalue().splitlines()[-1]
-    assert "512 views/s  14m 59s left" in last
+    assert "512 views/s  3m 40s elapsed  14m 59s left" in last
 
 
 def test_a_resumed_run_counts_its_own_steps_only():
@@ -68,7 +71,7 @@ def test_a_resumed_run_counts_its_own_steps_only():
         clock.now += 4.0
         progress.update(1004, {}, views=100)
     last = console.file.getvalue().splitlines()[-1]
-    assert last == "step 1004/1010  25 views/s  12s left"
+    assert last == "step 1004/1010  25 views/s  1m 04s elapsed  12s left"
 
 
 def test_the_latest_knn_stays_on_the_line():
@@ -118,3 +121,15 @@ def test_an_error_inside_still_leaves_the_last_line():
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_shows_what_the_objective_says_and_not_all_of_it():
+    clock, console = Clock(), plain()
+    said = {"loss": 1.0, "gradient_norm": 3.0, "health/rank": 7.0}
+    said |= {f"false_negatives_{n}": 0.12345 * n for n in range(1, 6)}
+    with Progress(100, console=console, clock=clock) as progress:
+        progress.update(1, said, views=1)
+    assert console.file.getvalue() == (
+        "step 1/100  loss 1.0000  false_negatives_1 0.123  false_negatives_2 0.247  "
+        "false_negatives_3 0.37  false_negatives_4 0.494\n"
+    )
