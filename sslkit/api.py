@@ -334,6 +334,9 @@ class Optimizer(abc.ABC):
 class Runner(abc.ABC):
     """Where a step runs: devices and processes. Knows nothing of recipes."""
 
+    jit_option: str | None = None
+    """What turns XLA off, for messages, e.g. `runners.single.jit = False`."""
+
     @property
     @abc.abstractmethod
     def strategy(self) -> tf.distribute.Strategy:

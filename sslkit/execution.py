@@ -11,6 +11,7 @@ from sslkit import config, plugins, runs
 from sslkit.checkpoints import Checkpoints
 from sslkit.errors import UserError
 from sslkit.evaluate.report import Report
+from sslkit.training.failures import explained
 from sslkit.training.run import Training
 from sslkit.workdir import Workdir
 
@@ -127,13 +128,27 @@ def carry_out(
     loaded = config.load_resolved(resolution)
     for note in resolution.notes:
         say(f"note: {note}")
+    training: Training = loaded.train()
+    with training.arithmetic.held():
+        return _carried_out(loaded, training, folder, mode, extend=extend, say=say)
+
+
+def _carried_out(
+    loaded: config.Config,
+    training: Training,
+    folder: str,
+    mode: Mode,
+    *,
+    extend: bool,
+    say: Callable[[str], None],
+) -> Run:
     workdir = Workdir(folder)
     if mode == "evaluate":
         workdir.config()  # refuses what is not a run's folder
     before = workdir.result()
-    training: Training = loaded.train()
     checkpoints = Checkpoints(workdir.checkpoints)
-    training.check(fresh=checkpoints.latest() is None)
+    with explained(training):
+        training.check(fresh=checkpoints.latest() is None)
     planned = runs.evaluation(loaded, training)
     if mode != "train":
         # Hours before it is made, so that what it lacks is known now.
@@ -141,7 +156,7 @@ def carry_out(
         if why_not is not None:
             say(f"no accuracies will be measured: {why_not}")
     measures = runs.measures(training, planned, say)
-    resolved = resolution.render()
+    resolved = loaded.resolution.render()
     config.claim(workdir, resolved, write=False, extend=extend)
     if mode != "evaluate":
         # Before it is written: the workdir's configuration is that of the run in it.

@@ -62,6 +62,20 @@ def reopen(
     return Run(loaded, loaded.train(), workdir)
 
 
+def claimed(run: Run) -> Run:
+    """Takes the devices of a run, and computes as it does, for the rest of a process.
+
+    For a command whose process is its own; before anything runs in TensorFlow, which
+    would take all the memory of all GPUs.
+
+    Raises:
+        UserError: if its devices are not there.
+    """
+    run.training.arithmetic.take()
+    run.training.runner.strategy  # noqa: B018
+    return run
+
+
 def evaluation(run: config.Config, training: Training, **settings: Any) -> Evaluation:
     """Describes how a run's recipe evaluates its encoder; nothing is read yet.
 
@@ -119,6 +133,8 @@ def load_encoder(path: str | os.PathLike[str]) -> Encoder:
     Raises:
         UserError: if there is nothing that holds an encoder.
     """
+    # The process is the caller's: TensorFlow starts with the devices it sees there.
+    tf.config.list_logical_devices()
     path = os.fspath(path)
     if tf.io.gfile.exists(os.path.join(path, "saved_model.pb")):
         return ExportedEncoder(path)
@@ -170,6 +186,8 @@ def open_trained(
 ) -> Trained:
     """Opens a run's latest checkpoint, or what `sslkit import` wrote.
 
+    In float32, whatever the run computed in, unless an override says otherwise.
+
     Args:
         path: the run's folder, or the import's.
         overrides: as `reopen`; none for an import.
@@ -179,7 +197,9 @@ def open_trained(
         UserError: if it is neither; and as `reopen`.
     """
     if not is_import(path):
-        _, training, workdir = reopen(path, overrides, data_dir=data_dir)
+        # Programs elsewhere may know no bfloat16, and processors be slow at it.
+        wide = ["train.precision = 'float32'", *overrides]
+        _, training, workdir = claimed(reopen(path, wide, data_dir=data_dir))
         step = training.load(workdir)
         return Trained(
             training.objective,

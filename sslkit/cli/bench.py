@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from sslkit.plan import throughput
 
     training = config.load_resolved(read_one(args)).train()
+    training.arithmetic.take()
     training.check()
     found = throughput.measure(training, seconds=args.seconds)
     accelerated = any(

@@ -84,10 +84,11 @@ def run(args: argparse.Namespace) -> int:
     import tensorflow as tf
 
     from sslkit.data.service import Service
+    from sslkit.runners import gpus
 
     address = _address(args)
     # Batches are made on the host; the devices are for whoever trains.
-    tf.config.set_visible_devices([], "GPU")
+    gpus.hide()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

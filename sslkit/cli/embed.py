@@ -45,9 +45,10 @@ def run(args: argparse.Namespace) -> int:
     """Encodes a split with a run's latest checkpoint; prints how to read the file."""
     from sslkit.evaluate.features import frozen
     from sslkit.export.embeddings import embed
-    from sslkit.runs import reopen
+    from sslkit.runs import claimed, reopen
 
-    _, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
+    run = claimed(reopen(args.workdir, args.set, data_dir=args.data_dir))
+    _, training, workdir = run
     step = training.load(workdir)
     encoder = training.objective.encoder
     source = training.data.source(args.part)

@@ -54,11 +54,12 @@ def run(args: argparse.Namespace) -> int:
     With overrides nothing is written: the run's result is that of its own recipe.
     """
     from sslkit.execution import measure
-    from sslkit.runs import reopen
+    from sslkit.runs import claimed, reopen
 
     if args.data is not None:
         args.set.append(f"data.name = {args.data!r}")
-    loaded, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
+    run = claimed(reopen(args.workdir, args.set, data_dir=args.data_dir))
+    loaded, training, workdir = run
     print(training.source.summary())
     if args.follow:
         return _follow(args, loaded, training, workdir)

@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Imports a checkpoint; prints what went where and how to start from it."""
     from sslkit.published.importing import import_published
+    from sslkit.runners import gpus
 
+    gpus.hide()
     found = import_published(args.checkpoint, args.to, schema=args.schema)
     print(found.report)
     print(f"\n{found.architecture}: written to {found.checkpoint}")

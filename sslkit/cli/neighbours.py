@@ -52,13 +52,14 @@ def run(args: argparse.Namespace) -> int:
     """Writes a sheet, a row for each query, and prints the same as text."""
     from sslkit.evaluate.features import frozen
     from sslkit.report import contact_sheet, neighbours
-    from sslkit.runs import reopen
+    from sslkit.runs import claimed, reopen
     from sslkit.storage import on_disk
 
     target = on_disk(args.to)
     # All that is cheap to refuse, before the data is read.
     queries = [] if args.query is None else neighbours.from_files(args.query)
-    _, training, workdir = reopen(args.workdir, args.set, data_dir=args.data_dir)
+    run = claimed(reopen(args.workdir, args.set, data_dir=args.data_dir))
+    _, training, workdir = run
     step = training.load(workdir)
     source = training.data.source(args.part)
     print(source.summary())

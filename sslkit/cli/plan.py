@@ -56,6 +56,9 @@ def check(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints what each stage takes and how long it runs on several devices."""
+    from sslkit.runners import gpus
+
+    gpus.hide()  # Nothing runs there.
     for name, resolution in read_all(args, workdir="W").items():
         if name != ALONE:
             print(f"stage {name}")

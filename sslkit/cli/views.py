@@ -31,7 +31,9 @@ def run(args: argparse.Namespace) -> int:
     """Writes a contact sheet: images by views, with the operations drawn."""
     from sslkit import config
     from sslkit.report import contact_sheet
+    from sslkit.runners import gpus
 
+    gpus.hide()
     training = config.load_resolved(read_one(args)).train()
     print(training.source.summary())
     sheet = contact_sheet.lines(

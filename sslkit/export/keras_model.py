@@ -10,6 +10,7 @@ from sslkit.api import Backbone, UserError
 from sslkit.nn import ResNet
 from sslkit.nn.batch_norm import BatchNorm
 from sslkit.nn.convolution import ConvNorm, Convolution
+from sslkit.nn.precision import layers_in
 from sslkit.nn.residual_block import ResidualBlock, Shortcut
 from sslkit.nn.selective_kernel import SelectiveKernel
 from sslkit.nn.squeeze_excitation import SqueezeExcitation
@@ -49,6 +50,8 @@ def save_keras(encoder: Backbone, path: str | os.PathLike[str], *, size: int) ->
 def stock_layers(encoder: Backbone, *, size: int) -> keras.Model:
     """Builds the same function of stock Keras layers, with copies of the weights.
 
+    It computes in float32, whatever the encoder does.
+
     Args:
         encoder: built; a ResNet.
         size: side of the images, in pixels.
@@ -67,7 +70,9 @@ def stock_layers(encoder: Backbone, *, size: int) -> keras.Model:
         )
     images = keras.Input((size, size, 3), name="images", dtype="float32")
     builder = _Builder(encoder.path)
-    x = builder.network(encoder, images)
+    # What loads it may run anywhere.
+    with layers_in("float32"):
+        x = builder.network(encoder, images)
     model = keras.Model(images, x, name="encoder")
     builder.copy_weights()
     return model

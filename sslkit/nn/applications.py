@@ -265,7 +265,9 @@ def _stand_in(
     config = {**layer.get_config(), "name": name}
     # A functional model also holds bare operations, such as a sum of two tensors.
     if isinstance(layer, keras.layers.Layer):
-        config["dtype"] = dtype
+        # The mean over pixels is what comes out, and not rounded to a half type.
+        last = isinstance(layer, keras.layers.GlobalAveragePooling2D)
+        config["dtype"] = dtype.variable_dtype if last else dtype
     return type(layer).from_config(config)
 
 

@@ -53,7 +53,9 @@ class ProjectionHead(MLPHead):
 
 
 class LinearClassifier(keras.layers.Dense):
-    """A dense layer with bias from features to class logits.
+    """A dense layer with bias from features to class logits, in float32 throughout.
+
+    It is small, and its output is what a loss takes exponentials of.
 
     Args:
         classes: number of classes.
@@ -66,8 +68,12 @@ class LinearClassifier(keras.layers.Dense):
         self, *, classes: PositiveInt, zero_init: bool = False, name: str = "classifier"
     ) -> None:
         """Keeps the options; see the class."""
-        kernel = "zeros" if zero_init else kernel_start("normal")
-        super().__init__(classes, kernel_initializer=kernel, name=name)
+        super().__init__(
+            classes,
+            kernel_initializer="zeros" if zero_init else kernel_start("normal"),
+            dtype=keras.config.dtype_policy().variable_dtype,
+            name=name,
+        )
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
         """Classifies [n, width] -> float32 [n, classes], logits."""

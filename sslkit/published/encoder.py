@@ -11,6 +11,7 @@ import tensorflow as tf
 from sslkit.checkpoints import assign, find_checkpoint, read
 from sslkit.errors import UserError
 from sslkit.nn import ResNet
+from sslkit.nn.precision import layers_in
 from sslkit.published.architecture import Architecture
 from sslkit.published.transfer import network_of, restore_published, shapes_of
 from sslkit.storage import reaching
@@ -54,8 +55,11 @@ def imported_encoder(folder: str) -> tuple[ResNet, int]:
 
 
 def _built(network: Architecture) -> ResNet:
-    encoder = ResNet(**network.options(), name="encoder")
-    encoder(keras.KerasTensor((None, network.side, network.side, 3)), training=False)
+    with layers_in("float32"):
+        encoder = ResNet(**network.options(), name="encoder")
+        encoder(
+            keras.KerasTensor((None, network.side, network.side, 3)), training=False
+        )
     return encoder
 
 

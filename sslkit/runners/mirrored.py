@@ -7,6 +7,7 @@ import functools
 import tensorflow as tf
 
 from sslkit.api import PositiveInt, Runner, UserError, checked
+from sslkit.runners import gpus
 
 
 class Mirrored(Runner):
@@ -17,26 +18,33 @@ class Mirrored(Runner):
 
     Args:
         replicas: how many; None takes all GPUs. Needed where there is no GPU.
+        memory_growth: whether memory of the GPUs is taken as it is needed; see
+            `Single`.
     """
 
     @checked
-    def __init__(self, *, replicas: PositiveInt | None = None):
+    def __init__(
+        self, *, replicas: PositiveInt | None = None, memory_growth: bool = True
+    ):
         """Keeps the options; see the class."""
         self._replicas = replicas
+        self._memory_growth = memory_growth
 
     @functools.cached_property
     def strategy(self) -> tf.distribute.Strategy:
         """A mirrored strategy over the devices."""
-        gpus = tf.config.list_physical_devices("GPU")
-        if not gpus:
+        there = gpus.there()
+        if not there:
             return self._on_cpus()
-        replicas = self._replicas or len(gpus)
-        if replicas > len(gpus):
+        replicas = self._replicas or len(there)
+        if replicas > len(there):
             raise UserError(
                 f"runner mirrored: {replicas} replicas were asked for and this machine "
-                f"has {len(gpus)} GPU(s)."
+                f"has {len(there)} GPU(s)."
             )
-        return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(replicas)])
+        return tf.distribute.MirroredStrategy(
+            gpus.claim(there[:replicas], memory_growth=self._memory_growth)
+        )
 
     def _on_cpus(self) -> tf.distribute.Strategy:
         if self._replicas is None:

@@ -15,6 +15,7 @@ from tensorflow.python.distribute import collective_all_reduce_strategy as colle
 
 from sslkit.api import PositiveFloat, Runner, UserError, checked
 from sslkit.errors import first_line
+from sslkit.runners import gpus
 
 _COMMUNICATION = {
     "auto": tf.distribute.experimental.CommunicationImplementation.AUTO,
@@ -44,6 +45,8 @@ class MultiWorker(Runner):
         index: this process's place among `workers`.
         communication: `ring` (gRPC), `nccl` (GPUs), or `auto`, which chooses.
         wait_seconds: how long the others may take to come up.
+        memory_growth: whether memory of the GPUs is taken as it is needed, so that
+            other processes run beside this one; if not, nearly all of it at once.
     """
 
     @checked
@@ -54,12 +57,14 @@ class MultiWorker(Runner):
         index: int | None = None,
         communication: Literal["auto", "ring", "nccl"] = "auto",
         wait_seconds: PositiveFloat = 300.0,
+        memory_growth: bool = True,
     ):
         """Keeps the options; see the class."""
         self._workers = workers
         self._index = index
         self._communication = communication
         self._wait_seconds = wait_seconds
+        self._memory_growth = memory_growth
 
     @property
     def is_chief(self) -> bool:
@@ -75,6 +80,7 @@ class MultiWorker(Runner):
     def strategy(self) -> tf.distribute.Strategy:
         """Waits for the others and connects to them."""
         cluster = self._cluster
+        gpus.claim(gpus.there(), memory_growth=self._memory_growth)
         _meet(cluster, self._wait_seconds)
         # TensorFlow's own wait for the first collective has no public limit. A process
         # that was there a moment ago may be gone by now.

@@ -40,4 +40,5 @@ def describe(training: Training, labels: Labelling | None) -> list[str]:
         f"learning rate: {rate}",
         f"runner: {replicas} replica(s) on {runner.hosts} host(s); global batch "
         f"{batch_size}, {batch_size // replicas} a replica; seed {training.seed}",
+        f"precision: {training.arithmetic.describe(runner.strategy)}",
     ]

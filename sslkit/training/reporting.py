@@ -15,12 +15,12 @@ import tensorflow as tf
 
 from sslkit import environment
 from sslkit.api import Augmentation, Reporter, RunInfo
-from sslkit.source import Source
 from sslkit.errors import UserError, first_line
 from sslkit.report import contact_sheet
 from sslkit.reporter import Setting
 from sslkit.reporters import MetricsFile, TensorBoard
 from sslkit.secrets import hide
+from sslkit.source import Source
 from sslkit.training.actions import Action, Moment
 from sslkit.workdir import Workdir
 

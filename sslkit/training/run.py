@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import tensorflow as tf
 
@@ -31,12 +32,15 @@ from sslkit.data.batches import (
 )
 from sslkit.data.dataset import Data
 from sslkit.data.labelling import Labelling
+from sslkit.nn.precision import layers_in
 from sslkit.source import Source
 from sslkit.training.actions import Action, Means, Save, StopNotFinite, Write
 from sslkit.training.agreement import check_agreement
+from sslkit.training.arithmetic import Arithmetic
 from sslkit.training.checking import check_example
 from sslkit.training.continuing import check_continuing, remember
 from sslkit.training.describing import describe
+from sslkit.training.failures import explained
 from sslkit.training.initialize import initialize
 from sslkit.training.labels import check_labels, labels_read
 from sslkit.training.loop import Loop
@@ -73,6 +77,9 @@ class Training:
         knn_every: NonNegativeInt = 0,
         inner_steps: PositiveInt = 1,
         reporters: Sequence[Reporter] | None = None,
+        precision: Literal["float32", "bfloat16"] = "float32",
+        tf32: bool = True,
+        deterministic: bool = False,
     ):
         """Takes the parts; nothing is built yet.
 
@@ -100,6 +107,12 @@ class Training:
             knn_every: updates between two kNN probes of the encoder; 0 for none.
             inner_steps: updates in one call to the device.
             reporters: who is told besides the file of metrics; TensorBoard if None.
+            precision: what the network's layers multiply in. Weights, statistics,
+                optimizer, bank, momentum twin and loss are float32 in both.
+            tf32: whether an NVIDIA GPU may round the factors of float32 products to
+                TF32, 10 bits of 23, as TensorFlow does unless told otherwise.
+            deterministic: whether only operations run that give the same bits each
+                time; slower on a GPU. A CPU does so anyway.
 
         Raises:
             UserError: if an argument is not what its annotation says, or neither
@@ -126,6 +139,7 @@ class Training:
         self.knn_every = knn_every
         self._inner_steps = inner_steps
         self._reporters = chosen(reporters)
+        self.arithmetic = Arithmetic(precision, tf32, deterministic)
 
     @functools.cached_property
     def source(self) -> Source:
@@ -237,7 +251,8 @@ class Training:
             KeyboardInterrupt: after a signal, when the state is saved.
         """
         # Two processes would remove each other's checkpoints.
-        with workdir.alone() if self.runner.is_chief else contextlib.nullcontext():
+        alone = workdir.alone() if self.runner.is_chief else contextlib.nullcontext()
+        with self.arithmetic.held(), explained(self), alone:
             return self._run(workdir, say, measures, extend=extend)
 
     def _run(
@@ -337,14 +352,15 @@ class Training:
     def _build(self) -> TrainState:
         replicas = self.runner.strategy.num_replicas_in_sync
         check_batch_size(self.batch_size, replicas)
-        return TrainState(
-            self._make_objective,
-            self.optimizer,
-            strategy=self.runner.strategy,
-            groups=self.augmentation.groups,
-            batch_size=self.batch_size // replicas,
-            seed=self.seed,
-        )
+        with layers_in(self.arithmetic.precision):
+            return TrainState(
+                self._make_objective,
+                self.optimizer,
+                strategy=self.runner.strategy,
+                groups=self.augmentation.groups,
+                batch_size=self.batch_size // replicas,
+                seed=self.seed,
+            )
 
     def _complaint(self, first: int, last: int) -> str | None:
         """Says which examples of some steps cannot be read; None if all can."""

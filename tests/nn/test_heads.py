@@ -102,3 +102,5 @@ def test_half_precision_gives_float32(features):
         keras.config.set_dtype_policy(before)
     assert projected.dtype == classifier(features).dtype == tf.float32
     assert projection.layers[0].dense.compute_dtype == "bfloat16"
+    # Logits keep their digits: 10.3 would be 10.3125 in bfloat16.
+    assert classifier.compute_dtype == "float32"

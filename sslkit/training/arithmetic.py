@@ -1,0 +1,123 @@
+"""What a run computes in: precision, TF32, and whether twice gives the same bits."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+
+import tensorflow as tf
+from tensorflow.python.eager import context
+from tensorflow.python.framework import config
+
+from sslkit.api import UserError
+from sslkit.nn.precision import Precision
+from sslkit.runners import gpus
+
+XLA_FLAGS = (
+    "--xla_gpu_deterministic_ops=true",
+    "--xla_gpu_exclude_nondeterministic_ops=true",
+    # Else the fastest kernels are chosen by a race, which the next process may run
+    # otherwise.
+    "--xla_gpu_autotune_level=0",
+)
+"""What XLA needs to be told for one program to give one result on a GPU."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arithmetic:
+    """How the numbers of a run are computed.
+
+    Attributes:
+        precision: what the network's layers multiply in.
+        tf32: whether a GPU may round the factors of float32 products to TF32.
+        deterministic: whether only operations run that give the same bits each time.
+    """
+
+    precision: Precision
+    tf32: bool
+    deterministic: bool
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Sets the process to it, and puts back afterwards what can be put back.
+
+        TF32 and determinism are of the whole process. To be entered before TensorFlow
+        starts its devices; entering it inside itself is fine.
+
+        Raises:
+            UserError: if a GPU was started that cannot be made deterministic any more.
+        """
+        before = (
+            tf.config.experimental.tensor_float_32_execution_enabled(),
+            config.is_op_determinism_enabled(),
+        )
+        self.take()
+        try:
+            yield
+        finally:
+            _set(*before)
+
+    def take(self) -> None:
+        """Sets the process to it, for a process that does nothing else.
+
+        Raises:
+            UserError: as `held`.
+        """
+        if self.deterministic:
+            _tell_xla()
+        _set(self.tf32, self.deterministic or config.is_op_determinism_enabled())
+
+    def describe(self, strategy: tf.distribute.Strategy) -> str:
+        """Returns what a run uses, for its first lines.
+
+        Args:
+            strategy: where it runs.
+        """
+        said = ["float32"]
+        if self.precision == "bfloat16":
+            said = ["bfloat16 in the network, float32 in weights, statistics and loss"]
+        devices = " ".join(strategy.extended.worker_devices).upper()
+        if "GPU" in devices:
+            said += [
+                "float32 products in TF32 (10 bits of 23) where the GPU has it"
+                if self.tf32
+                else "TF32 off"
+            ]
+        if "TPU" in devices:
+            said += ["a TPU multiplies float32 in bfloat16"]
+        if self.deterministic:
+            said += ["deterministic"]
+        elif "GPU" in devices:
+            said += ["bits may differ from run to run"]
+        return "; ".join(said)
+
+
+def _set(tf32: bool, deterministic: bool) -> None:
+    if tf32 != tf.config.experimental.tensor_float_32_execution_enabled():
+        tf.config.experimental.enable_tensor_float_32_execution(tf32)
+    if deterministic and not config.is_op_determinism_enabled():
+        tf.config.experimental.enable_op_determinism()
+    elif not deterministic and config.is_op_determinism_enabled():
+        # TensorFlow has no public word for it; a notebook has other runs to do.
+        config.disable_op_determinism()
+
+
+def _tell_xla() -> None:
+    """Sets XLA's flags, which it reads once, where a GPU is there that needs them.
+
+    Raises:
+        UserError: if XLA may have read them already.
+    """
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    missing = [flag for flag in XLA_FLAGS if flag not in flags]
+    if not missing or not gpus.there():
+        return
+    if context.context()._initialized:
+        raise UserError(
+            "train.deterministic is set, and TensorFlow has started its GPUs in this "
+            f"process without it. Start a new process, or set XLA_FLAGS="
+            f"'{' '.join(XLA_FLAGS)}' before TensorFlow is imported."
+        )
+    os.environ["XLA_FLAGS"] = " ".join([*flags, *missing])

@@ -1,0 +1,108 @@
+"""What the device's errors mean to the user: too little memory, XLA, determinism."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from sslkit.api import Runner, UserError
+from sslkit.data.sources import is_of_pipeline
+from sslkit.runners.gpus import is_out_of_memory
+
+if TYPE_CHECKING:
+    from sslkit.training.run import Training
+
+_XLA = (
+    tf.errors.InternalError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.UnimplementedError,
+    tf.errors.UnknownError,
+)
+"""What XLA raises where it cannot compile a step, or cannot run what it compiled."""
+_NOT_DETERMINISTIC = ("deterministic implementation", "determinism is", "deterministic")
+_NOISE = (
+    "Graph execution error",
+    "Detected at node",
+    "Stack trace",
+    "File ",
+    "[[{{node",
+    "[Op:",
+    "tf2xla conversion failed while",
+)
+"""How the lines begin that say where, and not what."""
+
+
+@contextlib.contextmanager
+def explained(training: Training) -> Iterator[None]:
+    """Says in one line what can be done about an error of the device.
+
+    Args:
+        training: what runs inside.
+
+    Raises:
+        UserError: in the place of an error of TensorFlow, where the user can do
+            something about it.
+    """
+    runner, arithmetic = training.runner, training.arithmetic
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if is_out_of_memory(error):
+            raise UserError(_memory(training, telling(error))) from error
+        if not isinstance(error, _XLA) or is_of_pipeline(error):
+            raise
+        text = str(error).lower()
+        if arithmetic.deterministic and any(w in text for w in _NOT_DETERMINISTIC):
+            raise UserError(
+                f"train.deterministic is set, and the device has no deterministic way "
+                f"to do a part of the step ({telling(error)}). "
+                f"{_without_xla(runner, 'Turn XLA off, which may have one')}"
+                "set train.deterministic = False."
+            ) from error
+        if runner.jit:
+            raise UserError(
+                f"the step that XLA compiles has failed ({telling(error)}). "
+                f"{_without_xla(runner, 'Turn XLA off')}"
+                "--debug shows all of it; without XLA the same error is not XLA's."
+            ) from error
+        raise
+
+
+def telling(error: BaseException) -> str:
+    """Returns the line of an error of TensorFlow that says what went wrong.
+
+    What comes first there is often `Graph execution error:` and where the function was
+    defined.
+    """
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line.partition(" [Op:")[0].rstrip() for line in lines]
+    told = [line for line in lines if line and not line.startswith(_NOISE)]
+    words = (told or [type(error).__name__])[0].rstrip(".:")
+    return words if len(words) <= 200 else f"{words[:199]}…"
+
+
+def _without_xla(runner: Runner, what: str) -> str:
+    if not runner.jit:
+        return "Or "
+    option = runner.jit_option
+    return f"{what}: {option}; or " if option else f"{what}; or "
+
+
+def _memory(training: Training, found: str) -> str:
+    images = training.batch_size // training.runner.strategy.num_replicas_in_sync
+    views = " and ".join(
+        f"{count} {name} view(s) of {size} px"
+        for name, (count, size) in training.augmentation.groups.items()
+    )
+    precision, half = training.arithmetic.precision, ""
+    if precision == "float32":
+        half = ", or set train.precision = 'bfloat16'"
+    return (
+        f"out of memory ({found}): a replica has {images} images of {views}, in "
+        f"{precision}. Lower train.batch_size, the number or the size of the views"
+        f"{half}; other processes on the device take memory too. `sslkit plan` with "
+        "the same recipe counts what a replica needs."
+    )
