@@ -111,13 +111,18 @@ def _lines(found: Plan) -> list[str]:
         f"a replica, of it {_bytes(found.bank_bytes)} neither trained nor of the "
         "optimizer",
         f"{found.flops:.3g} FLOPs a step ({a_view:.3g} a view), "
-        f"{found.flops * found.steps:.3g} in all, "
-        f"{'bfloat16' if found.bfloat16 else 'float32'}",
+        f"{found.flops * found.steps:.3g} in all, {_precision(found)}",
         f"activations {_bytes(found.replica.kept_bytes)} a replica if all but the "
         f"results of convolutions is made again, "
         f"{_bytes(found.replica.live_bytes)} if nothing is",
         f"input {_bytes(found.input_bytes)} a step; host: {host}",
     ]
+
+
+def _precision(found: Plan) -> str:
+    if found.bfloat16:
+        return "bfloat16"
+    return "float32" if found.tf32 else "float32, TF32 off"
 
 
 def _table(outlooks: list[Outlook]) -> Table:

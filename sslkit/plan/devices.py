@@ -24,6 +24,8 @@ class Device(NamedTuple):
     """Replicas that one host feeds."""
     utilisation: float
     """Share of the peak that is expected unless told otherwise."""
+    flops_without_tf32: float | None = None
+    """What `flops` is with TensorFloat-32 off; None where there is none."""
 
 
 PUBLISHED_UTILISATION = 0.15
@@ -39,8 +41,8 @@ RENTED = (
     Device("TPU v3 core", 61.5e12, 61.5e12, 16 * _GIB, 8, PUBLISHED_UTILISATION),
     Device("TPU v4 chip", 275e12, 275e12, 32 * _GIB, 4, PUBLISHED_UTILISATION),
     Device("TPU v5e chip", 197e12, 197e12, 16 * _GIB, 8, PUBLISHED_UTILISATION),
-    Device("A100 80 GB", 156e12, 312e12, 80e9, 8, PUBLISHED_UTILISATION),
-    Device("H100 80 GB", 495e12, 989e12, 80e9, 8, PUBLISHED_UTILISATION),
+    Device("A100 80 GB", 156e12, 312e12, 80e9, 8, PUBLISHED_UTILISATION, 19.5e12),
+    Device("H100 80 GB", 495e12, 989e12, 80e9, 8, PUBLISHED_UTILISATION, 67e12),
 )
 
 

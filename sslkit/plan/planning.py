@@ -46,6 +46,8 @@ class Plan:
     """Of one replica."""
     bfloat16: bool
     """Whether most of the arithmetic is in bfloat16."""
+    tf32: bool
+    """Whether a GPU may do the rest in TensorFloat-32."""
     views_a_core: float | None
     """Views a second that a core of this machine makes of the data here; None where
     the data is not here."""
@@ -118,6 +120,7 @@ def plan(training: Training, *, host_seconds: float = 0.0) -> Plan:
         * sum(group.count * group.size**2 * 3 for group in groups),
         replica=cost(graph),
         bfloat16=_mostly_bfloat16(graph),
+        tf32=training.arithmetic.tf32,
         views_a_core=rate,
     )
 
@@ -132,6 +135,8 @@ def outlook(found: Plan, device: Device, *, utilisation: float | None) -> Outloo
     """
     share = utilisation if utilisation is not None else device.utilisation
     peak = device.flops_bfloat16 if found.bfloat16 else device.flops
+    if device.flops_without_tf32 and not found.bfloat16 and not found.tf32:
+        peak = device.flops_without_tf32
     seconds = found.replica.flops / (peak * share)
     hosts = math.ceil(found.replicas / device.a_host)
     inputs = found.input_bytes / found.replicas

@@ -13,7 +13,6 @@ from sslkit.api import UserError, ViewGroup
 from sslkit.testing.comparison import differences
 from sslkit.testing.gradients import taped
 from sslkit.testing.law import Broken, Subject
-from sslkit.testing.precision import precision
 from sslkit.testing.rehearsal import BATCH, SIZE, Rehearsal
 from sslkit.training.state import symbolic_batch
 
@@ -230,33 +229,4 @@ def refuses_wrong_views_by_name(subject: Subject) -> None:
         raise Broken(
             f"one view of {name} too many goes unnoticed",
             "`requires` gives the exact counts, the same whenever it is asked",
-        )
-
-
-def bfloat16_stays_close(subject: Subject) -> None:
-    """Half precision reached the loss, or the weights, and spoiled both."""
-    full = rehearsal_of(subject, "float32")
-    half = rehearsal_of(subject, "mixed_bfloat16")
-    kept = [name for name, v in half.state.table.items() if v.dtype == "bfloat16"]
-    if kept:
-        raise Broken(
-            f"variables are kept in bfloat16: {', '.join(kept[:3])}",
-            "Do not pass a dtype to add_weight, or pass float32",
-        )
-    with precision("mixed_bfloat16"):
-        batch = half.batch(0)
-        ours, _ = taped(half, batch, policy="mixed_bfloat16")
-    theirs, _ = taped(full, batch, policy="float32")
-    if ours.loss.dtype != tf.float32:
-        raise Broken(
-            f"its loss is {ours.loss.dtype.name}", "Cast to float32 before the loss"
-        )
-    error = abs(float(ours.loss - theirs.loss))
-    # bfloat16 has 8 bits: a cosine is off by up to 0.01, which a temperature of 0.1
-    # makes 0.1 of a logit.
-    if not error <= 0.1 * max(1.0, abs(float(theirs.loss))):
-        raise Broken(
-            f"its loss is {float(ours.loss):.4g} in bfloat16 and "
-            f"{float(theirs.loss):.4g} in float32",
-            "Keep statistics, norms, similarities and logarithms in float32",
         )

@@ -222,6 +222,12 @@ def _check_features(encoder: Backbone, features: Any) -> None:
             f"the encoder ({type(encoder).__name__}) returns {_described(features)} "
             f"and says feature_dim = {encoder.feature_dim}; wanted [n, feature_dim]."
         )
+    if features.dtype in (tf.bfloat16, tf.float16):
+        raise UserError(
+            f"the encoder ({type(encoder).__name__}) returns {features.dtype.name} "
+            "features; wanted float32. Cast the last activation to "
+            "sslkit.nn.full_dtype(self) before the mean over pixels."
+        )
 
 
 def _is_scalar(value: Any, dtypes: set[str]) -> bool:

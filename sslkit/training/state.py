@@ -51,9 +51,10 @@ class TrainState:
             seed: of the initial weights.
 
         Raises:
-            UserError: if a variable belongs to nobody, two have one name, the objective
-                refuses the views or the batch, or the objective or the optimizer is
-                not as `sslkit.api` says; see `sslkit.training.checking`.
+            UserError: if a variable belongs to nobody or is of a half type, two have
+                one name, the objective refuses the views or the batch, or the objective
+                or the optimizer is not as `sslkit.api` says; see
+                `sslkit.training.checking`.
         """
         created: list[tf.Variable] = []
 
@@ -82,6 +83,7 @@ class TrainState:
             self.objective.after_build()
             weights = by_path(self.objective, self.objective.variables)
             _check_owned(self.objective, created, weights)
+            _check_wide(self.objective, weights)
             self.step = _zeros("step", (), "int64")
             self.trainable = by_path(self.objective, self.objective.trainable_variables)
             checking.check_update(optimizer, self.trainable)
@@ -193,6 +195,20 @@ def _check_owned(
             f"objective {objective.name} made variables that it does not own, so they "
             f"would be neither trained nor saved: {', '.join(orphans)}. Make state "
             "with self.add_weight(name=..., trainable=False) and layers as attributes."
+        )
+
+
+def _check_wide(objective: Objective, weights: Mapping[str, keras.Variable]) -> None:
+    half = [
+        f"{path} ({weight.dtype})"
+        for path, weight in weights.items()
+        if weight.dtype in ("bfloat16", "float16")
+    ]
+    if half:
+        raise UserError(
+            f"objective {objective.name} keeps variables in a half type: "
+            f"{', '.join(half[:3])}. An update is often smaller than their last digit: "
+            "give add_weight no dtype, or float32."
         )
 
 

@@ -63,6 +63,33 @@ def test_time_is_work_over_speed(small):
     assert faster.hours == pytest.approx(found.hours / 2)
 
 
+def test_bfloat16_halves_what_is_kept_and_not_the_state(small):
+    half = planned("fnc_digits_pretrain", *SMALL, "train.precision = 'bfloat16'")
+    assert half.bfloat16
+    assert not small.bfloat16
+    assert half.state_bytes == small.state_bytes
+    assert half.replica.flops == small.replica.flops
+    assert half.replica.kept_bytes == pytest.approx(
+        small.replica.kept_bytes / 2, rel=0.05
+    )
+
+
+def test_a_plan_knows_how_fast_a_gpu_is_without_tf32(small):
+    h100 = next(device for device in RENTED if device.name.startswith("H100"))
+    exact = dataclasses.replace(small, tf32=False)
+    tpu = RENTED[0]
+
+    def seconds(plan, device):
+        return outlook(plan, device, utilisation=1.0).step_seconds
+
+    # NVIDIA's data sheet: 989 TFLOP/s in TF32 with sparsity, half without; 67 in
+    # float32.
+    assert seconds(exact, h100) / seconds(small, h100) == pytest.approx(495 / 67)
+    assert seconds(exact, tpu) == seconds(small, tpu)
+    half = dataclasses.replace(exact, bfloat16=True)
+    assert seconds(half, h100) < seconds(small, h100)
+
+
 @pytest.mark.parametrize(
     ("change", "memory", "words"),
     [

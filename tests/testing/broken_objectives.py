@@ -227,6 +227,36 @@ class Imprecise(Healthy):
         return tf.cast(large - 1000.0, first.dtype)
 
 
+class HalfMemory(Healthy):
+    memory = "bfloat16"
+
+    def build(self, *shapes, **named):
+        self.add_weight(name="memory", shape=(4,), dtype=self.memory, trainable=False)
+
+
+class DoubleMemory(HalfMemory):
+    memory = "float64"
+
+
+class HalfRoot(Healthy):
+    """Takes the root of a difference that is 0 in bfloat16."""
+
+    def loss(self, first, second):
+        near = tf.cast(1 + 1e-4 * tf.square(first), self.compute_dtype) - 1
+        root = tf.cast(tf.reduce_mean(tf.sqrt(near)), first.dtype)
+        return super().loss(first, second) + root
+
+
+class HalfWave(Healthy):
+    """Takes the sine of numbers whose spacing in bfloat16 is a part of its period."""
+
+    def loss(self, first, second):
+        wave = tf.sin(tf.cast(300 * first, self.compute_dtype))
+        return super().loss(first, second) + 0.05 * tf.reduce_mean(
+            tf.cast(wave, first.dtype)
+        )
+
+
 class RequiresNothing(Healthy):
     requires = {}  # noqa: RUF012
 
