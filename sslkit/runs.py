@@ -15,6 +15,7 @@ from sslkit.checkpoints import find_checkpoint, read, step_of
 from sslkit.errors import UserError
 from sslkit.evaluate.protocol import Evaluation
 from sslkit.export.encoder import Encoder, ExportedEncoder, LiveEncoder
+from sslkit.nn.precision import Precision
 from sslkit.published.encoder import (
     imported_encoder,
     is_import,
@@ -179,6 +180,8 @@ class Trained(NamedTuple):
     """What the run's last evaluation found, if there was one."""
     table: Mapping[str, keras.Variable] | None
     """The run's variables; None for an import."""
+    precision: Precision | None
+    """What the run's network was trained in; None for an import."""
 
 
 def open_trained(
@@ -200,6 +203,7 @@ def open_trained(
         # Programs elsewhere may know no bfloat16, and processors be slow at it.
         wide = ["train.precision = 'float32'", *overrides]
         _, training, workdir = claimed(reopen(path, wide, data_dir=data_dir))
+        run = reopen(path, data_dir=data_dir).training
         step = training.load(workdir)
         return Trained(
             training.objective,
@@ -209,6 +213,7 @@ def open_trained(
             workdir.read_config(),
             workdir.result(),
             training.state.table,
+            run.arithmetic.precision,
         )
     if overrides or data_dir is not None:
         raise UserError(
@@ -220,7 +225,7 @@ def open_trained(
     part = os.path.join(path, PART)
     with reaching("the import", path), tf.io.gfile.GFile(part) as file:
         text = file.read()
-    return Trained(Bare(encoder), size, step, step, text, None, None)
+    return Trained(Bare(encoder), size, step, step, text, None, None, None)
 
 
 def _from_checkpoint(path: str) -> Encoder:

@@ -55,6 +55,14 @@ def test_loads_with_what_its_comment_says_must_be_set(path, monkeypatch):
     assert training.batch_size >= 1
 
 
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_what_follows_a_paper_is_float32_to_the_last_digit(path):
+    resolved = config.read([f"gin/{path.name}"], overrides(path)).render()
+    follows = "data.name = 'imagenet2012" in resolved
+    assert ("train.tf32 = False" in resolved) is follows
+    assert ("train.precision = 'float32'" in resolved) is follows
+
+
 @pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
 def test_is_a_document(path):
     comment = re.split(r"\n(?=include|stages)", path.read_text())[0]

@@ -72,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
         config=trained.config,
         result=trained.result,
         load=lines,
+        trained_in=trained.precision,
+        computes_in=_computes_in(trained, args),
     )
     with (
         reaching("the model card", str(card_path), verb="written"),
@@ -85,6 +87,13 @@ def run(args: argparse.Namespace) -> int:
     print(lines)
     print(f"\nmodel card: {card_path}")
     return 0
+
+
+def _computes_in(trained: Trained, args: argparse.Namespace) -> str:
+    """Returns the precision of what is written: `--set` may choose that of its own."""
+    if args.format in ("keras", "tf1"):
+        return "float32"
+    return str(trained.objective.encoder.compute_dtype)
 
 
 def _saved_model(trained: Trained, args: argparse.Namespace) -> str:

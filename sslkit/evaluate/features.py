@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from sslkit.data.batches import evaluation_batches, evaluation_indices
 from sslkit.errors import UserError, first_line
+from sslkit.runners.gpus import is_out_of_memory
 from sslkit.source import UNREADABLE
 from sslkit.views.crop import evaluation_view
 
@@ -161,15 +162,28 @@ def stream(
         The features of one batch, without the padding.
 
     Raises:
-        UserError: if an example cannot be read.
+        UserError: if an example cannot be read, or the device is out of memory.
     """
     for batch in _read(batches, source, limit):
         real = batch["weight"].numpy() > 0
         yield Features(
-            encode(batch["images"]).numpy()[real],
+            _encoded(encode, batch["images"])[real],
             batch["label"].numpy()[real],
             batch["index"].numpy()[real],
         )
+
+
+def _encoded(encode: FrozenEncoder, images: tf.Tensor) -> np.ndarray:
+    try:
+        return encode(images).numpy()
+    except tf.errors.OpError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"out of memory: {images.shape[0]} images of {images.shape[1]} px are too "
+            "many to encode at once here. Lower evaluate.batch_size (of `sslkit "
+            "embed`, --batch-size); other processes on the device take memory too."
+        ) from error
 
 
 def _read(

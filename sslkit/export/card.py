@@ -18,6 +18,8 @@ def model_card(
     config: str,
     result: Mapping[str, Any] | None,
     load: str,
+    trained_in: str | None = None,
+    computes_in: str = "float32",
 ) -> str:
     """Writes a model card.
 
@@ -31,6 +33,8 @@ def model_card(
         config: the resolved configuration, gin text.
         result: what the run's last evaluation found (`result.json`), if there was one.
         load: lines of Python that load the export.
+        trained_in: the precision that its network was trained in, if that is known.
+        computes_in: the precision of the export.
 
     Returns:
         Markdown.
@@ -42,6 +46,7 @@ def model_card(
         f"- encoder: {encoder}; images [n, {size}, {size}, 3] in [0, 1] to "
         f"{feature_dim} features",
         f"- step: {step:,} of {steps:,} ({done})",
+        f"- precision: {_precision(trained_in, computes_in)}",
         f"- configuration: SHA-256 `{config_hash(config)}`, in full below",
         "",
         "## Use",
@@ -61,6 +66,13 @@ def model_card(
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _precision(trained_in: str | None, computes_in: str) -> str:
+    here = f"computes in {computes_in}, from float32 weights to float32 features"
+    if trained_in in (None, computes_in):
+        return here
+    return f"{here}; trained, and measured below, in {trained_in}"
 
 
 def config_hash(config: str) -> str:

@@ -58,6 +58,16 @@ def test_half_precision_features_come_out_as_float32():
     assert found.features.dtype == np.float32
 
 
+def test_too_little_memory_is_one_line_with_what_to_lower():
+    # Not from the pipeline, whose errors are told apart.
+    def encode(pixels):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+    said = r"4 images of 4 px are too many .*evaluate\.batch_size"
+    with pytest.raises(UserError, match=said):
+        extract(encode, padded_batches(images(4), 4))
+
+
 def test_mirrored_variables_are_read(two_replicas):
     with two_replicas.scope():
         scale = tf.Variable(3.0, aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
