@@ -33,6 +33,7 @@ from sslkit.data.batches import (
 from sslkit.data.dataset import Data
 from sslkit.data.labelling import Labelling
 from sslkit.nn.precision import layers_in
+from sslkit.runners.tpu import TPU
 from sslkit.source import Source
 from sslkit.training.actions import Action, Means, Save, StopNotFinite, Write
 from sslkit.training.agreement import check_agreement
@@ -110,7 +111,8 @@ class Training:
             precision: what the network's layers multiply in. Weights, statistics,
                 optimizer, bank, momentum twin and loss are float32 in both.
             tf32: whether an NVIDIA GPU may round the factors of float32 products to
-                TF32, 10 bits of 23, as TensorFlow does unless told otherwise.
+                TF32, 10 bits of 23, as TensorFlow does unless told otherwise. A TPU
+                rounds to bfloat16 whatever it says.
             deterministic: whether only operations run that give the same bits each
                 time; slower on a GPU. A CPU does so anyway.
 
@@ -139,6 +141,8 @@ class Training:
         self.knn_every = knn_every
         self._inner_steps = inner_steps
         self._reporters = chosen(reporters)
+        # A TPU takes TF32's switch for its own bfloat16, which what was published used.
+        tf32 = tf32 or isinstance(runner, TPU)
         self.arithmetic = Arithmetic(precision, tf32, deterministic)
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""A run in bfloat16 as a person meets it: trained, measured, exported, loaded, planned."""
+"""A run in bfloat16 as a user meets it: trained, measured, exported, planned."""
 
 from __future__ import annotations
 
@@ -67,12 +67,8 @@ def test_it_is_exported_in_float32_unless_asked_and_the_card_says_so(half, tmp_p
     assert main(["export", "--workdir", half, "--to", wide]) == 0
     words = ["export", "--workdir", half, "--to", narrow, *settings(HALF)]
     assert main(words) == 0
-    said = [
-        re.search(
-            r"^- precision: (.*)$", (tmp_path / n / "README.md").read_text(), re.M
-        )
-        for n in ("wide", "narrow")
-    ]
+    cards = [(tmp_path / name / "README.md").read_text() for name in ("wide", "narrow")]
+    said = [re.search(r"^- precision: (.*)$", card, re.M) for card in cards]
     plainly = "from float32 weights to float32 features"
     assert said[0][1] == (
         f"computes in float32, {plainly}; trained, and measured below, in bfloat16"

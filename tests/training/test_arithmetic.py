@@ -15,6 +15,7 @@ from training.test_run import MOCO, half_done, run, training
 import sslkit.training.arithmetic as module
 from sslkit.api import UserError
 from sslkit.runners.single import Single
+from sslkit.runners.tpu import TPU
 from sslkit.training.arithmetic import XLA_FLAGS, Arithmetic
 
 DEVICES = {
@@ -176,6 +177,12 @@ def test_two_runs_in_one_process_have_a_precision_each():
     # Three products in bfloat16, each rounded by 2^-9 at most, and their sum.
     np.testing.assert_allclose(*features, rtol=2e-2, atol=1e-2)
     assert np.any(features[0] != features[1])
+
+
+def test_a_tpu_rounds_as_it_does_by_default():
+    """TensorFlow's switch for TF32 would make a TPU multiply in six passes."""
+    assert training(runner=TPU(), tf32=False).arithmetic.tf32
+    assert not training(tf32=False).arithmetic.tf32
 
 
 def test_what_does_not_exist_is_refused():
