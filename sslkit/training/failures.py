@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from sslkit.api import Runner, UserError
-from sslkit.data.sources import is_of_pipeline
 from sslkit.runners.gpus import is_out_of_memory
+from sslkit.source import is_of_pipeline
 
 if TYPE_CHECKING:
     from sslkit.training.run import Training
