@@ -37,6 +37,7 @@ from sslkit.arguments import (
 )
 from sslkit.batch import Batch, ViewGroup, Views
 from sslkit.errors import UserError
+from sslkit.replica import DeviceKind, kind_of_devices
 from sslkit.reporter import Reporter, RunInfo
 from sslkit.source import Source
 
@@ -45,6 +46,7 @@ __all__ = [
     "Backbone",
     "Batch",
     "Cosine",
+    "DeviceKind",
     "HalfOpenShare",
     "NonNegativeFloat",
     "NonNegativeInt",
@@ -120,6 +122,33 @@ class Augmentation(abc.ABC):
     @abc.abstractmethod
     def groups(self) -> Mapping[str, ViewGroup]:
         """The groups it makes, e.g. `{"instance": (2, 224), "support": (8, 224)}`."""
+
+    def on(self, device: DeviceKind) -> Augmentation:
+        """Returns this augmentation for a training step on one kind of device.
+
+        The core asks once a run, before any view is made, and takes both parts from
+        what is returned. An augmentation that divides its work between the host and
+        the device by what the device does well, or that computes the same in another
+        way there, returns one of its kind that does; this one stays as it is. The
+        views are the same on all kinds, but for rounding that the author states.
+
+        Args:
+            device: what all replicas of the step run on. `example` runs on a CPU
+                whatever it is.
+
+        Returns:
+            An augmentation of the same groups; itself unless overridden.
+        """
+        del device
+        return self
+
+    def describe(self) -> str:
+        """Returns where views are finished, for the log: `host` or `device`.
+
+        More words may follow.
+        """
+        own = type(self).batch is not Augmentation.batch
+        return "device" if own else "host"
 
     @abc.abstractmethod
     def example(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -351,6 +380,11 @@ class Runner(abc.ABC):
     def hosts(self) -> int:
         """Machines, or processes, whose devices take part."""
         return 1
+
+    @property
+    def device(self) -> DeviceKind:
+        """What the step runs on; all replicas on devices of one kind."""
+        return kind_of_devices(self.strategy.extended.worker_devices)
 
     @property
     def jit(self) -> bool:

@@ -12,13 +12,28 @@ strategy's scope and outside replica context. There one replica stands for all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeVar
 
 import keras
 import tensorflow as tf
 
 Nest = TypeVar("Nest")
+
+DeviceKind = Literal["CPU", "GPU", "TPU"]
+"""What a step runs on."""
+
+
+def kind_of_devices(names: Iterable[str]) -> DeviceKind:
+    """Returns what a step on some devices runs on: an accelerator where there is one.
+
+    Args:
+        names: as TensorFlow writes them, such as `/device:GPU:0`.
+    """
+    kinds = {name.upper().rpartition("DEVICE:")[2].partition(":")[0] for name in names}
+    if any(kind.startswith("TPU") for kind in kinds):
+        return "TPU"
+    return "GPU" if any("CPU" not in kind for kind in kinds) else "CPU"
 
 
 def _context() -> tf.distribute.ReplicaContext | None:

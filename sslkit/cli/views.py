@@ -37,7 +37,10 @@ def run(args: argparse.Namespace) -> int:
     training = config.load_resolved(read_one(args)).train()
     print(training.source.summary())
     sheet = contact_sheet.lines(
-        training.source, training.augmentation, count=args.images, seed=training.seed
+        training.source,
+        training.bound_augmentation,
+        count=args.images,
+        seed=training.seed,
     )
     contact_sheet.write(sheet, args.out)
     print(f"written: {args.out}, {len(sheet)} images of {training.source.name}")

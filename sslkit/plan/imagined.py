@@ -6,7 +6,7 @@ import functools
 
 import tensorflow as tf
 
-from sslkit.api import Runner
+from sslkit.api import DeviceKind, Runner
 from sslkit.source import Source
 
 
@@ -41,6 +41,11 @@ class ImaginedRunner(Runner):
     def strategy(self) -> tf.distribute.Strategy:
         """One device that stands for all."""
         return _Replicas(self._replicas)
+
+    @property
+    def device(self) -> DeviceKind:
+        """An accelerator: what a host has to make for one is what is asked."""
+        return "GPU"
 
     @property
     def jit(self) -> bool:

@@ -7,7 +7,7 @@ import socket
 
 import tensorflow as tf
 
-from sslkit.api import PositiveFloat, Runner, UserError, checked
+from sslkit.api import DeviceKind, PositiveFloat, Runner, UserError, checked
 from sslkit.errors import first_line
 
 
@@ -42,6 +42,11 @@ class TPU(Runner):
     def hosts(self) -> int:
         """Machines that feed the slice's cores."""
         return self.strategy.extended.num_hosts
+
+    @property
+    def device(self) -> DeviceKind:
+        """A TPU, and nobody has to connect to know it."""
+        return "TPU"
 
     @property
     def jit(self) -> bool:

@@ -38,6 +38,7 @@ def describe(training: Training, labels: Labelling | None) -> list[str]:
         f"{steps * batch_size / source.size:.4g} epochs of {source.size:,} "
         f"examples{some}",
         f"learning rate: {rate}",
+        f"views finished on: {training.augmentation.describe()}",
         f"runner: {replicas} replica(s) on {runner.hosts} host(s); global batch "
         f"{batch_size}, {batch_size // replicas} a replica; seed {training.seed}",
         f"precision: {training.arithmetic.describe(runner.strategy)}",

@@ -123,7 +123,7 @@ class Training:
         if epochs is None and steps is None:
             raise UserError("bind train.epochs or train.steps: how long to train.")
         self._make_objective = objective
-        self.augmentation = augmentation
+        self.bound_augmentation = augmentation
         self.data = data
         self.optimizer = optimizer
         self.schedule = schedule
@@ -146,6 +146,11 @@ class Training:
         self.arithmetic = Arithmetic(precision, tf32, deterministic)
 
     @functools.cached_property
+    def augmentation(self) -> Augmentation:
+        """What makes the views of this run, on the devices that the runner has."""
+        return self.bound_augmentation.on(self.runner.device)
+
+    @functools.cached_property
     def source(self) -> Source:
         """The training split."""
         return self.data.source("train")
@@ -161,7 +166,7 @@ class Training:
     @property
     def size(self) -> int:
         """Side of the largest views, in pixels; also that of evaluation views."""
-        return max(group.size for group in self.augmentation.groups.values())
+        return max(group.size for group in self.bound_augmentation.groups.values())
 
     @functools.cached_property
     def state(self) -> TrainState:

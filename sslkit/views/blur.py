@@ -1,14 +1,15 @@
-"""Gaussian blur of a batch, on the device.
+"""Gaussian blur of a batch, on the device: a sum of shifted images on either axis.
 
-A separable blur, as a sum of shifted images on either axis, that stops where weights
-vanish: most blurs are narrow, and take a fraction of the work of the widest.
+On a CPU it goes image by image and stops where weights vanish: most blurs are narrow,
+and take a fraction of the work of the widest. On an accelerator all images are blurred
+at once, by all weights; those that stay sharp have one that is not zero.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from sslkit.views.grouping import by_kind
+from sslkit.views.rows import row_by_row
 
 SIGMA = (0.1, 2.0)
 """Range of the standard deviation, in pixels (Chen et al. 2020, appendix A)."""
@@ -34,13 +35,10 @@ def gaussian_blur(images: tf.Tensor, *, sigma: tf.Tensor, taps: int) -> tf.Tenso
         float32, the shape of `images`.
     """
     n, height, width, channels = images.shape
-    radius = taps // 2
-    offsets = tf.range(-radius, radius + 1, dtype=tf.float32)
-    weights = tf.exp(-tf.square(offsets) / (2 * tf.square(sigma)[:, tf.newaxis]))
-    weights = weights / tf.reduce_sum(weights, axis=1, keepdims=True)
+    weights = _weights(sigma, taps)
     # What lies farther out weighs less than a float32 can add.
     reach = tf.cast(tf.math.ceil(_REACH * tf.reduce_max(sigma)), tf.int32)
-    weights, reach = weights[:, radius:], tf.minimum(reach, radius)
+    reach = tf.minimum(reach, taps // 2)
     lines = tf.reshape(images, [n, height, width * channels])
     lines = _weighted_shifts(lines, weights, reach)
     lines = _weighted_shifts(_turned(lines, channels), weights, reach)
@@ -48,7 +46,7 @@ def gaussian_blur(images: tf.Tensor, *, sigma: tf.Tensor, taps: int) -> tf.Tenso
 
 
 def random_blur(
-    images: tf.Tensor, *, sigma: tf.Tensor, coins: tf.Tensor, tile: int = 1
+    images: tf.Tensor, *, sigma: tf.Tensor, coins: tf.Tensor, at_once: bool = False
 ) -> tf.Tensor:
     """Blurs some images of a batch, those of one view all with the same sigma.
 
@@ -56,7 +54,9 @@ def random_blur(
         images: float32 [views, batch, size, size, 3] in [0, 1], static shape.
         sigma: float32 [views], standard deviations in pixels.
         coins: bool [views, batch], which images to blur.
-        tile: see `sslkit.views.grouping.by_kind`.
+        at_once: whether to treat the whole batch at once, as suits an accelerator, or
+            one image after the other, as suits a CPU. Both give the same but for the
+            last bits of float32.
 
     Returns:
         float32 [views, batch, size, size, 3] in [0, 1].
@@ -65,26 +65,58 @@ def random_blur(
     width = taps(shape[0])
     if width == 1:
         return images
+    rows = tf.reshape(images, [views * batch, *shape])
+    sigmas, chosen = tf.repeat(sigma, batch), tf.reshape(coins, [-1])
+    if at_once:
+        weights = _weights(sigmas, width)
+        alone = tf.one_hot(0, width // 2 + 1)
+        weights = tf.where(chosen[:, tf.newaxis], weights, alone)
+        for axis in (1, 2):
+            rows = _shifted_sum(rows, weights, axis)
+        return tf.reshape(tf.clip_by_value(rows, 0.0, 1.0), images.shape)
 
-    def treat(kind: tf.Tensor, rows: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        pictures, sigmas = rows
+    def treat(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        image, own, wanted = row
         return tf.cond(
-            kind == 1,
+            wanted[0],
             lambda: tf.clip_by_value(
-                gaussian_blur(pictures, sigma=sigmas, taps=width), 0.0, 1.0
+                gaussian_blur(image, sigma=own, taps=width), 0.0, 1.0
             ),
-            lambda: pictures,
+            lambda: image,
         )
 
-    mixed = by_kind(
-        tf.cast(tf.reshape(coins, [-1]), tf.int32),
-        2,
-        treat,
-        (tf.reshape(images, [views * batch, *shape]), tf.repeat(sigma, batch)),
-        tile=tile,
-        dtype=tf.float32,
-    )
+    mixed = row_by_row(treat, (rows, sigmas, chosen), dtype=tf.float32)
     return tf.reshape(mixed, images.shape)
+
+
+def _weights(sigma: tf.Tensor, taps: int) -> tf.Tensor:
+    """Returns the weights of the middle and of one side, float32 [n, taps // 2 + 1]."""
+    radius = taps // 2
+    offsets = tf.range(-radius, radius + 1, dtype=tf.float32)
+    weights = tf.exp(-tf.square(offsets) / (2 * tf.square(sigma)[:, tf.newaxis]))
+    weights = weights / tf.reduce_sum(weights, axis=1, keepdims=True)
+    return weights[:, radius:]
+
+
+def _shifted_sum(images: tf.Tensor, weights: tf.Tensor, axis: int) -> tf.Tensor:
+    """Adds to each pixel its neighbours along an axis, one shift after another."""
+    radius = weights.shape[1] - 1
+    margins = [[0, 0]] * 4
+    margins[axis] = [radius, radius]
+    padded = tf.pad(images, margins)
+
+    def shifted(by: int) -> tf.Tensor:
+        start = [0] * 4
+        start[axis] = radius + by
+        return tf.slice(padded, start, images.shape)
+
+    def weight(away: int) -> tf.Tensor:
+        return weights[:, away, tf.newaxis, tf.newaxis, tf.newaxis]
+
+    total = images * weight(0)
+    for away in range(1, radius + 1):
+        total += (shifted(-away) + shifted(away)) * weight(away)
+    return total
 
 
 def _turned(lines: tf.Tensor, channels: int) -> tf.Tensor:

@@ -6,13 +6,12 @@ Chen et al. 2020, appendix A, with the multiplicative brightness of the released
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from sslkit.views.grouping import by_kind
+from sslkit.views.rows import row_by_row
 
 NUMBERS = 9
 """Uniform numbers that the jitter of one image takes."""
@@ -22,35 +21,37 @@ LUMA = (0.2989, 0.587, 0.114)
 """Shares of red, green and blue in the brightness of a pixel (ITU-R BT.601)."""
 
 
-def brightness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Multiplies all values."""
-    return images * _per_image(factor)
+Planes = list[tf.Tensor]
+"""Red, green and blue of n images, float32 [n, h, w] each: XLA works on long lines of
+one channel, not on triples."""
 
 
-def contrast(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Multiplies the distance of values to their channel's mean."""
-    n, height, width, channels = images.shape
-    # Rows first: XLA adds long contiguous lines many times faster than single pixels.
-    mean = tf.reduce_mean(tf.reshape(images, [n, height, width * channels]), axis=1)
-    mean = tf.reduce_mean(tf.reshape(mean, [n, 1, width, channels]), 2, keepdims=True)
-    return (images - mean) * _per_image(factor) + mean
+def _brightness(planes: Planes, factor: tf.Tensor) -> Planes:
+    return [plane * _of(factor) for plane in planes]
 
 
-def saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Multiplies the saturation of hue-saturation-value, up to 1."""
-    channels = _planes(images)
-    value, least = _extremes(channels)
+def _contrast(planes: Planes, factor: tf.Tensor) -> Planes:
+    changed = []
+    for plane in planes:
+        # Rows first: XLA adds long contiguous lines many times faster than single
+        # pixels.
+        mean = tf.reduce_mean(tf.reduce_mean(plane, axis=1), axis=1)
+        changed.append((plane - _of(mean)) * _of(factor) + _of(mean))
+    return changed
+
+
+def _saturation(planes: Planes, factor: tf.Tensor) -> Planes:
+    value, least = _extremes(planes)
     chroma = value - least
     # The largest factor that leaves no channel below zero.
     limit = tf.math.divide_no_nan(value, chroma)
-    kept = tf.minimum(factor[:, tf.newaxis, tf.newaxis], limit)
-    return _pixels([value - (value - channel) * kept for channel in channels])
+    kept = tf.minimum(_of(factor), limit)
+    return [value - (value - plane) * kept for plane in planes]
 
 
-def hue(images: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
-    """Turns the hue of hue-saturation-value; a shift of 1 is the whole circle."""
-    red, green, blue = _planes(images)
-    value, least = _extremes([red, green, blue])
+def _hue(planes: Planes, shift: tf.Tensor) -> Planes:
+    red, green, blue = planes
+    value, least = _extremes(planes)
     chroma = value - least
     scale = tf.math.divide_no_nan(1.0, chroma)
     sixths = tf.where(
@@ -58,31 +59,26 @@ def hue(images: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
         (green - blue) * scale,
         tf.where(value == green, 2 + (blue - red) * scale, 4 + (red - green) * scale),
     )
-    sixths += 6 * shift[:, tf.newaxis, tf.newaxis]
-    channels = []
+    sixths += 6 * _of(shift)
+    turned = []
     for centre in (0.0, 2.0, 4.0):
         # How far round the circle of six from the channel's own hue: 0 to 3.
         away = sixths - centre
         away = tf.abs(away - 6 * tf.round(away / 6))
-        channels.append(least + chroma * tf.clip_by_value(2 - away, 0.0, 1.0))
-    return _pixels(channels)
+        turned.append(least + chroma * tf.clip_by_value(2 - away, 0.0, 1.0))
+    return turned
 
 
-CHANGES: Mapping[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
-    "brightness": brightness,
-    "contrast": contrast,
-    "saturation": saturation,
-    "hue": hue,
+CHANGES: Mapping[str, Callable[[Planes, tf.Tensor], Planes]] = {
+    "brightness": _brightness,
+    "contrast": _contrast,
+    "saturation": _saturation,
+    "hue": _hue,
 }
-"""What a jitter does: name -> (images float32 [n, h, w, 3] in [0, 1], amount float32
-[n]) -> images."""
-
-_ORDERS = [
-    *itertools.permutations(range(len(CHANGES))),
-    (len(CHANGES),) * len(CHANGES),
-]
-# The last of them: an image that is left alone.
-_NONE = len(_ORDERS) - 1
+"""What a jitter does: name -> (planes in [0, 1], amount float32 [n]) -> planes. In
+turn: multiplies all values; multiplies their distance to their channel's mean;
+multiplies the saturation of hue-saturation-value, up to 1; turns its hue, by a shift of
+which 1 is the whole circle. Not clipped."""
 
 
 class Jitter(NamedTuple):
@@ -126,7 +122,7 @@ def draw_jitter(numbers: tf.Tensor, *, strength: float) -> Jitter:
     factors = low + (high - low) * numbers[:, 1:4]
     return Jitter(
         applied=numbers[:, 0] < _PROBABILITY,
-        order=tf.argsort(numbers[:, 5:9], axis=1),
+        order=_sorted(numbers[:, 5:9]),
         brightness=factors[:, 0],
         contrast=factors[:, 1],
         saturation=factors[:, 2],
@@ -139,7 +135,7 @@ def apply_jitter(
     jitter: Jitter,
     *,
     dtype: tf.DType = tf.float32,
-    tile: int = 1,
+    at_once: bool = False,
 ) -> tf.Tensor:
     """Changes the colours of images, one property after the other.
 
@@ -147,48 +143,42 @@ def apply_jitter(
         images: uint8, or float32 in [0, 1]; [n, h, w, 3], static shape.
         jitter: what to change in each, and in which order.
         dtype: of the result, float32 or uint8.
-        tile: see `sslkit.views.grouping.by_kind`.
+        at_once: whether to treat the whole batch at once, as suits an accelerator, or
+            one image after the other, as suits a CPU. Both give the same but for the
+            last bits of float32.
 
     Returns:
         `dtype` [n, h, w, 3]; clipped to [0, 1] after each change, and scaled to 255 and
         cut to whole steps at the end if uint8.
     """
-    same = tf.reduce_all(
-        jitter.order[:, tf.newaxis] == tf.constant(_ORDERS[:_NONE]), axis=2
-    )
-    kinds = tf.argmax(same, axis=1, output_type=tf.int32)
-    kinds = tf.where(jitter.applied, kinds, _NONE)
+    if at_once:
+        planes = _jittered(_planes(images), jitter)
+        return tf.image.convert_image_dtype(tf.stack(planes, -1), dtype, saturate=True)
 
-    def treat(kind: tf.Tensor, rows: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        amounts = rows[1]
-        # Here, so that images are brought together and put back in bytes.
-        images = tf.image.convert_image_dtype(rows[0], tf.float32)
-        order = tf.gather(tf.constant(_ORDERS), kind)
-
-        def change(place: tf.Tensor, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            branches: list[Callable[[], tf.Tensor]] = [
-                functools.partial(_clipped, apply, images, amounts[:, number])
-                for number, apply in enumerate(CHANGES.values())
-            ]
-            return place + 1, tf.switch_case(
-                tf.gather(order, place), [*branches, lambda: images]
-            )
-
-        _, images = tf.while_loop(
-            lambda place, _: place < len(CHANGES),
-            change,
-            (tf.constant(0), images),
+    def treat(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        image, applied, order, amounts = row
+        changes = [
+            functools.partial(change, factor=amounts[:, number])
+            for number, change in enumerate(_clipped)
+        ]
+        # No round at all for an image that is left alone.
+        _, planes = tf.while_loop(
+            lambda place, _: tf.logical_and(applied[0], place < len(CHANGES)),
+            lambda place, planes: (
+                place + 1,
+                tf.switch_case(
+                    tf.gather(order[0], place),
+                    [functools.partial(change, planes) for change in changes],
+                ),
+            ),
+            (tf.constant(0), _planes(image)),
             maximum_iterations=len(CHANGES),
         )
-        return tf.image.convert_image_dtype(images, dtype, saturate=True)
+        return tf.image.convert_image_dtype(tf.stack(planes, -1), dtype, saturate=True)
 
-    return by_kind(
-        kinds,
-        len(_ORDERS),
-        treat,
-        (images, tf.stack(jitter[2:], axis=1)),
-        tile=tile,
-        dtype=dtype,
+    amounts = tf.stack(jitter[2:], axis=1)
+    return row_by_row(
+        treat, (images, jitter.applied, jitter.order, amounts), dtype=dtype
     )
 
 
@@ -198,30 +188,86 @@ def grayscale(images: tf.Tensor) -> tf.Tensor:
     return tf.repeat(luma, 3, axis=-1)
 
 
-def _planes(images: tf.Tensor) -> list[tf.Tensor]:
-    # [n, h, w] each: XLA works on long lines of one channel, not on triples.
-    return tf.unstack(tf.transpose(images, [0, 3, 1, 2]), axis=1)
+def _jittered(planes: Planes, jitter: Jitter) -> Planes:
+    """Changes all images at once, each place of the order by one selection.
+
+    An image's contrast is changed once, so its mean is taken once: what comes before
+    the contrast is done before it, what comes after it after it.
+    """
+    names = list(CHANGES)
+    last = len(names) - 1
+    contrast = names.index("contrast")
+    middle = tf.reduce_sum(
+        tf.range(last + 1) * tf.cast(jitter.order == contrast, tf.int32), axis=1
+    )
+
+    def at(place: int, chosen: tf.Tensor, planes: Planes) -> Planes:
+        change = jitter.order[:, place]
+        found = planes
+        for number, name in enumerate(names):
+            if number != contrast:
+                own = tf.logical_and(chosen, change == number)
+                found = _where(own, CHANGES[name](planes, jitter[2 + number]), found)
+        return found
+
+    for place in range(last):
+        before = tf.logical_and(jitter.applied, place < middle)
+        planes = at(place, before, planes)
+    planes = _where(jitter.applied, _contrast(planes, jitter.contrast), planes)
+    for place in range(1, last + 1):
+        after = tf.logical_and(jitter.applied, place > middle)
+        planes = at(place, after, planes)
+    return planes
 
 
-def _pixels(channels: list[tf.Tensor]) -> tf.Tensor:
-    return tf.transpose(tf.stack(channels, axis=1), [0, 2, 3, 1])
+def _where(chosen: tf.Tensor, planes: Planes, others: Planes) -> Planes:
+    """Takes `planes`, clipped, of the images that are chosen, and else `others`."""
+    return [
+        tf.where(_of(chosen), tf.clip_by_value(plane, 0.0, 1.0), other)
+        for plane, other in zip(planes, others, strict=True)
+    ]
 
 
-def _extremes(channels: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    red, green, blue = channels
+def _clip(change: Callable[[Planes, tf.Tensor], Planes]) -> Callable[..., Planes]:
+    def clipped(planes: Planes, factor: tf.Tensor) -> Planes:
+        return [tf.clip_by_value(plane, 0.0, 1.0) for plane in change(planes, factor)]
+
+    return clipped
+
+
+_clipped = [_clip(change) for change in CHANGES.values()]
+
+
+def _sorted(numbers: tf.Tensor) -> tf.Tensor:
+    """Returns the places of each row's numbers in ascending order, int32 [n, k].
+
+    By counting: for four numbers a sort is a program of its own on an accelerator.
+    """
+    place = tf.range(numbers.shape[1])
+    own, other = numbers[:, :, tf.newaxis], numbers[:, tf.newaxis]
+    tie = tf.logical_and(other == own, place < place[:, tf.newaxis])
+    earlier = tf.logical_or(other < own, tie)
+    rank = tf.reduce_sum(tf.cast(earlier, tf.int32), axis=2)
+    found = tf.cast(rank[:, tf.newaxis] == place[:, tf.newaxis], tf.int32)
+    return tf.reduce_sum(found * place, axis=2)
+
+
+def _of(amount: tf.Tensor) -> tf.Tensor:
+    """Shapes a number for each image, [n], for planes."""
+    return amount[:, tf.newaxis, tf.newaxis]
+
+
+def _planes(images: tf.Tensor) -> Planes:
+    # The bytes are taken apart, which are a quarter of the floats.
+    return [
+        tf.image.convert_image_dtype(images[..., channel], tf.float32)
+        for channel in range(3)
+    ]
+
+
+def _extremes(planes: Planes) -> tuple[tf.Tensor, tf.Tensor]:
+    red, green, blue = planes
     return (
         tf.maximum(tf.maximum(red, green), blue),
         tf.minimum(tf.minimum(red, green), blue),
     )
-
-
-def _clipped(
-    change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    images: tf.Tensor,
-    amount: tf.Tensor,
-) -> tf.Tensor:
-    return tf.clip_by_value(change(images, amount), 0.0, 1.0)
-
-
-def _per_image(amount: tf.Tensor) -> tf.Tensor:
-    return amount[:, tf.newaxis, tf.newaxis, tf.newaxis]

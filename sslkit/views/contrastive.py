@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from sslkit.api import (
     Augmentation,
+    DeviceKind,
     PositiveShare,
     Range,
     Share,
@@ -18,19 +20,18 @@ from sslkit.api import (
     checked,
 )
 from sslkit.randomness import uniform, view_seed
+from sslkit.replica import kind_of_devices
 from sslkit.views import color, crop
 from sslkit.views.blur import SIGMA, random_blur, taps
 from sslkit.views.groups import check_groups, split_views
 from sslkit.views.randaugment import NAMES, NUMBERS, RandAugment
 
-Placement = Literal["host", "device"]
-"""Where views are recoloured: with the reading, or with the training."""
+Placement = Literal["auto", "host", "device"]
+"""Where views are recoloured: `host`, with the reading; `device`, with the training;
+`auto`, on the device where that is an accelerator and else on the host."""
 
 Strength = Annotated[float, Range(0, 2.5)]
 """Of the colour jitter, see `sslkit.views.draw_jitter`."""
-
-# About this many groups keep a wide device busy and waste half a group an operation.
-_TILES = 16
 
 
 class ContrastiveViews(Augmentation):
@@ -47,6 +48,11 @@ class ContrastiveViews(Augmentation):
     numbers. The results differ by at most the rounding to 8 bits that the way from the
     host takes; a value that lies half way between two steps before RandAugment may go
     either way, and its operations can widen that.
+
+    What runs on an accelerator treats the whole batch at once: every operation is
+    computed for all images and the drawn one is selected, because branches and loops
+    over images leave such a device idle. What runs on a CPU computes for each image
+    what was drawn for it and no more.
     """
 
     @checked
@@ -74,7 +80,7 @@ class ContrastiveViews(Augmentation):
             gray: probability of grayscale.
             blur: whether to blur half of the views, on the device.
             kernel: how crops are resized, see `sslkit.views.Kernel`.
-            placement: where all but crop and blur happens, `host` or `device`.
+            placement: where all but crop and blur happens, see `Placement`.
 
         Raises:
             UserError: if an argument is out of its range.
@@ -91,6 +97,35 @@ class ContrastiveViews(Augmentation):
         self._gray = gray
         self._blur = blur
         self._placement = placement
+        self._device: DeviceKind | None = None
+
+    def on(self, device: DeviceKind) -> ContrastiveViews:
+        """Returns the same views for a step that runs on one kind of device.
+
+        Nobody has to say so: an object that was not told looks at the devices of this
+        process when it first makes views.
+        """
+        told = copy.copy(self)
+        for name in ("_finish", "_distort"):  # compiled for another kind, perhaps
+            vars(told).pop(name, None)
+        told._device = device
+        return told
+
+    @property
+    def placement(self) -> Literal["host", "device"]:
+        """Where all but crop and blur happens; `auto` is one of the two by now."""
+        if self._placement != "auto":
+            return self._placement
+        return "host" if self._kind == "CPU" else "device"
+
+    def describe(self) -> str:
+        """Returns where views are finished, for the log."""
+        chosen = f" (placement 'auto' on a {self._kind})"
+        blur = ", blurred on the device" if self._blurs else ""
+        return (
+            f"{self.placement}{chosen if self._placement == 'auto' else ''}"
+            f"{blur if self.placement == 'host' else ''}"
+        )
 
     @property
     def groups(self) -> Mapping[str, ViewGroup]:
@@ -110,9 +145,8 @@ class ContrastiveViews(Augmentation):
             area=self._area,
             kernel=self._kernel,
         )
-        if self._placement == "host":
-            seeds = view_seed(seed, tf.range(self._count))
-            crops = crop.to_uint8(self._distort(crops, seeds, tile=1))
+        if self.placement == "host":
+            crops = self._distort(crops, seed)
         return split_views(crops, self._groups)
 
     def batch(
@@ -141,7 +175,7 @@ class ContrastiveViews(Augmentation):
         seeds = view_seed(seed, tf.range(self._count))
         coins, jitter, operations = (part.numpy() for part in self._numbers(seeds))
         blurs = uniform(seed[tf.newaxis], self._count)[0].numpy() < 0.5
-        blurs &= self._blur and taps(self._size) > 1
+        blurs &= self._blurs
         jitters = color.draw_jitter(tf.constant(jitter), strength=self._strength)
         found = []
         for view in range(self._count):
@@ -165,38 +199,58 @@ class ContrastiveViews(Augmentation):
         self, stack: tf.Tensor, step_seed: tf.Tensor, example_seeds: tf.Tensor
     ) -> tf.Tensor:
         count, batch, *shape = stack.shape
-        rows = count * batch
-        tile = max(1, rows // _TILES) if _is_accelerated() else 1
-        if self._placement == "host":
+        at_once = self._kind != "CPU"
+        if self.placement == "host":
             images = tf.image.convert_image_dtype(stack, tf.float32)
         else:
+            rows = count * batch
             seeds = view_seed(example_seeds, tf.range(count)[:, tf.newaxis])
             images = self._distorted(
-                tf.reshape(stack, [rows, *shape]), tf.reshape(seeds, [rows, 2]), tile
+                tf.reshape(stack, [rows, *shape]),
+                tf.reshape(seeds, [rows, 2]),
+                at_once=at_once,
             )
             images = tf.reshape(images, stack.shape)
-        if self._blur:
+        if self._blurs:
             low, high = SIGMA
             numbers = uniform(step_seed[tf.newaxis], count)[0]
             images = random_blur(
                 images,
                 sigma=low + (high - low) * numbers,
                 coins=tf.transpose(uniform(example_seeds, count)) < 0.5,
-                tile=tile,
+                at_once=at_once,
             )
         return images
 
+    @property
+    def _blurs(self) -> bool:
+        return self._blur and taps(self._size) > 1
+
+    @functools.cached_property
+    def _kind(self) -> DeviceKind:
+        """What the step runs on, as the core said, or else as this process looks."""
+        if self._device is not None:
+            return self._device
+        return kind_of_devices([d.name for d in tf.config.list_logical_devices()])
+
     @functools.cached_property
     def _distort(self) -> Callable[..., tf.Tensor]:
-        return tf.function(self._distorted, jit_compile=True)
+        def distort(crops: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+            seeds = view_seed(seed, tf.range(self._count))
+            # tf.data runs on a CPU, wherever the step does.
+            return crop.to_uint8(self._distorted(crops, seeds, at_once=False))
 
-    def _distorted(self, crops: tf.Tensor, seeds: tf.Tensor, tile: int) -> tf.Tensor:
+        return tf.function(distort, jit_compile=True)
+
+    def _distorted(
+        self, crops: tf.Tensor, seeds: tf.Tensor, *, at_once: bool
+    ) -> tf.Tensor:
         """Mirrors and recolours crops.
 
         Args:
             crops: uint8 [n, size, size, 3].
             seeds: int32 [n, 2], the views'.
-            tile: see `sslkit.views.grouping.by_kind`.
+            at_once: whether to treat all of them at once, or one after the other.
 
         Returns:
             float32 [n, size, size, 3] in [0, 1].
@@ -211,10 +265,10 @@ class ContrastiveViews(Augmentation):
                 views,
                 color.draw_jitter(jitter, strength=self._strength),
                 dtype=tf.float32 if policy is None else tf.uint8,
-                tile=tile,
+                at_once=at_once,
             )
         if policy is not None:
-            views = policy(views, policy.draw(operations), tile=tile)
+            views = policy(views, policy.draw(operations), at_once=at_once)
         views = tf.image.convert_image_dtype(views, tf.float32)
         gray = (coins[:, 1] < self._gray)[:, tf.newaxis, tf.newaxis, tf.newaxis]
         return tf.where(gray, color.grayscale(views), views)
@@ -224,12 +278,3 @@ class ContrastiveViews(Augmentation):
         layers = self._randaugment.layers if self._randaugment is not None else 0
         parts = [2, color.NUMBERS, NUMBERS * layers]
         return tf.split(uniform(seeds, sum(parts)), parts, axis=1)
-
-
-def _is_accelerated() -> bool:
-    """Returns whether the code being traced will run on something but a CPU."""
-    if tf.distribute.has_strategy():
-        devices = tf.distribute.get_strategy().extended.worker_devices
-    else:
-        devices = [device.name for device in tf.config.list_logical_devices()]
-    return any("CPU" not in device.upper() for device in devices)

@@ -7,12 +7,12 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from sslkit.errors import UserError
 from sslkit.views import randaugment_operations as ops
-from sslkit.views.grouping import by_kind
+from sslkit.views.histogram import histogram
+from sslkit.views.rows import row_by_row
 
 Operation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 """(images uint8 [n, h, w, 3], sign float32 [n], centre int32 [n, 2]) -> uint8 [n, h, w,
@@ -37,6 +37,11 @@ NAMES = (
     "SolarizeAdd",
 )
 """The operations, in the published order."""
+
+_OF_A_VALUE = frozenset(
+    ("Invert", "Posterize", "Solarize", "Contrast", "Brightness", "SolarizeAdd")
+)
+"""The operations that send a value to another, wherever it is."""
 
 NUMBERS = 4
 """Uniform numbers that one layer takes of one image."""
@@ -93,38 +98,21 @@ class RandAugment:
         """
         level = self.magnitude / _HIGHEST
         factor = level * 1.8 + 0.1
-        slope = level * 0.3
-        pixels = level * self.translate
 
-        def moving(places: Callable[..., np.ndarray]) -> Operation:
-            both = np.stack([places(-1), places(1)])
-
-            def move(x: tf.Tensor, sign: tf.Tensor, centre: tf.Tensor) -> tf.Tensor:
-                side = tf.cast(sign > 0, tf.int32)
-                return ops.look_up(x, tf.gather(tf.constant(both), side))
-
-            return move
-
-        shape = height, width
         found: dict[str, Operation] = {
             "AutoContrast": lambda x, sign, centre: ops.auto_contrast(x),
             "Equalize": lambda x, sign, centre: ops.equalize(x),
             "Invert": lambda x, sign, centre: ops.invert(x),
-            "Rotate": moving(
-                lambda sign: ops.rotation(*shape, degrees=sign * level * 30)
-            ),
             "Posterize": lambda x, sign, centre: ops.posterize(x, bits=int(level * 4)),
             "Solarize": lambda x, sign, centre: ops.solarize(
                 x, threshold=int(level * 256)
             ),
             "Color": lambda x, sign, centre: ops.color(x, factor=factor),
-            "Contrast": lambda x, sign, centre: ops.contrast(x, factor=factor),
+            "Contrast": lambda x, sign, centre: ops.contrast(
+                x, factor=factor, pixels=height * width
+            ),
             "Brightness": lambda x, sign, centre: ops.brightness(x, factor=factor),
             "Sharpness": lambda x, sign, centre: ops.sharpness(x, factor=factor),
-            "ShearX": moving(lambda sign: ops.shear(*shape, x=sign * slope)),
-            "ShearY": moving(lambda sign: ops.shear(*shape, y=sign * slope)),
-            "TranslateX": moving(lambda sign: ops.translation(*shape, x=sign * pixels)),
-            "TranslateY": moving(lambda sign: ops.translation(*shape, y=sign * pixels)),
             "Cutout": lambda x, sign, centre: ops.cutout(
                 x, centre=centre, half=int(level * self.cutout)
             ),
@@ -132,7 +120,34 @@ class RandAugment:
                 x, addition=int(level * 110)
             ),
         }
+        for name, both in self.movements(height, width).items():
+            found[name] = _moving(both)
         return {name: found[name] for name in NAMES}
+
+    def movements(
+        self, height: int, width: int
+    ) -> Mapping[str, tuple[ops.Matrix, ops.Matrix]]:
+        """Returns what the operations that move pixels do, for either sign.
+
+        Args:
+            height: of the images, in pixels.
+            width: of the images, in pixels.
+
+        Returns:
+            Name -> (of sign -1, of sign 1).
+        """
+        level = self.magnitude / _HIGHEST
+        slope, pixels = level * 0.3, level * self.translate
+        moving: dict[str, Callable[[int], ops.Matrix]] = {
+            "Rotate": lambda sign: ops.rotation(
+                height, width, degrees=sign * level * 30
+            ),
+            "ShearX": lambda sign: ops.shear(x=sign * slope),
+            "ShearY": lambda sign: ops.shear(y=sign * slope),
+            "TranslateX": lambda sign: ops.translation(x=sign * pixels),
+            "TranslateY": lambda sign: ops.translation(y=sign * pixels),
+        }
+        return {name: (of(-1), of(1)) for name, of in moving.items()}
 
     def draw(self, numbers: tf.Tensor) -> Draw:
         """Turns uniform numbers into what to apply.
@@ -147,13 +162,17 @@ class RandAugment:
             centre=numbers[..., 2:],
         )
 
-    def __call__(self, images: tf.Tensor, draw: Draw, *, tile: int = 1) -> tf.Tensor:
-        """Distorts images, those with the same operation together.
+    def __call__(
+        self, images: tf.Tensor, draw: Draw, *, at_once: bool = False
+    ) -> tf.Tensor:
+        """Distorts images.
 
         Args:
             images: uint8 [n, h, w, 3], static shape.
             draw: what to apply to each.
-            tile: see `sslkit.views.grouping.by_kind`.
+            at_once: whether to treat the whole batch at once, as suits an accelerator,
+                or one image after the other, as suits a CPU. Both give the same to the
+                last bit.
 
         Returns:
             uint8 [n, h, w, 3].
@@ -161,33 +180,123 @@ class RandAugment:
         if not self.layers:
             return images
         _, height, width, _ = images.shape
-        operations = self.operations(height, width).values()
         centres = tf.cast(draw.centre * [float(height), float(width)], tf.int32)
-
-        def treat(operation: tf.Tensor, rows: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            branches = [functools.partial(apply, *rows) for apply in operations]
-            return tf.switch_case(operation, branches)
-
-        def layer(number: tf.Tensor, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            out = by_kind(
-                tf.gather(draw.operation, number, axis=1),
-                len(NAMES),
-                treat,
-                (
+        if at_once:
+            for number in range(self.layers):
+                images = self._layer(
                     images,
-                    tf.gather(draw.sign, number, axis=1),
-                    tf.gather(centres, number, axis=1),
-                ),
-                tile=tile,
-                dtype=tf.uint8,
-            )
-            return number + 1, out
+                    draw.operation[:, number],
+                    draw.sign[:, number],
+                    centres[:, number],
+                )
+            return images
+        operations = self.operations(height, width).values()
 
-        # A loop, so that the sixteen operations are compiled once for all layers.
-        _, images = tf.while_loop(
-            lambda number, _: number < self.layers,
-            layer,
-            (tf.constant(0), images),
-            maximum_iterations=self.layers,
+        def treat(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
+            image, operation, sign, centre = row
+            # A loop, so that the sixteen operations are compiled once for all layers.
+            _, image = tf.while_loop(
+                lambda number, _: number < self.layers,
+                lambda number, image: (
+                    number + 1,
+                    tf.switch_case(
+                        operation[0, number],
+                        [
+                            functools.partial(
+                                apply, image, sign[:, number], centre[:, number]
+                            )
+                            for apply in operations
+                        ],
+                    ),
+                ),
+                (tf.constant(0), image),
+                maximum_iterations=self.layers,
+            )
+            return image
+
+        return row_by_row(
+            treat, (images, draw.operation, draw.sign, centres), dtype=tf.uint8
         )
-        return images
+
+    def _layer(
+        self,
+        images: tf.Tensor,
+        operation: tf.Tensor,
+        sign: tf.Tensor,
+        centre: tf.Tensor,
+    ) -> tf.Tensor:
+        """Applies one operation to each image, all at once.
+
+        What changes values one by one is a table of 256, and one look-up serves all of
+        it; what moves pixels is one sampling; the rest is selected.
+
+        Args:
+            images: uint8 [n, h, w, 3].
+            operation: int32 [n], places in `NAMES`.
+            sign: float32 [n].
+            centre: int32 [n, 2].
+        """
+        n, height, width, channels = images.shape
+        operations = self.operations(height, width)
+        moved = ops.move(images, self._matrices(height, width, operation, sign))
+        tables = self._tables(images, operation)
+        entries = tf.cast(moved, tf.int32) + 256 * tf.range(channels)
+        out = tf.gather(
+            tf.reshape(tables, [n, channels * 256]),
+            tf.reshape(entries, [n, height * width * channels]),
+            batch_dims=1,
+        )
+        out = tf.reshape(out, images.shape)
+        for name in ("Color", "Sharpness", "Cutout"):
+            chosen = operation == NAMES.index(name)
+            out = tf.where(
+                chosen[:, tf.newaxis, tf.newaxis, tf.newaxis],
+                operations[name](images, sign, centre),
+                out,
+            )
+        return out
+
+    def _matrices(
+        self, height: int, width: int, operation: tf.Tensor, sign: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns where the pixels of each image come from, float32 [n, 6]."""
+        moving = self.movements(height, width)
+        still = (ops.STAYING, ops.STAYING)
+        table = tf.constant([moving.get(name, still) for name in NAMES], tf.float32)
+        place = 2 * operation + tf.cast(sign > 0, tf.int32)
+        return tf.gather(tf.reshape(table, [2 * len(NAMES), 6]), place)
+
+    def _tables(self, images: tf.Tensor, operation: tf.Tensor) -> tf.Tensor:
+        """Returns what becomes of each value of each channel, uint8 [n, 3, 256]."""
+        _, height, width, _ = images.shape
+        operations = self.operations(height, width)
+        # An image that has each value once.
+        values = tf.cast(tf.reshape(tf.range(256), [1, 16, 16, 1]), tf.uint8)
+        none = tf.zeros([1])
+        fixed = [
+            operations[name](values, none, none) if name in _OF_A_VALUE else values
+            for name in NAMES
+        ]
+        table = tf.gather(tf.reshape(tf.stack(fixed), [len(NAMES), 256]), operation)
+        table = table[:, tf.newaxis]
+        counts = histogram(images)
+        low, high = (
+            tf.cast(of(counts), tf.float32)[..., tf.newaxis]
+            for of in (ops.darkest_of, ops.brightest_of)
+        )
+        found = {
+            "AutoContrast": ops.stretched(tf.reshape(values, [256]), low, high),
+            "Equalize": ops.equalization(counts, height * width),
+        }
+        for name, own in found.items():
+            chosen = operation == NAMES.index(name)
+            table = tf.where(chosen[:, tf.newaxis, tf.newaxis], own, table)
+        return table
+
+
+def _moving(both: tuple[ops.Matrix, ops.Matrix]) -> Operation:
+    def move(x: tf.Tensor, sign: tf.Tensor, centre: tf.Tensor) -> tf.Tensor:
+        side = tf.cast(sign > 0, tf.int32)
+        return ops.move(x, tf.gather(tf.constant(both, tf.float32), side))
+
+    return move

@@ -18,17 +18,30 @@ from sslkit.views.color import LUMA
 FILL = 128
 """Value of pixels that come from outside the image."""
 
-_OUTSIDE = -1
-
 
 def auto_contrast(images: tf.Tensor) -> tf.Tensor:
     """Stretches each channel so that its values span 0 to 255."""
     values = tf.cast(images, tf.float32)
     low = _over_channels(tf.reduce_min, values)
-    width = _over_channels(tf.reduce_max, values) - low
+    high = _over_channels(tf.reduce_max, values)
+    return stretched(images, low, high)
+
+
+def stretched(values: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
+    """Sends a range of values to 0 to 255.
+
+    Args:
+        values: uint8.
+        low: float32, the least of them; broadcasts.
+        high: float32, the largest of them; broadcasts.
+
+    Returns:
+        uint8; the values themselves where there is one alone.
+    """
+    width = high - low
     # Subtract, then multiply: another order rounds some pixels to another value.
-    stretched = _saturate((values - low) * (255.0 / tf.maximum(width, 1.0)))
-    return tf.where(width > 0, stretched, images)
+    moved = (tf.cast(values, tf.float32) - low) * (255.0 / tf.maximum(width, 1.0))
+    return tf.where(width > 0, _saturate(moved), values)
 
 
 def equalize(images: tf.Tensor) -> tf.Tensor:
@@ -42,18 +55,44 @@ def equalize(images: tf.Tensor) -> tf.Tensor:
         tf.reshape(rows * 256 + values, [-1, 1]),
         tf.ones([n * channels * height * width], tf.int32),
     )
-    histogram = tf.reshape(histogram, [n * channels, 256])
-    brightest = tf.reduce_max(values, axis=1, keepdims=True)
-    step = (height * width - tf.gather(histogram, brightest, batch_dims=1)) // 255
-    below = tf.cumsum(histogram, axis=1, exclusive=True)
+    table = equalization(tf.reshape(histogram, [n * channels, 256]), height * width)
+    values = tf.gather(table, values, batch_dims=1)
+    values = tf.reshape(values, [n, channels, height, width])
+    return tf.transpose(values, [0, 2, 3, 1])
+
+
+def equalization(histogram: tf.Tensor, pixels: int) -> tf.Tensor:
+    """Returns where `equalize` sends each value.
+
+    Args:
+        histogram: int32 [..., 256], how often a channel has each value.
+        pixels: how many it has.
+
+    Returns:
+        uint8 [..., 256].
+    """
+    value = tf.range(256)
+    brightest = brightest_of(histogram)[..., tf.newaxis]
+    last = tf.reduce_sum(
+        tf.where(value == brightest, histogram, 0), axis=-1, keepdims=True
+    )
+    step = (pixels - last) // 255
+    below = tf.cumsum(histogram, axis=-1, exclusive=True)
     divisor = tf.maximum(step, 1)
     table = tf.clip_by_value((below + divisor // 2) // divisor, 0, 255)
     # The published table starts with a zero, not with half a step rounded.
-    table = tf.concat([tf.zeros_like(table[:, :1]), table[:, 1:]], axis=1)
-    table = tf.where(step > 0, table, tf.range(256))
-    values = tf.gather(tf.cast(table, tf.uint8), values, batch_dims=1)
-    values = tf.reshape(values, [n, channels, height, width])
-    return tf.transpose(values, [0, 2, 3, 1])
+    table = tf.where(value == 0, 0, table)
+    return tf.cast(tf.where(step > 0, table, value), tf.uint8)
+
+
+def darkest_of(histogram: tf.Tensor) -> tf.Tensor:
+    """Returns the least value that occurs, int32 [...], of int32 [..., 256]."""
+    return tf.reduce_min(tf.where(histogram > 0, tf.range(256), 255), axis=-1)
+
+
+def brightest_of(histogram: tf.Tensor) -> tf.Tensor:
+    """Returns the largest value that occurs, int32 [...], of int32 [..., 256]."""
+    return tf.reduce_max(tf.where(histogram > 0, tf.range(256), 0), axis=-1)
 
 
 def invert(images: tf.Tensor) -> tf.Tensor:
@@ -90,14 +129,13 @@ def color(images: tf.Tensor, *, factor: float) -> tf.Tensor:
     return _blend(gray, images, factor)
 
 
-def contrast(images: tf.Tensor, *, factor: float) -> tf.Tensor:
+def contrast(images: tf.Tensor, *, factor: float, pixels: int) -> tf.Tensor:
     """Moves away from (factor > 1) or towards a gray that depends on the size alone.
 
     The released code means the mean brightness but averages the 256 counts of its
-    histogram, which is the number of pixels by 256.
+    histogram, which is the number of pixels of an image by 256.
     """
-    _, height, width, _ = images.shape
-    gray = min(height * width // 256, 255)
+    gray = min(pixels // 256, 255)
     return _blend(tf.constant(float(gray)), images, factor)
 
 
@@ -133,65 +171,74 @@ def cutout(images: tf.Tensor, *, centre: tf.Tensor, half: int) -> tf.Tensor:
     return tf.where(square[..., tf.newaxis], tf.constant(FILL, tf.uint8), images)
 
 
-def look_up(images: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """Moves pixels.
+Matrix = tuple[float, float, float, float, float, float]
+"""Where pixels come from: (a, b, c, d, e, f) says that the one at column x and row y
+comes from column a x + b y + c and row d x + e y + f."""
 
-    Args:
-        images: uint8 [n, h, w, 3].
-        places: int32 [n, h * w], where each pixel comes from, as `rotation`, `shear`
-            and `translation` give it.
-
-    Returns:
-        uint8 [n, h, w, 3], filled where a pixel comes from outside.
-    """
-    n, height, width, channels = images.shape
-    pixels = tf.reshape(images, [n, height * width, channels])
-    moved = tf.gather(pixels, tf.maximum(places, 0), batch_dims=1)
-    outside = (places == _OUTSIDE)[..., tf.newaxis]
-    moved = tf.where(outside, tf.constant(FILL, tf.uint8), moved)
-    return tf.reshape(moved, images.shape)
+STAYING: Matrix = (1, 0, 0, 0, 1, 0)
+"""Leaves pixels where they are."""
 
 
-def rotation(height: int, width: int, *, degrees: float) -> np.ndarray:
-    """Returns the places (int32 [h * w]) that turn an image counter-clockwise."""
+def rotation(height: int, width: int, *, degrees: float) -> Matrix:
+    """Returns what turns an image counter-clockwise."""
     angle = np.float32(degrees) * np.float32(math.pi / 180)
     cos, sin = np.cos(angle), np.sin(angle)
     y, x = np.float32(height - 1), np.float32(width - 1)
     right = (x - (cos * x - sin * y)) / np.float32(2)
     down = (y - (sin * x + cos * y)) / np.float32(2)
-    return _places(height, width, [cos, -sin, right, sin, cos, down])
+    return (cos, -sin, right, sin, cos, down)
 
 
-def shear(height: int, width: int, *, x: float = 0, y: float = 0) -> np.ndarray:
-    """Returns the places that shift each row left by its number times `x`.
+def shear(*, x: float = 0, y: float = 0) -> Matrix:
+    """Returns what shifts each row left by its number times `x`.
 
     And each column up by its number times `y`.
     """
-    return _places(height, width, [1, x, 0, y, 1, 0])
+    return (1, x, 0, y, 1, 0)
 
 
-def translation(height: int, width: int, *, x: float = 0, y: float = 0) -> np.ndarray:
-    """Returns the places that shift an image left by `x` and up by `y` pixels."""
-    return _places(height, width, [1, 0, x, 0, 1, y])
+def translation(*, x: float = 0, y: float = 0) -> Matrix:
+    """Returns what shifts an image left by `x` and up by `y` pixels."""
+    return (1, 0, x, 0, 1, y)
 
 
-def _places(height: int, width: int, matrix: list) -> np.ndarray:
-    """Sends each pixel's place through a matrix, in float32; nearest neighbours.
+def move(images: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
+    """Moves pixels: one sampling of nearest neighbours, whatever the movement.
 
-    Worked out beforehand, in one arithmetic for all devices: where a place lies half
-    way between two pixels, the last bit decides.
+    Args:
+        images: uint8 [n, h, w, 3].
+        matrices: float32 [n, 6], see `Matrix`.
+
+    Returns:
+        uint8 [n, h, w, 3], filled where a pixel comes from outside.
     """
-    a, b, c, d, e, f = (np.float32(entry) for entry in matrix)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    column, row = (
-        np.trunc(place + np.copysign(0.5, place)).astype(np.int64)
-        for place in (
-            (a * x + b * y + c).astype(np.float64),
-            (d * x + e * y + f).astype(np.float64),
-        )
+    n, height, width, channels = images.shape
+    a, b, c, d, e, f = (
+        part[:, tf.newaxis, tf.newaxis] for part in tf.unstack(matrices, axis=1)
     )
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    return np.where(inside, row * width + column, _OUTSIDE).astype(np.int32).ravel()
+    x = tf.range(width, dtype=tf.float32)
+    y = tf.range(height, dtype=tf.float32)[:, tf.newaxis]
+    # Where a place lies half way between two pixels the last bit decides, so products
+    # and sums are rounded one by one.
+    column = _nearest(_rounded(a * x) + _rounded(b * y) + c)
+    row = _nearest(_rounded(d * x) + _rounded(e * y) + f)
+    inside = _within(column, width) & _within(row, height)
+    place = tf.cast(tf.where(inside, row * float(width) + column, 0.0), tf.int32)
+    pixels = tf.reshape(images, [n, height * width, channels])
+    moved = tf.gather(pixels, tf.reshape(place, [n, height * width]), batch_dims=1)
+    moved = tf.reshape(moved, images.shape)
+    return tf.where(inside[..., tf.newaxis], moved, tf.constant(FILL, tf.uint8))
+
+
+def _nearest(places: tf.Tensor) -> tf.Tensor:
+    """Rounds to the nearest whole number, halves away from zero, without an error."""
+    whole = tf.floor(tf.abs(places))
+    up = tf.cast(tf.abs(places) - whole >= 0.5, tf.float32)
+    return tf.sign(places) * (whole + up)
+
+
+def _within(place: tf.Tensor, size: int) -> tf.Tensor:
+    return tf.logical_and(place >= 0, place <= size - 1)
 
 
 def _over_channels(reduce: Callable[..., tf.Tensor], images: tf.Tensor) -> tf.Tensor:

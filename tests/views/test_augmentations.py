@@ -32,6 +32,7 @@ AUGMENTATIONS = {
     "crop_flip": lambda: CropFlip(size=24, count=3),
     "contrastive": contrastive,
     "host": lambda: contrastive(strength=0.0, kernel="modern", placement="host"),
+    "accelerator": lambda: contrastive().on("GPU"),
 }
 
 SHAPES = [(1, 1), (3, 500), (32, 32), (60, 40)]
@@ -123,13 +124,18 @@ def test_batch_compiles_inside_a_compiled_step():
         np.testing.assert_allclose(compiled[name], plain[name], atol=2e-6)
 
 
-def in_both_placements(**changed) -> list[np.ndarray]:
+@pytest.fixture(params=["CPU", "GPU"])
+def kind(request):
+    return request.param
+
+
+def in_both_placements(kind: str, **changed) -> list[np.ndarray]:
     found = []
     image = tf.constant(np.random.default_rng(1).integers(0, 256, (50, 40, 3)))
     for placement in ("host", "device"):
         augmentation = contrastive(
             groups={"all": ViewGroup(40, 32)}, placement=placement, **changed
-        )
+        ).on(kind)
         views, seeds = host_batch(augmentation, 1, tf.cast(image, tf.uint8))
         out = augmentation.batch(
             views, step_seed=tf.constant([1, 2]), example_seeds=seeds
@@ -138,13 +144,13 @@ def in_both_placements(**changed) -> list[np.ndarray]:
     return found
 
 
-def test_placements_agree_to_the_last_bit_where_all_is_integer():
-    host, device = in_both_placements(strength=0.0, gray=0.0, blur=False)
+def test_placements_agree_to_the_last_bit_where_all_is_integer(kind):
+    host, device = in_both_placements(kind, strength=0.0, gray=0.0, blur=False)
     np.testing.assert_array_equal(host, device)
 
 
-def test_placements_agree_to_one_step():
-    host, device = in_both_placements(blur=False)
+def test_placements_agree_to_one_step(kind):
+    host, device = in_both_placements(kind, blur=False)
     # Half a step: the way from the host rounds the grayscale of some views. Before
     # RandAugment, one value in 100,000 lies so near to half way between two steps
     # that the order of a sum decides, and an operation may widen that.
@@ -152,9 +158,41 @@ def test_placements_agree_to_one_step():
     assert apart.mean() < 1e-4
 
 
-def test_blur_is_the_same_in_both_placements():
-    host, device = in_both_placements(randaugment=None, strength=0.0)
+def test_blur_is_the_same_in_both_placements(kind):
+    host, device = in_both_placements(kind, randaugment=None, strength=0.0)
     np.testing.assert_allclose(host, device, atol=0.51 / 255)
+
+
+def test_auto_finishes_on_an_accelerator_and_else_on_the_host():
+    auto = contrastive(placement="auto")
+    on = {kind: auto.on(kind) for kind in ("CPU", "GPU", "TPU")}
+    assert {kind: views.placement for kind, views in on.items()} == {
+        "CPU": "host",
+        "GPU": "device",
+        "TPU": "device",
+    }
+    assert on["CPU"].describe() == (
+        "host (placement 'auto' on a CPU), blurred on the device"
+    )
+    assert on["GPU"].describe() == "device (placement 'auto' on a GPU)"
+    # Here, where nobody said what a step runs on, there is a CPU alone.
+    assert auto.placement == "host"
+    for placement in ("host", "device"):
+        assert contrastive(placement=placement).on("GPU").placement == placement
+    sharp = contrastive(placement="host", blur=False).on("GPU")
+    assert sharp.describe() == "host"
+    assert CropFlip(size=8).on("GPU").describe() == "host"
+
+
+def test_telling_the_device_leaves_the_other_object_as_it_was():
+    first = contrastive(placement="auto", blur=False, strength=0.0).on("CPU")
+    image, seed = photo(32, 32), tf.constant([4, 9])
+    before = first.example(image, seed)["support"]
+    crops = first.on("GPU").example(image, seed)["support"]
+    again = first.on("GPU").on("CPU").example(image, seed)["support"]
+    assert first.placement == "host"
+    assert np.any(before != crops)
+    np.testing.assert_array_equal(before, again)
 
 
 def test_groups_continue_the_numbering():
@@ -304,7 +342,7 @@ def test_nothing_but_the_crop():
         ({"area": (0.5, 0.2)}, "0 < low <= high <= 1"),
         ({"kernel": "bilinear"}, "kernel is 'bilinear'; it must be 'legacy' or"),
         ({"strength": 3.0}, r"strength is 3\.0; it must be a number in \[0, 2\.5\]"),
-        ({"placement": "gpu"}, "placement is 'gpu'; it must be 'host' or"),
+        ({"placement": "gpu"}, "placement is 'gpu'; it must be 'auto', 'host'"),
         ({"gray": 1.5}, r"gray is 1.5; it must be a number in \[0, 1\]"),
         ({"groups": {"instance": ViewGroup(0, 32)}}, "makes no views"),
         ({"groups": {"instance": ViewGroup(-1, 32)}}, "-1 views of 32 pixels"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 
 import numpy as np
 import pytest
@@ -32,7 +33,8 @@ def test_changes_equal_the_published_ones(float_ops, change, function, amount):
             float_ops.images[case["image"]], tf.float32
         )
         amounts = tf.constant([case[amount]], tf.float32)
-        out = color.CHANGES[change](image[tf.newaxis], amounts)[0]
+        planes = tf.unstack(image[tf.newaxis], axis=-1)
+        out = tf.stack(color.CHANGES[change](planes, amounts), axis=-1)[0]
         if change == "brightness":
             out = tf.clip_by_value(out, 0, 1)
         np.testing.assert_allclose(
@@ -129,19 +131,27 @@ def one_by_one(image: tf.Tensor, order: list[int]) -> tf.Tensor:
     return image
 
 
-@pytest.mark.parametrize("tile", [1, 3])
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("jit", [False, True])
-def test_each_image_follows_its_order(tile, jit):
-    images = tf.constant(np.random.default_rng(0).random((5, 6, 6, 3)), tf.float32)
-    orders = [[3, 0, 2, 1], [1, 0, 2, 3], [3, 0, 2, 1], [0, 1, 2, 3], [2, 3, 1, 0]]
-    applied = [True, True, True, False, True]
+def test_each_image_follows_its_order(at_once, jit):
+    orders = [*map(list, itertools.permutations(range(4))), [0, 1, 2, 3]]
+    applied = [True] * 24 + [False]
+    images = tf.constant(np.random.default_rng(0).random((25, 6, 6, 3)), tf.float32)
     run = tf.function(color.apply_jitter, jit_compile=jit)
-    out = run(images, jitter(orders, applied), tile=tile)
+    out = run(images, jitter(orders, applied), at_once=at_once)
     for number, (image, order) in enumerate(zip(images, orders, strict=True)):
         expected = one_by_one(image, order) if applied[number] else image
         np.testing.assert_allclose(out[number], expected, atol=FLOAT32)
     first, second = (one_by_one(images[0], order) for order in orders[:2])
     assert np.abs(first - second).max() > 0.05
+
+
+def test_an_order_sorts_the_numbers_and_ties_keep_their_places():
+    rows = np.random.default_rng(0).random((50, 9)).astype(np.float32)
+    rows[0, 5:] = 0.5
+    rows[1, 5:] = [0.5, 0.1, 0.5, 0.1]
+    order = color.draw_jitter(tf.constant(rows), strength=1.0).order
+    np.testing.assert_array_equal(order, np.argsort(rows[:, 5:], kind="stable"))
 
 
 def test_jitter_is_applied_to_four_in_five():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import collections
+import functools
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -37,6 +40,31 @@ def test_operation_equals_the_published_one(uint8_ops, name, jit):
             uint8_ops.arrays[case["name"]],
             err_msg=str(case),
         )
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_operations_at_once_equal_the_published_ones(uint8_ops, jit):
+    stacks = collections.defaultdict(list)
+    for case in uint8_ops.about["cases"]:
+        image = uint8_ops.images[case["image"]]
+        stacks[case["level"], *image.shape[:2]].append((case, image))
+    assert sum(map(len, stacks.values())) >= 16 * 16
+    for (level, height, width), found in stacks.items():
+        cases = [case for case, _ in found]
+        # Places in the middle of a pixel, which a share of the side says exactly.
+        centres = np.array([case["cutout_center"] or [0, 0] for case in cases]) + 0.5
+        draw = Draw(
+            operation=tf.constant([[NAMES.index(case["op"])] for case in cases]),
+            sign=tf.constant([[float(case["sign"] or 1)] for case in cases]),
+            centre=tf.constant(centres / [height, width], tf.float32)[:, tf.newaxis],
+        )
+        policy = RandAugment(magnitude=level, layers=1)
+        at_once = tf.function(functools.partial(policy, at_once=True), jit_compile=jit)
+        out = at_once(tf.constant(np.stack([image for _, image in found])), draw)
+        for case, own in zip(cases, out, strict=True):
+            np.testing.assert_array_equal(
+                own, uint8_ops.arrays[case["name"]], err_msg=str(case)
+            )
 
 
 def test_operations_come_in_the_published_order(uint8_ops):
@@ -94,15 +122,15 @@ def test_signs_and_centres_are_even():
         assert scipy.stats.kstest(column, "uniform").pvalue > 1e-4
 
 
-@pytest.mark.parametrize("tile", [1, 4])
-def test_policy_applies_what_it_draws(tile):
+@pytest.mark.parametrize("at_once", [False, True])
+def test_policy_applies_what_it_draws(at_once):
     policy = RandAugment(layers=3, magnitude=5)
     operations = list(policy.operations(9, 12).values())
     images = tf.constant(
         np.random.default_rng(0).integers(0, 256, (20, 9, 12, 3)), tf.uint8
     )
     drawn = drawn_by(policy, 20)
-    out = tf.function(policy, jit_compile=True)(images, drawn, tile=tile)
+    out = tf.function(policy, jit_compile=True)(images, drawn, at_once=at_once)
     centres = tf.cast(drawn.centre * [9, 12], tf.int32)
     for number in range(20):
         expected = images[number : number + 1]

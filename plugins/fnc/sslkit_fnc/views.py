@@ -47,7 +47,7 @@ class FNCViews(ContrastiveViews):
         gray: Share = 0.2,
         blur: bool = True,
         kernel: Kernel = "legacy",
-        placement: Placement = "device",
+        placement: Placement = "auto",
     ) -> None:
         """Makes the groups `instance` and, unless empty, `support`.
 
@@ -67,8 +67,9 @@ class FNCViews(ContrastiveViews):
             gray: probability of grayscale.
             blur: whether to blur half of the views. Views under 20 pixels stay sharp.
             kernel: how crops are resized: "legacy", the published one, or "modern".
-            placement: where all but the crops is made: "device", which relieves the
-                host, or "host".
+            placement: where all but crop and blur is made: "device", with the training,
+                "host", with the reading, or "auto": on the device where that is a GPU
+                or a TPU, and else on the host.
 
         Raises:
             UserError: if an argument is out of its range.

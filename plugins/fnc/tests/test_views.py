@@ -30,7 +30,7 @@ def test_defaults_are_the_published_ones():
         "gray": 0.2,
         "blur": True,
         "kernel": "legacy",
-        "placement": "device",
+        "placement": "auto",
     }
 
 
