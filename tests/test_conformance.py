@@ -74,6 +74,7 @@ SLOW = {
     "backbones.resnet-encodes_alike_on_two_replicas",
     # The views of fnc are these and more, made by the same class.
     "augmentations.simclr-finishes_batches_alike_on_two_replicas",
+    "augmentations.simclr-makes_the_same_views_on_a_gpu_as_on_a_cpu",
     # About variables, of which the same objective has more with a bank.
     "objectives.fnc-bank0-builds_without_side_effects",
     "objectives.fnc-bank0-has_the_same_paths_twice",

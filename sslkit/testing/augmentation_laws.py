@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import tensorflow as tf
 
-from sslkit.api import Augmentation, Views
-from sslkit.batch import stack_shapes
+from sslkit.api import Augmentation, DeviceKind, Views
+from sslkit.batch import stack_shapes, view_major
 from sslkit.testing.devices import strategy
 from sslkit.testing.law import Broken, Subject
 
@@ -115,9 +117,48 @@ def runs_in_tf_data(subject: Subject) -> None:
             )
 
 
+def makes_the_same_views_on_a_gpu_as_on_a_cpu(subject: Subject) -> None:
+    """A run that moved to another machine went on with other views."""
+    given = subject.make()
+    told = {kind: given.on(kind) for kind in get_args(DeviceKind)}
+    for kind, other in told.items():
+        if not isinstance(other, Augmentation) or dict(other.groups) != dict(
+            given.groups
+        ):
+            raise Broken(
+                f"on({kind!r}) is not an augmentation of the same groups",
+                "Return one: a copy, or the object itself",
+            )
+    if told["CPU"] is told["GPU"]:
+        return
+    images = {kind: _finished(told[kind]) for kind in ("CPU", "GPU")}
+    for name, expected in images["CPU"].items():
+        # A step of 8 bits, as the way from the host takes, and a few ties.
+        apart = np.mean(np.abs(images["GPU"][name] - expected) > 1.01 / 255)
+        if apart > 0.01:
+            raise Broken(
+                f"told that it is a GPU, {apart:.0%} of the values of {name} differ "
+                "from those on a CPU by more than one step of 256",
+                "Draw the same numbers in the same order on all kinds of devices",
+            )
+
+
+def _finished(augmentation: Augmentation) -> dict[str, np.ndarray]:
+    """Returns the views of a few examples, both parts."""
+    seeds = _seeds()[:4]
+    made = [augmentation.example(tf.constant(_picture()), seed) for seed in seeds]
+    stacked = {name: tf.stack([views[name] for views in made]) for name in made[0]}
+    finished = augmentation.batch(
+        view_major(stacked),
+        step_seed=tf.constant([1, 2], tf.int32),
+        example_seeds=seeds,
+    )
+    return {name: group.numpy() for name, group in finished.items()}
+
+
 def stays_in_the_unit_interval(subject: Subject) -> None:
     """Pixels beyond [0, 1] reached the network, and only on the device."""
-    augmentation = subject.make()
+    augmentation = subject.make().on("GPU")
     views = _views(augmentation)
     made = augmentation.batch(
         views, step_seed=tf.constant([1, 2], tf.int32), example_seeds=_seeds()
@@ -144,7 +185,7 @@ def stays_in_the_unit_interval(subject: Subject) -> None:
 
 def finishes_batches_alike_on_two_replicas(subject: Subject) -> None:
     """Device-side draws depended on how many replicas shared the batch."""
-    augmentation = subject.make()
+    augmentation = subject.make().on("GPU")
     views, seeds = _views(augmentation), _seeds()
     results = {}
     # Two are enough to see it, and every further copy of the graph takes seconds.

@@ -48,6 +48,7 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         augmentation_laws.gives_the_same_views_for_a_seed,
         augmentation_laws.makes_views_that_match_its_groups,
         augmentation_laws.runs_in_tf_data,
+        augmentation_laws.makes_the_same_views_on_a_gpu_as_on_a_cpu,
         augmentation_laws.stays_in_the_unit_interval,
         augmentation_laws.finishes_batches_alike_on_two_replicas,
         double_laws.computes_without_doubles,

@@ -54,6 +54,7 @@ def _traced(subject: Subject) -> tf.types.experimental.ConcreteFunction:
         images = tf.TensorSpec([BATCH, SIZE, SIZE, 3])
         return _trace(lambda x: backbone(x, training=True), images)
     if isinstance(made, Augmentation):
+        made = made.on("TPU")
         stacks = {
             layout: tf.TensorSpec(shape, tf.uint8)
             for layout, shape in stack_shapes(made.groups, 2).items()

@@ -89,6 +89,23 @@ class UnknownShape(Views):
         return super().view(image, seed)[: tf.shape(image)[0]]
 
 
+class DarkOnGPUs(Views):
+    dark = False
+
+    def on(self, device):
+        other = DarkOnGPUs(size=self.size)
+        other.dark = device == "GPU"
+        return other
+
+    def clip(self, images):
+        return super().clip(images) * (0.5 if self.dark else 1.0)
+
+
+class SmallOnTPUs(Views):
+    def on(self, device):
+        return SmallOnTPUs(size=3) if device == "TPU" else self
+
+
 class TooBright(Views):
     def clip(self, images):
         return images

@@ -18,6 +18,16 @@ CASES = [
     ("runs_in_tf_data", "NumpyViews", "fails inside tf.data"),
     ("runs_in_tf_data", "UnknownShape", "instance has the shape"),
     ("runs_in_tf_data", "DrawnWhileTracing", "are others than outside"),
+    (
+        "makes_the_same_views_on_a_gpu_as_on_a_cpu",
+        "DarkOnGPUs",
+        "of the values of instance differ",
+    ),
+    (
+        "makes_the_same_views_on_a_gpu_as_on_a_cpu",
+        "SmallOnTPUs",
+        r"on\('TPU'\) is not an augmentation of the same groups",
+    ),
     ("stays_in_the_unit_interval", "TooBright", "to 1.1"),
     ("stays_in_the_unit_interval", "TwiceDivided", "black"),
     (

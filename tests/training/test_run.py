@@ -105,7 +105,8 @@ def test_says_what_runs(whole):
         "learning rate: 1.2 (0.3 x sqrt(16)) after 1 step(s) of warm-up, then a cosine "
         "to 0"
     )
-    assert said[5] == (
+    assert said[5] == "views finished on: host"
+    assert said[6] == (
         "runner: 1 replica(s) on 1 host(s); global batch 16, 16 a replica; seed 0"
     )
 

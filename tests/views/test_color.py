@@ -142,7 +142,7 @@ def test_each_image_follows_its_order(at_once, jit):
     for number, (image, order) in enumerate(zip(images, orders, strict=True)):
         expected = one_by_one(image, order) if applied[number] else image
         np.testing.assert_allclose(out[number], expected, atol=FLOAT32)
-    first, second = (one_by_one(images[0], order) for order in orders[:2])
+    first, second = (one_by_one(images[0], order) for order in (orders[0], orders[23]))
     assert np.abs(first - second).max() > 0.05
 
 
