@@ -21,6 +21,7 @@ sslkit.keras_backend.require_tensorflow()  # before Keras is imported
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework import config
 
 from sslkit.arguments import (
     Cosine,
@@ -396,13 +397,15 @@ class Runner(abc.ABC):
     ) -> Iterator[Any]:
         """Returns a distributed iterator; `make` builds one pipeline a host.
 
-        Consecutive elements of a host's pipeline go to its replicas in order.
+        Consecutive elements of a host's pipeline go to its replicas in order. The next
+        two are on the devices before they are asked for.
         """
-        return iter(self.strategy.distribute_datasets_from_function(make))
+        ahead = tf.distribute.InputOptions(experimental_per_replica_buffer_size=2)
+        return iter(self.strategy.distribute_datasets_from_function(make, ahead))
 
     def compile(
         self, step: Callable[[Any], dict[str, tf.Tensor]], metrics: Sequence[str]
-    ) -> Callable[[Iterator[Any], tf.Tensor], dict[str, tf.Tensor]]:
+    ) -> Callable[[Iterator[Any], tf.Tensor], tf.Tensor]:
         """Turns a replica step into a function of (iterator, inner steps).
 
         Args:
@@ -410,25 +413,35 @@ class Runner(abc.ABC):
             metrics: the names it returns.
 
         Returns:
-            A compiled function that runs `inner` steps in one device loop and returns
-            each metric averaged over them, float32 [].
+            A compiled function that runs `inner` steps in one loop, during which the
+            host waits for nothing, and returns each step's metrics, float32
+            [inner, metrics].
         """
         strategy = self.strategy
-        replica_step = tf.function(step, jit_compile=True) if self.jit else step
+
+        def row(element: Any) -> tf.Tensor:
+            out = step(element)
+            return tf.stack([out[name] for name in metrics])
+
+        if self.jit:
+            row.__name__ = f"step{_settings()}"
+        replica_step = tf.function(row, jit_compile=True) if self.jit else row
 
         @tf.function
-        def loop(iterator: Iterator[Any], inner: tf.Tensor) -> dict[str, tf.Tensor]:
-            total = {name: tf.zeros([]) for name in metrics}
-            for _ in tf.range(inner):
+        def loop(iterator: Iterator[Any], inner: tf.Tensor) -> tf.Tensor:
+            rows = tf.TensorArray(tf.float32, inner, element_shape=[len(metrics)])
+            for place in tf.range(inner):
                 out = strategy.run(replica_step, args=(next(iterator),))
-                first = {
-                    name: strategy.experimental_local_results(out[name])[0]
-                    for name in metrics
-                }
-                total = {name: total[name] + first[name] for name in metrics}
-            return {
-                name: value / tf.cast(inner, tf.float32)
-                for name, value in total.items()
-            }
+                first = strategy.experimental_local_results(out)[0]
+                rows = rows.write(place, first)
+            return rows.stack()
 
         return loop
+
+
+def _settings() -> str:
+    """Names what changes a program of XLA and is not in what it is made from.
+
+    A program that is kept on the disk is found by its name, among others.
+    """
+    return "_deterministic" if config.is_op_determinism_enabled() else ""

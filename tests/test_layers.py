@@ -26,7 +26,7 @@ LAYERS = (
     "checkpoints",
     "plugins storage",
     "api",
-    "batch replica randomness reporter source",
+    "batch programs replica randomness reporter source",
     "keras_backend",
     "arguments environment",
     "errors",

@@ -1,23 +1,39 @@
-"""`sslkit bench input`: whether the host or the model sets the pace of a recipe."""
+"""`sslkit bench`: what sets the pace of a recipe, and where a step's time goes."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from sslkit.cli.options import add_recipe_options
 from sslkit.cli.stages import check_recipe, read_one
 from sslkit.errors import UserError
 
+if TYPE_CHECKING:
+    from sslkit.training.run import Training
+
+_PARTS = {
+    "views": "views on the device",
+    "forward": "forward pass",
+    "backward": "backward pass",
+    "update": "optimizer",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("what", choices=["input"], help="what to measure")
+    parser.add_argument(
+        "what",
+        choices=["input", "step"],
+        help="input: whether the host or the model sets the pace; step: what share of "
+        "a step is views, forward and backward pass, optimizer, waiting",
+    )
     add_recipe_options(parser)
     parser.add_argument(
         "--seconds",
         type=float,
         default=10,
-        help="how long each half is measured (default 10)",
+        help="how long each part is measured (default 10)",
     )
 
 
@@ -29,32 +45,58 @@ def check(args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints views a second of the host and of the model, and the slower of them."""
-    import tensorflow as tf
-
+    """Prints what was measured."""
     from sslkit import config
-    from sslkit.plan import throughput
 
     training = config.load_resolved(read_one(args)).train()
     training.arithmetic.take()
     training.check()
-    found = throughput.measure(training, seconds=args.seconds)
-    accelerated = any(
-        device.device_type != "CPU" for device in tf.config.list_logical_devices()
-    )
+    (_show_step if args.what == "step" else _show_input)(training, args.seconds)
+    for line in training.data.skipped():
+        print(line)
+    return 0
+
+
+def _show_input(training: Training, seconds: float) -> None:
+    """Prints views a second of the host and of the model, and the slower of them."""
+    from sslkit.plan import throughput
+
+    found = throughput.measure(training, seconds=seconds)
     print(f"host makes  {found.host:12,.0f} views/s")
     print(f"model takes {found.model:12,.0f} views/s")
     if training.data.connection is not None:
         print(f"note: the host gets them from {training.data.connection.address}")
-    if not accelerated:
-        print("note: there is no accelerator here; the model runs on the host's cores,")
-        print("      and in training the two share them")
+    _note_no_accelerator()
     print(f"bottleneck: {found.bottleneck}")
     if found.bottleneck == "host":
         print(
             "next: placement = 'device' of the augmentation, data.cache for small data "
             "or more processors: sslkit data-service"
         )
-    for line in training.data.skipped():
-        print(line)
-    return 0
+
+
+def _show_step(training: Training, seconds: float) -> None:
+    """Prints what share of a run's step each of its parts takes."""
+    from sslkit.plan import throughput
+
+    found = throughput.shares(training, seconds=seconds, say=print)
+    whole = found.step + found.waiting
+    for name, taken in (
+        *((_PARTS[part], taken) for part, taken in found.parts.items()),
+        ("waiting for the host", found.waiting),
+        ("step of a run", whole),
+    ):
+        print(f"{name:22}{1e3 * taken:12,.2f} ms {taken / whole:7.1%}")
+    print(f"{'a constant batch':22}{found.views / found.step:12,.0f} views/s")
+    print(f"{'a run':22}{found.views / whole:12,.0f} views/s")
+    if found.run < found.step:
+        print("note: the run was no slower than its parts; the difference is noise")
+    _note_no_accelerator()
+
+
+def _note_no_accelerator() -> None:
+    import tensorflow as tf
+
+    if all(device.device_type == "CPU" for device in tf.config.list_logical_devices()):
+        print("note: there is no accelerator here; the model runs on the host's cores,")
+        print("      and in training the two share them")

@@ -172,9 +172,7 @@ def train_on(
         advance = runner.compile(
             lambda batch: {"loss": tf.cast(step(batch)["loss"], tf.float32)}, ["loss"]
         )
-        losses = [
-            float(advance(iterator, tf.constant(1))["loss"]) for _ in range(steps)
-        ]
+        losses = [float(advance(iterator, tf.constant(1))[0, 0]) for _ in range(steps)]
     return ToyRun(
         np.array(losses, np.float32),
         {name: variable.numpy() for name, variable in state.table.items()},

@@ -16,7 +16,7 @@ from sslkit.reporter import Setting
 
 @dataclasses.dataclass
 class Moment:
-    """A pause between two updates."""
+    """A place between two updates."""
 
     step: int
     """Updates done."""
@@ -33,23 +33,39 @@ class Action(abc.ABC):
     it, so that one may use what another has found.
 
     Attributes:
-        every: steps between two times that it is due; None: at every pause. The loop
-            pauses where an action with a number is due.
+        every: steps between two times that it is due; None: at every step, or at every
+            pause if it needs the state.
+        needs_state: whether it looks at the weights or what else the run remembers.
+            The device stops for such an action where it is due. One that needs the
+            metrics alone is run when they are fetched, up to a second later.
         before_stopping: whether it is due, too, when a signal stops the run.
     """
 
     every: int | None = None
+    needs_state: bool = True
     before_stopping: bool = False
 
-    def see(self, step: int, values: Mapping[str, float], count: int) -> None:
-        """Is told what each call to the device returned.
+    def see(self, step: int, values: Mapping[str, float]) -> None:
+        """Is told the metrics of each step, in order, before what is due there is run.
 
         Args:
             step: updates done.
-            values: metrics, averaged over the updates of this call.
-            count: how many updates the call made.
+            values: name -> number.
         """
-        del step, values, count
+        del step, values
+
+    def took(self, steps: int, seconds: float) -> None:
+        """Is told of each call to the device, before the metrics of its steps.
+
+        Args:
+            steps: updates that it made; 0 for the first call, which compiles.
+            seconds: what it took.
+        """
+        del steps, seconds
+
+    def is_due(self, step: int) -> bool:
+        """Returns whether it is due after so many updates, were it not for the end."""
+        return self.every is None or step % self.every == 0
 
     @abc.abstractmethod
     def run(self, moment: Moment) -> None:
@@ -64,17 +80,20 @@ class StopNotFinite(Action):
     """Stops a run whose loss or gradient is not finite.
 
     A gradient that is not finite spoils the weights one step before the loss shows it,
-    and a checkpoint of them would be no use.
+    and a checkpoint of them would be no use. The metrics of a step are seen within
+    about a second, and always before anything looks at the weights.
 
     Args:
         checkpoints: names the last good one.
     """
 
+    needs_state = False
+
     def __init__(self, checkpoints: Checkpoints):
         """Keeps the options; see the class."""
         self._checkpoints = checkpoints
 
-    def see(self, step: int, values: Mapping[str, float], count: int) -> None:
+    def see(self, step: int, values: Mapping[str, float]) -> None:
         """Implements `Action.see`."""
         for what in ("loss", "gradient_norm"):
             if not math.isfinite(values[what]):
@@ -109,6 +128,8 @@ class Means(Action):
             that a report means the same steps whether a run was stopped or not.
     """
 
+    needs_state = False
+
     def __init__(self, *, every: int, pending: Mapping[str, Any] | None = None):
         """Keeps the options; see the class."""
         self.every = every
@@ -123,11 +144,11 @@ class Means(Action):
             return {}
         return {"count": self._count, "sums": dict(self._sums)}
 
-    def see(self, step: int, values: Mapping[str, float], count: int) -> None:
+    def see(self, step: int, values: Mapping[str, float]) -> None:
         """Implements `Action.see`."""
         for name, value in values.items():
-            self._sums[name] += value * count
-        self._count += count
+            self._sums[name] += value
+        self._count += 1
 
     def run(self, moment: Moment) -> None:
         """Implements `Action.run`."""
@@ -172,6 +193,8 @@ class Write(Action):
     Args:
         log: the run's record.
     """
+
+    needs_state = False
 
     def __init__(self, log: Log):
         """Keeps the options; see the class."""

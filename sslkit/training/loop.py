@@ -1,53 +1,67 @@
-"""The loop around the compiled step: advance, pause where something is due, go on."""
+"""The loop around the compiled step: advance, pause where something is due, go on.
+
+The host never waits within a call to the device, which makes about a second's updates
+and returns the metrics of each. What needs the metrics alone is done then, step by
+step, as if there had been a pause at each; what needs the weights has its own pause.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
+from sslkit import programs
 from sslkit.checkpoints import Checkpoints
 from sslkit.data.service import Service
-from sslkit.errors import UserError
+from sslkit.errors import UserError, first_line
 from sslkit.source import UNREADABLE, is_of_pipeline
 from sslkit.training.actions import Action, Moment
 from sslkit.training.interrupt import Interrupt
+from sslkit.training.pace import Pace
 from sslkit.training.progress import Progress
+
+Advance = Callable[[int], np.ndarray]
+"""Makes so many updates; returns the metrics of each, float32 [updates, metrics]."""
 
 
 class Loop:
     """Advances a run and does what is due.
 
     Args:
-        advance: (iterator, inner steps) -> metrics averaged over them.
-        batches: the run's batches, from the step it starts at.
+        prepare: returns what makes updates, from the step that the run starts at; what
+            that compiles, it compiles when it is first called.
+        metrics: names of the columns that it returns.
         actions: what is done every so many steps, in this order.
         complaint: (first step, step after the last) -> what cannot be read of their
             examples, for the user; None if all can.
         service: makes the batches, and knows why it cannot; None for this process.
         checkpoints: names the last one when the run has to stop.
         views: views in a global batch.
-        inner_steps: most steps in one call of `advance`.
+        inner_steps: most steps in one call to the device; None for about a second's.
         is_chief: whether this process stops the others.
+        compiled: whether XLA compiles the step.
     """
 
     def __init__(
         self,
         *,
-        advance: Callable[[Iterator[Any], tf.Tensor], Mapping[str, tf.Tensor]],
-        batches: Iterator[Any],
+        prepare: Callable[[], Advance],
+        metrics: Sequence[str],
         actions: Sequence[Action],
         complaint: Callable[[int, int], str | None],
         service: Service | None,
         checkpoints: Checkpoints,
         views: int,
-        inner_steps: int,
+        inner_steps: int | None,
         is_chief: bool,
+        compiled: bool = False,
     ):
         """Keeps the options; see the class."""
-        self._advance = advance
-        self._batches = batches
+        self._prepare = prepare
+        self._metrics = tuple(metrics)
         self._actions = actions
         self._complaint = complaint
         self._service = service
@@ -55,6 +69,7 @@ class Loop:
         self._views = views
         self._inner_steps = inner_steps
         self._is_chief = is_chief
+        self._compiled = compiled
 
     def run(self, *, start: int, stop: int) -> None:
         """Runs the steps from `start` to `stop`.
@@ -67,17 +82,29 @@ class Loop:
                 checkpoint cannot be written.
             KeyboardInterrupt: after a signal, when the state is saved.
         """
-        step = start
-        with Interrupt() as interrupt, Progress(stop, start) as progress:
+        step, pace, advance = start, Pace(self._inner_steps), None
+        how = "compiling the step (XLA)" if self._compiled else "tracing the step"
+        with Interrupt() as interrupt, Progress(stop, start, first=how) as progress:
             while step < stop:
-                inner = min(self._inner_steps, self._next_pause(step, stop) - step)
-                values = self._steps(step, inner, interrupt)
-                step += inner
+                inner = min(pace.steps, self._next_pause(step, stop) - step)
+                began, first = time.monotonic(), advance is None
+                if advance is None:
+                    advance, rows = self._first(step, inner, interrupt, progress)
+                else:
+                    rows = self._steps(advance, step, inner, interrupt)
+                seconds = time.monotonic() - began
+                pace.took(inner, seconds)
                 for action in self._actions:
-                    action.see(step, values, inner)
-                progress.update(step, values, self._views * inner)
+                    action.took(0 if first else inner, 0.0 if first else seconds)
+                for place, values in enumerate(rows, start=step + 1):
+                    for action in self._actions:
+                        action.see(place, values)
+                    if place < step + inner:
+                        self._do(place, stop, stays=False)
+                step += inner
+                progress.update(step, rows[-1], self._views * inner)
                 stopping = interrupt.requested is not None and self._is_chief
-                found = self._pause(step, stop, stopping)
+                found = self._do(step, stop, stays=True, stopping=stopping)
                 if found:
                     progress.update(step, found, 0)
                 if interrupt.requested and stopping and step < stop:
@@ -85,18 +112,54 @@ class Loop:
                     progress.note(f"{interrupt.requested.name}: saved {saved}")
                     raise KeyboardInterrupt
 
-    def _pause(self, step: int, stop: int, stopping: bool) -> Mapping[str, float]:
-        """Does what is due at a step; returns what was found."""
+    def _do(
+        self, step: int, stop: int, *, stays: bool, stopping: bool = False
+    ) -> Mapping[str, float]:
+        """Does what is due at a step; returns what was found.
+
+        Args:
+            step: updates done.
+            stop: updates of the whole run.
+            stays: whether the weights are those of this step.
+            stopping: whether a signal stops the run here.
+        """
         moment = Moment(step)
         for action in self._actions:
-            due = action.every is None or step % action.every == 0 or step == stop
+            due = action.is_due(step) or step == stop
+            due = due and (stays or not action.needs_state)
             if due or (stopping and action.before_stopping):
                 action.run(moment)
         return moment.metrics
 
-    def _steps(self, step: int, inner: int, interrupt: Interrupt) -> dict[str, float]:
+    def _first(
+        self, step: int, inner: int, interrupt: Interrupt, progress: Progress
+    ) -> tuple[Advance, list[dict[str, float]]]:
+        """Makes the first updates, which traces and compiles them."""
+        advance = self._prepare()
         try:
-            out = self._advance(self._batches, tf.constant(inner))
+            rows = self._steps(advance, step, inner, interrupt)
+        except tf.errors.OpError as error:
+            # A program that was kept may not be one for this machine after all. The
+            # error came before it ran, or it ran out of memory.
+            again = not isinstance(error, tf.errors.ResourceExhaustedError)
+            if not (again and self._compiled and programs.forget()):
+                raise
+            progress.note(
+                "a program that was kept cannot be used "
+                f"({first_line(error)}); compiling again"
+            )
+            advance = self._prepare()
+            rows = self._steps(advance, step, inner, interrupt)
+        if self._compiled:
+            programs.keep()
+        return advance, rows
+
+    def _steps(
+        self, advance: Advance, step: int, inner: int, interrupt: Interrupt
+    ) -> list[dict[str, float]]:
+        """Makes some updates; returns the metrics of each."""
+        try:
+            rows = advance(inner).tolist()
         except UNREADABLE as error:
             # Of the steps that were under way alone: an error may have other causes,
             # and the whole of the data may take hours to read.
@@ -121,8 +184,12 @@ class Loop:
                 "another process of this run is gone. Start the same command again on "
                 f"all of them; {self._checkpoints.describe_latest()}."
             ) from error
-        return {name: float(value) for name, value in out.items()}
+        return [dict(zip(self._metrics, row, strict=True)) for row in rows]
 
     def _next_pause(self, step: int, stop: int) -> int:
-        every = [action.every for action in self._actions if action.every is not None]
+        every = [
+            action.every
+            for action in self._actions
+            if action.every is not None and action.needs_state
+        ]
         return min(stop, *(step - step % n + n for n in every), stop)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -29,50 +28,54 @@ class Machine(Action):
         every: steps between two reports.
         views: views in a global batch.
         strategy: whose devices they are.
-        clock: seconds, monotonic.
     """
+
+    needs_state = False
 
     def __init__(
         self,
         every: int,
         views: int,
         strategy: tf.distribute.Strategy,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ):
         """Keeps the options; see the class."""
         self.every = every
         self._views = views
-        self._clock = clock
         self._devices = _local_devices(strategy)
         self._name = _describe(self._devices)
         self._waited: tf.Variable | None = None
         if not isinstance(strategy, tf.distribute.TPUStrategy):
             with tf.device("CPU:0"):
                 self._waited = tf.Variable(0.0, trainable=False, dtype=tf.float64)
-        self._since: float | None = None
-        self._steps = 0
+        self._steps, self._seconds, self._wait = 0, 0.0, 0.0
+        self._speed: dict[str, float] = {}
 
     def timing(self, batches: Iterator[Any]) -> Iterator[Any]:
         """Returns the batches, so that waiting for them is timed inside the step."""
         return batches if self._waited is None else _Timed(batches, self._waited)
 
-    def see(self, step: int, values: Mapping[str, float], count: int) -> None:
-        """Implements `Action.see`."""
-        del step, values
-        if self._since is None:
-            self._restart()
-        else:
-            self._steps += count
+    def took(self, steps: int, seconds: float) -> None:
+        """Implements `Action.took`."""
+        self._steps += steps
+        self._seconds += seconds
+        if self._waited is not None:
+            # What was waited for while the step was compiled is nobody's.
+            self._wait += float(self._waited.numpy()) if steps else 0.0
+            self._waited.assign(0.0)
 
     def run(self, moment: Moment) -> None:
-        """Implements `Action.run`."""
-        found: dict[str, Setting] = {"device": self._name}
-        seconds = 0.0 if self._since is None else self._clock() - self._since
-        if self._steps and seconds > 0:
-            found["views_per_second"] = self._views * self._steps / seconds
+        """Implements `Action.run`.
+
+        Several reports may fall in one call to the device; they say the same.
+        """
+        if self._steps and self._seconds > 0:
+            self._speed = {
+                "views_per_second": self._views * self._steps / self._seconds
+            }
             if self._waited is not None:
-                found["data_wait_seconds"] = float(self._waited.numpy())
+                self._speed["data_wait_seconds"] = self._wait
+            self._steps, self._seconds, self._wait = 0, 0.0, 0.0
+        found: dict[str, Setting] = {"device": self._name, **self._speed}
         found["host_memory_bytes"] = host_memory()
         memory = [device_memory(device) for device in self._devices]
         known = [one for one in memory if one is not None]
@@ -80,13 +83,6 @@ class Machine(Action):
             found["device_memory_bytes"] = max(one["current"] for one in known)
             found["device_memory_peak_bytes"] = max(one["peak"] for one in known)
         moment.machine |= found
-        self._restart()
-
-    def _restart(self) -> None:
-        self._since = self._clock()
-        self._steps = 0
-        if self._waited is not None:
-            self._waited.assign(0.0)
 
 
 class _Timed:

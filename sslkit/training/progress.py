@@ -32,6 +32,17 @@ class _Mark(NamedTuple):
     views: int
 
 
+class _Live(rich.progress.ProgressColumn):
+    """A text that is asked for whenever the bar is drawn."""
+
+    def __init__(self, text: Callable[[], str]):
+        super().__init__()
+        self._text = text
+
+    def render(self, task: rich.progress.Task) -> Text:
+        return Text(self._text())
+
+
 class Progress:
     """Shows step, loss, rate, kNN, what the objective says, speed and times.
 
@@ -48,6 +59,7 @@ class Progress:
         total_steps: int,
         start_step: int = 0,
         *,
+        first: str = "",
         console: rich.console.Console | None = None,
         clock: Callable[[], float] = time.monotonic,
         every: float = 10.0,
@@ -57,12 +69,15 @@ class Progress:
         Args:
             total_steps: updates of the whole run.
             start_step: updates done before this process took over.
+            first: what happens until the first update, and may take minutes, such as
+                "compiling the step"; it is said, and how long it took.
             console: where to print; standard output if None.
             clock: seconds, monotonic.
             every: seconds between two plain lines.
         """
         self._total = total_steps
         self._step = start_step
+        self._first = first
         self._console = console or rich.console.Console()
         self._clock = clock
         self._every = every
@@ -82,6 +97,7 @@ class Progress:
             self._bar = rich.progress.Progress(
                 rich.progress.BarColumn(bar_width=20),
                 rich.progress.TextColumn("{task.fields[status]}", markup=False),
+                _Live(self._waiting),
                 console=self._console,
                 auto_refresh=True,
             )
@@ -89,6 +105,8 @@ class Progress:
                 "", total=self._total, completed=self._step, status=self._status()
             )
             self._bar.start()
+        elif self._first:
+            self.note(f"{self._first} ...")
         return self
 
     def update(self, step: int, metrics: Mapping[str, float], views: int) -> None:
@@ -107,9 +125,12 @@ class Progress:
             k: float(v) for k, v in metrics.items() if not k.startswith(_NOT_SHOWN)
         }
         if not self._warm:
+            self._warm = True
+            if self._first:
+                spent = round(now - self._marks[0].time, 1)
+                self.note(f"{self._first} took {duration(spent)}")
             # The first call compiles the step, which says nothing of those to come.
             self._marks.clear()
-            self._warm = True
         self._marks.append(_Mark(now, step, self._views))
         while len(self._marks) > 2 and now - self._marks[1].time >= _WINDOW:
             self._marks.popleft()
@@ -117,6 +138,12 @@ class Progress:
             self._bar.update(self._task, completed=step, status=self._status())
         elif self._printed_at is None or now - self._printed_at >= self._every:
             self._print_line(now)
+
+    def _waiting(self) -> str:
+        if self._warm or not self._first:
+            return ""
+        spent = int(self._clock() - self._marks[0].time)
+        return f"{self._first} {duration(spent)}"
 
     def note(self, text: str) -> None:
         """Prints a line of its own, above the bar where there is one."""

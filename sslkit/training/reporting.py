@@ -190,6 +190,7 @@ class Views(Action):
     """
 
     every = None
+    needs_state = False
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from typing import Literal
 
 import tensorflow as tf
 
+from sslkit import programs
 from sslkit.api import (
     Augmentation,
     Backbone,
@@ -44,7 +45,7 @@ from sslkit.training.describing import describe
 from sslkit.training.failures import explained
 from sslkit.training.initialize import initialize
 from sslkit.training.labels import check_labels, labels_read
-from sslkit.training.loop import Loop
+from sslkit.training.loop import Advance, Loop
 from sslkit.training.machine import Machine
 from sslkit.training.reporting import Reporting, Views, chosen, run_info
 from sslkit.training.state import TrainState
@@ -76,7 +77,7 @@ class Training:
         checkpoint_every: PositiveInt = 1000,
         keep: PositiveInt = 3,
         knn_every: NonNegativeInt = 0,
-        inner_steps: PositiveInt = 1,
+        inner_steps: PositiveInt | None = None,
         reporters: Sequence[Reporter] | None = None,
         precision: Literal["float32", "bfloat16"] = "float32",
         tf32: bool = True,
@@ -106,7 +107,8 @@ class Training:
             checkpoint_every: updates between two checkpoints.
             keep: checkpoints to keep.
             knn_every: updates between two kNN probes of the encoder; 0 for none.
-            inner_steps: updates in one call to the device.
+            inner_steps: updates in one call to the device; None for about a second's.
+                Metrics are those of each step whatever it is.
             reporters: who is told besides the file of metrics; TensorBoard if None.
             precision: what the network's layers multiply in. Weights, statistics,
                 optimizer, bank, momentum twin and loss are float32 in both.
@@ -284,6 +286,8 @@ class Training:
         if start >= self.steps:
             return False
         step = self.step()
+        if self.runner.jit:
+            say(f"XLA compiles the step; its programs are {programs.place()}")
         views = sum(group.count for group in self.augmentation.groups.values())
         machine = Machine(
             self._log_every, self.batch_size * views, self.runner.strategy
@@ -291,10 +295,9 @@ class Training:
         reporting = self.reporting(workdir, start, say)
         measures = (*measures, machine)
         with self._actions(checkpoints, start, measures, reporting) as actions:
-            batches = self.runner.iterate(functools.partial(self.batches, start))
             loop = Loop(
-                advance=self.runner.compile(step, step.metrics),
-                batches=machine.timing(batches),
+                prepare=lambda: self._prepared(step, start, machine),
+                metrics=step.metrics,
                 actions=actions,
                 complaint=self._complaint,
                 service=self.data.connection,
@@ -302,6 +305,7 @@ class Training:
                 views=self.batch_size * views,
                 inner_steps=self._inner_steps,
                 is_chief=self.runner.is_chief,
+                compiled=self.runner.jit,
             )
             try:
                 loop.run(start=start, stop=self.steps)
@@ -309,6 +313,15 @@ class Training:
                 for line in self.data.skipped():
                     say(line)
         return True
+
+    def _prepared(self, step: TrainStep, start: int, machine: Machine) -> Advance:
+        """Returns what makes updates from a step on; nothing is traced yet."""
+        batches = machine.timing(
+            self.runner.iterate(functools.partial(self.batches, start))
+        )
+        programs.steady_names()
+        advance = self.runner.compile(step, step.metrics)
+        return lambda steps: advance(batches, tf.constant(steps)).numpy()
 
     @contextlib.contextmanager
     def _actions(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import tensorflow as tf
 
 from sslkit import randomness, replica
@@ -9,6 +11,9 @@ from sslkit.api import Augmentation, Batch, Optimizer, Schedule, UserError, View
 from sslkit.batch import view_major
 from sslkit.data.batches import TrainingBatch
 from sslkit.training.state import TrainState
+
+Part = Literal["views", "forward", "backward", "update"]
+"""A part of a step; they follow each other in this order."""
 
 
 class TrainStep:
@@ -53,11 +58,15 @@ class TrainStep:
         """Names of what a call returns."""
         return ("loss", "learning_rate", "gradient_norm", *self._state.metrics)
 
-    def __call__(self, batch: TrainingBatch) -> dict[str, tf.Tensor]:
+    def __call__(
+        self, batch: TrainingBatch, *, until: Part = "update"
+    ) -> dict[str, tf.Tensor]:
         """Makes one update.
 
         Args:
             batch: this replica's share, as it came from the host.
+            until: the last part to do, for measurements; all by default. What comes
+                after it is left out, and `loss` depends on all that was done.
 
         Returns:
             The metrics, float32 [] each, equal on all replicas.
@@ -72,6 +81,8 @@ class TrainStep:
             step_seed=step_seed,
             example_seeds=batch.example_seeds,
         )
+        if until == "views":
+            return {"loss": tf.add_n([tf.reduce_mean(v) for v in views.values()])}
         weights = [weight.value for weight in state.trainable.values()]
         with (
             randomness.drawing(step_seed, batch.example_seeds),
@@ -81,11 +92,15 @@ class TrainStep:
             outcome = state.objective(
                 Batch(Views.of(views).stacks, batch.label), step=step
             )
+        if until == "forward":
+            return {"loss": outcome.loss, **outcome.metrics}
         gradients = tape.gradient(outcome.loss, weights)
         self._check_reached(gradients)
         gradients, loss, metrics = replica.mean(
             (gradients, outcome.loss, dict(outcome.metrics))
         )
+        if until == "backward":
+            return {"loss": loss + tf.linalg.global_norm(gradients), **metrics}
         rate = self._schedule.rate(
             step,
             steps=self._steps,

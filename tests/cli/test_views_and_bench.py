@@ -7,6 +7,7 @@ import PIL.Image
 import pytest
 
 from sslkit.cli.main import main
+from sslkit.plan import throughput
 
 RECIPE = "gin/fnc_digits_pretrain.gin"
 
@@ -55,3 +56,27 @@ def test_bench_input_names_the_bottleneck(capsys):
     assert lines[1].startswith("model takes")
     slower = "host" if rates[0] < rates[1] else "model"
     assert f"bottleneck: {slower}" in lines
+
+
+def test_bench_step_says_where_the_time_of_a_step_goes(capsys, monkeypatch):
+    parts = {"views": 0.002, "forward": 0.01, "backward": 0.02, "update": 0.004}
+    found = throughput.Shares(parts=parts, run=0.04, views=512)
+    monkeypatch.setattr(throughput, "shares", lambda training, **options: found)
+    assert run("bench", "step", "--gin", "gin/digits_supervised.gin") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[:8]] == [
+        ["views", "on", "the", "device", "2.00", "ms", "5.0%"],
+        ["forward", "pass", "10.00", "ms", "25.0%"],
+        ["backward", "pass", "20.00", "ms", "50.0%"],
+        ["optimizer", "4.00", "ms", "10.0%"],
+        ["waiting", "for", "the", "host", "4.00", "ms", "10.0%"],
+        ["step", "of", "a", "run", "40.00", "ms", "100.0%"],
+        ["a", "constant", "batch", "14,222", "views/s"],
+        ["a", "run", "12,800", "views/s"],
+    ]
+
+
+def test_bench_step_refuses_a_run_of_one_step(capsys):
+    arguments = ["--gin", "gin/digits_supervised.gin", "--set", "train.steps = 1"]
+    assert main(["bench", "step", *arguments]) == 2
+    assert "train.steps is 1; to be measured" in capsys.readouterr().err

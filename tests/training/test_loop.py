@@ -7,14 +7,17 @@ import math
 import os
 import signal
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
+from sslkit import programs
 from sslkit.api import UserError
 from sslkit.checkpoints import Checkpoints, read_note
 from sslkit.metrics_log import MetricsLog
 from sslkit.training.actions import Means, Measure, Save, StopNotFinite, Write
 from sslkit.training.loop import Loop
+from sslkit.training.pace import Pace
 
 EVERY = ("log", "checkpoint", "knn")
 
@@ -22,12 +25,23 @@ EVERY = ("log", "checkpoint", "knn")
 class Rehearsed:
     """A loop whose device is a function in Python."""
 
-    def __init__(self, workdir, table, *, losses=None, at=None, is_chief=True, **every):
+    def __init__(
+        self,
+        workdir,
+        table,
+        *,
+        losses=None,
+        norms=None,
+        at=None,
+        is_chief=True,
+        **every,
+    ):
         self.workdir = str(workdir)
         self.checkpoints = Checkpoints(os.path.join(workdir, "checkpoints"), keep=100)
         self.calls, self.probed, self.asked = [], [], []
         self.table = table
         self.losses = losses or {}
+        self.norms = norms or {}
         self.at = at or {}
         self.made = 0
         every = {"log_every": 100, "checkpoint_every": 100, "knn_every": 100, **every}
@@ -35,8 +49,8 @@ class Rehearsed:
         self.is_chief = is_chief
         self.actions = []
         self.loop = Loop(
-            advance=self.advance,
-            batches=iter(()),
+            prepare=lambda: self.advance,
+            metrics=("loss", "gradient_norm"),
             actions=self.actions,
             complaint=self.complaint,
             service=None,
@@ -46,18 +60,17 @@ class Rehearsed:
             is_chief=is_chief,
         )
 
-    def advance(self, batches, inner):
-        inner = int(inner)
+    def advance(self, inner):
         self.calls.append(inner)
         values = []
         for _ in range(inner):
             if self.made in self.at:
                 self.at[self.made]()
-            values.append(self.losses.get(self.made, float(self.made)))
+            loss = self.losses.get(self.made, float(self.made))
+            values.append((loss, self.norms.get(self.made, 1.0)))
             self.made += 1
         self.table["step"].assign(self.made)
-        mean = tf.reduce_mean(values)
-        return {"loss": mean, "gradient_norm": tf.constant(1.0)}
+        return np.array(values, np.float32)
 
     def complaint(self, first, last):
         self.asked.append((first, last))
@@ -121,7 +134,107 @@ def test_reports_means_over_the_steps_between_lines(rehearse):
     run.run(6)
     # Losses are 0, 1, 2, ...; calls of three steps and of one weigh as many.
     assert [line["loss"] for line in run.lines] == [1.5, 4.5]
-    assert run.calls == [3, 1, 2]
+    # A line needs the metrics alone, so the device does not stop for it.
+    assert run.calls == [3, 3]
+
+
+@pytest.mark.parametrize("inner_steps", [1, 2, 5, 100, None])
+def test_lines_do_not_depend_on_how_many_steps_a_call_makes(
+    tmp_path, table, inner_steps
+):
+    options = {
+        "losses": {n: math.sin(n) for n in range(40)},
+        "log_every": 3,
+        "knn_every": 7,
+        "checkpoint_every": 10,
+    }
+    wanted = [
+        {
+            "step": end,
+            "time": None,
+            "loss": sum(float(np.float32(math.sin(n))) for n in range(start, end))
+            / (end - start),
+            "gradient_norm": 1.0,
+        }
+        for start, end in ((0, 3), (3, 6), (6, 9), (9, 12), (12, 13))
+    ]
+    wanted[2:2] = [{"step": 7, "time": None, "knn_top1": 0.5}]
+    wanted[-1]["knn_top1"] = 0.5
+    run = Rehearsed(tmp_path, table(step=0), **options, inner_steps=inner_steps)
+    run.run(13)
+    assert [{**line, "time": None} for line in run.lines] == wanted
+    assert run.probed == [7, 13]
+    assert run.saved == [10, 13]
+
+
+def test_what_is_no_number_is_named_by_its_step_and_never_saved(rehearse):
+    run = rehearse(
+        log_every=2, checkpoint_every=8, inner_steps=8, norms={5: float("nan")}
+    )
+    with pytest.raises(UserError, match="gradient norm is nan at step 6"):
+        run.run(20)
+    assert run.calls == [8]
+    assert [line["step"] for line in run.lines] == [2, 4]
+    assert run.saved == []
+
+
+def test_a_call_takes_about_a_second():
+    pace = Pace()
+    assert pace.steps == 1
+    pace.took(1, 90.0)  # compiling
+    assert pace.steps == 1
+    pace.took(1, 0.01)
+    assert pace.steps == 4
+    for _ in range(5):
+        pace.took(pace.steps, pace.steps * 0.01)
+    assert pace.steps == 100
+    pace.took(100, 5.0)  # batches came late
+    assert pace.steps == 20
+    pace.took(3, 0.15)  # something was due
+    assert pace.steps == 20
+    pace.took(20, 60.0)
+    assert pace.steps == 1
+
+
+def test_a_fixed_number_of_steps_stays():
+    pace = Pace(5)
+    for seconds in (90.0, 0.001, 50.0):
+        pace.took(5, seconds)
+        assert pace.steps == 5
+
+
+def test_a_program_that_was_kept_and_does_not_fit_is_compiled_again(
+    rehearse, monkeypatch, capsys
+):
+    run = rehearse(compiled=True, at={0: failing(tf.errors.InternalError, "no image")})
+    asked = []
+
+    def forget():
+        run.at = {}
+        asked.append("forget")
+        return 1
+
+    monkeypatch.setattr(programs, "forget", forget)
+    monkeypatch.setattr(programs, "keep", lambda: asked.append("keep"))
+    run.run(3)
+    assert run.made == 3
+    assert asked == ["forget", "keep"]
+    said = capsys.readouterr().out
+    assert "compiling the step (XLA) ..." in said
+    assert "cannot be used (no image); compiling again" in said
+
+
+@pytest.mark.parametrize(
+    ("error", "dropped"),
+    [(tf.errors.InternalError, 0), (tf.errors.ResourceExhaustedError, 1)],
+)
+def test_an_error_that_no_kept_program_explains_is_shown(
+    rehearse, monkeypatch, error, dropped
+):
+    run = rehearse(compiled=True, at={0: failing(error)})
+    monkeypatch.setattr(programs, "forget", lambda: dropped)
+    with pytest.raises(error, match="it broke"):
+        run.run(3)
 
 
 def test_inner_steps_stop_where_something_is_due(rehearse):
@@ -161,12 +274,7 @@ def test_no_learning_rate_is_blamed_before_the_first_update(rehearse):
 
 
 def test_a_gradient_that_is_no_number_stops_before_it_is_saved(rehearse):
-    run = rehearse(checkpoint_every=1)
-    advance = run.loop._advance
-    run.loop._advance = lambda batches, inner: {
-        **advance(batches, inner),
-        "gradient_norm": tf.constant(float("inf")),
-    }
+    run = rehearse(checkpoint_every=1, norms={0: float("inf")})
     with pytest.raises(
         UserError, match=r"gradient norm is inf at step 1.*no checkpoint"
     ):

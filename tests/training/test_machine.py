@@ -12,21 +12,8 @@ from sslkit.training.actions import Moment
 from sslkit.training.machine import Machine, device_memory, host_memory
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-def machine(clock, **options):
-    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
-    return Machine(2, 64, strategy, clock=clock, **options)
+def machine():
+    return Machine(2, 64, tf.distribute.OneDeviceStrategy("CPU:0"))
 
 
 def found(action, step):
@@ -36,26 +23,26 @@ def found(action, step):
     return moment.machine
 
 
-def test_rates_leave_out_the_first_call_which_compiles(clock):
-    action = machine(clock)
-    clock.now = 60.0
-    action.see(1, {}, 1)
+def test_rates_leave_out_the_first_call_which_compiles():
+    action = machine()
+    action.took(0, 0.0)
     assert "views_per_second" not in found(action, 1)
-    for step in (2, 4):
-        clock.now += 1.0
-        action.see(step, {}, 2)
-    assert found(action, 4)["views_per_second"] == 64 * 4 / 2.0
+    action.took(2, 1.0)
+    action.took(2, 3.0)
+    assert found(action, 4)["views_per_second"] == 64 * 4 / 4.0
+    # A second report that falls in the same call says the same.
+    assert found(action, 5)["views_per_second"] == 64 * 4 / 4.0
 
 
-def test_says_memory_and_device(clock):
-    said = found(machine(clock), 1)
+def test_says_memory_and_device():
+    said = found(machine(), 1)
     assert said["device"] == "CPU"
     assert said["host_memory_bytes"] > 50e6  # TensorFlow is in it
     assert "device_memory_bytes" not in said  # only GPUs tell theirs
 
 
-def test_counts_the_seconds_that_batches_are_waited_for(clock):
-    action = machine(clock)
+def test_counts_the_seconds_that_batches_are_waited_for():
+    action = machine()
     batches = action.timing(iter(tf.data.Dataset.range(8).map(slow)))
 
     @tf.function
@@ -65,17 +52,16 @@ def test_counts_the_seconds_that_batches_are_waited_for(clock):
             total += next(batches)
         return total
 
-    action.see(1, {}, 1)
-    assert int(take(batches, tf.constant(3))) == 0 + 1 + 2
-    clock.now += 1.0
-    action.see(3, {}, 2)
-    waited = found(action, 3)["data_wait_seconds"]
+    assert int(take(batches, tf.constant(1))) == 0
+    action.took(0, 0.0)
+    assert int(take(batches, tf.constant(3))) == 1 + 2 + 3
+    action.took(3, 1.0)
+    waited = found(action, 4)["data_wait_seconds"]
     assert 0.06 <= waited < 30
     # Each report counts its own.
-    clock.now += 1.0
-    action.see(4, {}, 1)
-    assert found(action, 4)["data_wait_seconds"] == 0.0
-    assert int(take(batches, tf.constant(2))) == 3 + 4
+    action.took(1, 1.0)
+    assert found(action, 5)["data_wait_seconds"] == 0.0
+    assert int(take(batches, tf.constant(2))) == 4 + 5
 
 
 def slow(value):

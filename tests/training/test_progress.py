@@ -63,6 +63,38 @@ def test_rates_forget_a_slow_start():
     assert "512 views/s  3m 40s elapsed  14m 59s left" in last
 
 
+def test_what_comes_first_is_said_and_how_long_it_took():
+    clock, console = Clock(), plain()
+    with Progress(
+        9, first="compiling the step", console=console, clock=clock
+    ) as progress:
+        assert console.file.getvalue() == "compiling the step ...\n"
+        clock.now += 41.26
+        run(progress, clock, range(1, 2), seconds=0.0)
+    assert console.file.getvalue().splitlines()[1:] == [
+        "compiling the step took 41s",
+        "step 1/9  loss 1.0000  lr 0.1",
+    ]
+
+
+def test_a_terminal_shows_for_how_long_it_has_been_compiling():
+    clock = Clock()
+    console = rich.console.Console(file=io.StringIO(), force_terminal=True, width=120)
+    with Progress(
+        9, first="compiling the step", console=console, clock=clock
+    ) as progress:
+        clock.now += 41.26
+        progress._bar.refresh()
+        assert "step 0/9 compiling the step 41s" in console.file.getvalue()
+        progress.update(1, {"loss": 1.0}, views=1)
+        progress._bar.refresh()
+    _, said, after = console.file.getvalue().rpartition("compiling the step took 41s")
+    assert said
+    last = after.rpartition("step 1/9")[2]
+    assert "loss 1.0000" in last
+    assert "compiling" not in last
+
+
 def test_a_resumed_run_counts_its_own_steps_only():
     clock, console = Clock(), plain()
     with Progress(1010, 1000, console=console, clock=clock) as progress:

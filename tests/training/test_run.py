@@ -144,10 +144,17 @@ def test_a_run_may_go_on_on_other_devices(whole, tmp_path):
 
 
 def test_many_steps_a_call_are_the_same_run(whole, tmp_path):
-    _, wanted, _ = whole
+    folder, wanted, _ = whole
     table, _, _ = run(training(inner_steps=100), tmp_path)
     for name, value in wanted.items():
         np.testing.assert_array_equal(table[name], value, err_msg=name)
+    timeless = [
+        [{**json.loads(line), "time": None} for line in text.splitlines()]
+        for text in (
+            (path / "metrics.jsonl").read_text() for path in (folder, tmp_path)
+        )
+    ]
+    assert timeless[0] == timeless[1]
 
 
 def test_a_finished_run_does_nothing(whole):
