@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 import sslkit
+from sslkit import programs
 from sslkit.cli.startup import start_tensorflow
 from sslkit.errors import UserError
 from sslkit.keras_backend import TENSORFLOW, VARIABLE
@@ -74,8 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.before = before  # the environment, for those who judge it
         # What is cheap to find wrong is found before TensorFlow is imported.
         arguments.look(arguments)
-        if arguments.command in NEED_TENSORFLOW and not debug:
-            start_tensorflow()
+        if arguments.command in NEED_TENSORFLOW:
+            programs.start()
+            if not debug:
+                start_tensorflow()
         return arguments.run(arguments)
     except UserError as error:
         if debug:
