@@ -67,7 +67,7 @@ def train(
 
     Raises:
         UserError: for what the user can mend, in one line.
-        KeyboardInterrupt: after a signal, when the state is saved.
+        Stopped: a KeyboardInterrupt; after a signal, when the state is saved.
     """
     _ready()
     from sslkit import execution

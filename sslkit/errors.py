@@ -1,4 +1,4 @@
-"""The one error that is meant for the person at the terminal, and words for others."""
+"""The errors that are meant for the person at the terminal, and words for others."""
 
 from __future__ import annotations
 
@@ -24,6 +24,21 @@ class UserError(Exception):
         return " ".join(text.rpartition(f"{type(self).__name__}: ")[2].split())
 
 
+class Lost(UserError):
+    """Something that a run needs went away by no fault of the user.
+
+    The same command goes on once it is back, so the command line exits with the code
+    that tells a scheduler to start it again.
+    """
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal has stopped a run; the same command goes on with it.
+
+    Says what came and what was saved, in one line.
+    """
+
+
 def first_line(error: BaseException) -> str:
     """Returns the first line of what an exception says, without a full stop.
 
@@ -34,6 +49,8 @@ def first_line(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or getattr(error, "message", None)
     # Keras writes in bold, below words of its own.
     plain = re.sub(r"\x1b\[\d*m", "", str(text or error)).strip()
+    # TensorFlow says which of its functions it was in.
+    plain = re.sub(r"\{\{function_node [^}]*\}\} ?| \[Op:\w+\]", "", plain)
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     while len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
         del lines[0]

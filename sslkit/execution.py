@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from sslkit.checkpoints import Checkpoints
 from sslkit.errors import UserError
 from sslkit.evaluate.report import Report
 from sslkit.training.failures import explained
+from sslkit.training.interrupt import stopping
 from sslkit.training.run import Training
 from sslkit.workdir import Workdir
 
@@ -120,8 +122,20 @@ def carry_out(
 
     Raises:
         UserError: for what the user can mend.
-        KeyboardInterrupt: after a signal, when the state is saved.
+        Stopped: after a signal, when the state is saved.
     """
+    with stopping():
+        return _carry_out(resolution, folder, mode=mode, extend=extend, say=say)
+
+
+def _carry_out(
+    resolution: config.Resolution,
+    folder: str,
+    *,
+    mode: Mode,
+    extend: bool,
+    say: Callable[[str], None],
+) -> Run:
     # Before any of it is imported.
     for line in plugins.others(resolution.targets()):
         say(f"plugins: {line}")
@@ -158,15 +172,18 @@ def _carried_out(
     measures = runs.measures(training, planned, say)
     resolved = loaded.resolution.render()
     config.claim(workdir, resolved, write=False, extend=extend)
-    if mode != "evaluate":
-        # Before it is written: the workdir's configuration is that of the run in it.
-        training.check_continuing(workdir, extend=extend)
-        config.claim(workdir, resolved, write=training.runner.is_chief, extend=extend)
     trained = False
     if mode == "evaluate":
         say(f"step {training.load(workdir)} of {folder}")
     else:
-        trained = training.run(workdir, measures=measures, extend=extend, say=say)
+        # Before anything is written: the workdir's configuration is that of its run.
+        training.check_continuing(workdir, extend=extend)
+        chief = training.runner.is_chief
+        with workdir.alone(say) if chief else contextlib.nullcontext() as owner:
+            config.claim(workdir, resolved, write=chief, extend=extend)
+            trained = training.run(
+                workdir, measures=measures, extend=extend, say=say, owner=owner
+            )
     known = before is not None and before["step"] == training.steps
     measured = None
     if training.runner.is_chief and (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from sslkit.published.importing import PART
 from sslkit.published.transfer import is_published, shapes_of
 from sslkit.storage import reaching
 from sslkit.training.actions import Action, Measure
+from sslkit.training.duties import check_best
 from sslkit.training.run import Training
 from sslkit.workdir import Workdir
 
@@ -108,16 +110,23 @@ def measures(
         say: prints a line for the user.
 
     Raises:
-        UserError: if a split that the recipe names for it is missing or has no labels.
+        UserError: if a split that the recipe names for it is missing or has no labels,
+            or the best checkpoint is to be kept by what is not measured.
     """
-    if not training.knn_every:
-        return []
-    probe = planned.probe()
-    why_not = probe.unlabelled()
+    found: list[Action] = []
+    probe = planned.probe() if training.knn_every else None
+    why_not = probe.unlabelled() if probe is not None else None
     if why_not is not None:
         say(f"kNN during training is off: {why_not}")
-        return []
-    return [Measure(lambda: {"knn_top1": probe()}, every=training.knn_every)]
+    elif probe is not None:
+        knn = functools.partial(_knn, probe)
+        found.append(Measure(knn, every=training.knn_every, finds=["knn_top1"]))
+    check_best(training.keep, found)
+    return found
+
+
+def _knn(probe: Callable[[], float]) -> dict[str, float]:
+    return {"knn_top1": probe()}
 
 
 def load_encoder(path: str | os.PathLike[str]) -> Encoder:

@@ -7,6 +7,7 @@ here. What reads by patterns inside TensorFlow gets another name; see `plainly`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -144,6 +145,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
         yield aside
         flush(aside)
         tf.io.gfile.rename(aside, target, overwrite=True)
+        flush_names(folder)
     except BaseException:
         with contextlib.suppress(tf.errors.OpError):
             tf.io.gfile.remove(aside)
@@ -179,6 +181,21 @@ def flush(path: str) -> None:
     if not is_remote(path):
         with open(path, "rb") as file:
             os.fsync(file.fileno())
+
+
+def flush_names(folder: str) -> None:
+    """Waits until what was renamed in a folder is on its disk under the new names."""
+    if is_remote(folder):
+        return
+    opened = os.open(folder or ".", os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        # Not all file systems do that for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(opened)
 
 
 def beside(path: str) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -15,8 +14,9 @@ import tensorflow as tf
 from sslkit.arguments import check_folder
 from sslkit.checkpoints import CHECKPOINTS
 from sslkit.errors import UserError
+from sslkit.ownership import Owner
 from sslkit.secrets import hide
-from sslkit.storage import is_remote, reaching, replacing
+from sslkit.storage import reaching, replacing
 
 
 class Workdir:
@@ -84,34 +84,26 @@ class Workdir:
         self._write(self._config, resolved)
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, say: Callable[[str], None] = print) -> Iterator[Owner]:
         """Keeps other processes from training in the folder at the same time.
 
-        The system takes the lock back from a process that dies. A bucket has no locks;
-        nothing is kept from it.
+        Args:
+            say: prints a line for the user.
+
+        Yields:
+            The claim, which knows if somebody else has taken the folder over.
 
         Raises:
-            UserError: if another process trains in it.
+            UserError: naming its owner, if there is one.
         """
-        if is_remote(self.path):
-            yield
-            return
         with reaching("the workdir", self.path, verb="written"):
-            os.makedirs(self.path, exist_ok=True)
-            folder = os.open(self.path, os.O_RDONLY)
+            tf.io.gfile.makedirs(self.path)
+        owner = Owner(self.path, say=say)
+        owner.take()
         try:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    f"another process is training in {self.path}. Wait until it ends, "
-                    "or choose another --workdir."
-                ) from error
-            except OSError:
-                pass  # A file system without locks.
-            yield
+            yield owner
         finally:
-            os.close(folder)
+            owner.release()
 
     def data(self) -> Mapping[str, Any] | None:
         """Returns what the run was started on; None before it was."""

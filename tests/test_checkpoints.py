@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import pathlib
 import resource
+import shutil
+import threading
 
 import keras
 import numpy as np
@@ -11,7 +15,7 @@ import tensorflow as tf
 
 from sslkit import checkpoints
 from sslkit.api import UserError
-from sslkit.checkpoints import Checkpoints, restore, write
+from sslkit.checkpoints import Checkpoints, Damaged, Keep, files, restore, write
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def test_keeps_the_latest_few(store, table):
         store.save(table(a=0.0), step=step)
     assert steps(store) == [99_999_999, 100_000_000]
     folder = store.latest().rpartition("/")[0]
-    assert len(tf.io.gfile.listdir(folder)) == 2 * 2
+    assert len(tf.io.gfile.listdir(folder)) == 2 * 3
 
 
 def test_an_empty_folder_has_none(store):
@@ -101,7 +105,7 @@ def test_a_full_disk_leaves_the_earlier_ones(store):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert store.prefixes() == [good]
-    assert len(tf.io.gfile.listdir(good.rpartition("/")[0])) == 2
+    assert len(tf.io.gfile.listdir(good.rpartition("/")[0])) == 3
     restore(small, good)
 
 
@@ -138,7 +142,7 @@ def test_damage_is_named_and_sets_nothing(store, table):
         file.seek(100)
         file.write(b"\xff\xff\xff")
     wanted = table(a=0.0, b=[0.0] * 64)
-    with pytest.raises(UserError, match=r"is damaged: .*Remove its files"):
+    with pytest.raises(UserError, match=r"is damaged: .*Name an earlier checkpoint"):
         restore(wanted, prefix)
     assert wanted["a"].numpy() == 0.0
 
@@ -229,4 +233,142 @@ def test_a_note_comes_and_goes_with_its_checkpoint(store, table):
         store.save(table(a=1.0), step=step, note=sums)
     store.save(table(a=1.0), step=5)
     folder = prefix.rpartition("/")[0]
-    assert len(tf.io.gfile.listdir(folder)) == 2 * 2 + 1
+    assert len(tf.io.gfile.listdir(folder)) == 2 * 3
+
+
+def flip(path, place):
+    with open(path, "r+b") as file:
+        file.seek(place)
+        byte = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def cut(path, left):
+    with open(path, "r+b") as file:
+        file.truncate(left)
+
+
+def digest_in(path):
+    return pathlib.Path(path).read_text().index('"b": "') + 6
+
+
+DATA = ".data-00000-of-00001"
+DAMAGES = {
+    "a bit of the data": (DATA, lambda path: flip(path, 9)),
+    "a bit of the index": (".index", lambda path: flip(path, 9)),
+    "a bit of a digest": (".note.json", lambda path: flip(path, digest_in(path))),
+    "data that ends early": (DATA, lambda path: cut(path, 100)),
+    "an empty data file": (DATA, lambda path: cut(path, 0)),
+    "an index that ends early": (".index", lambda path: cut(path, 20)),
+    "an empty index": (".index", lambda path: cut(path, 0)),
+    "a note that ends early": (".note.json", lambda path: cut(path, 9)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_one_is_named_and_passed_over(store, table, damage):
+    good = store.save(table(a=1.0, b=[1.0] * 64), step=1)
+    bad = store.save(table(a=2.0, b=[2.0] * 64), step=2)
+    part, spoil = DAMAGES[damage]
+    spoil(f"{bad}{part}")
+    wanted, said = table(a=0.0, b=[0.0] * 64), []
+    assert store.restore_latest(wanted, say=said.append) == good
+    assert wanted["a"].numpy() == 1.0
+    (line,) = said
+    assert line.startswith(f"{bad} is damaged, and passed over: ")
+    # Only looked at, it is left as it is; a run that goes on puts it out of the way.
+    assert store.latest() == bad
+    assert store.restore_latest(wanted, say=said.append, mend=True) == good
+    assert store.latest() == good
+    assert store.save(table(a=3.0, b=[3.0] * 64), step=2) == store.latest()
+
+
+def test_values_that_are_whole_and_not_what_was_written_are_damage(store, table):
+    """TensorFlow's own checksums are of the files; these come with the values."""
+    prefix = store.save(table(a=1.0), step=1)
+    other = store.save(table(a=2.0), step=2)
+    for part in (DATA, ".index"):
+        shutil.copy(f"{other}{part}", f"{prefix}{part}")
+    with pytest.raises(Damaged, match="step_00000001 is damaged: a is not what was"):
+        restore(table(a=0.0), prefix)
+
+
+def test_where_all_are_damaged_no_run_starts_anew(store, table):
+    prefixes = [store.save(table(a=1.0), step=step) for step in (1, 2)]
+    for prefix in prefixes:
+        cut(f"{prefix}{DATA}", 0)
+    with pytest.raises(UserError, match=r"none of the 2 checkpoint\(s\) in .* can be"):
+        store.restore_latest(table(a=0.0), say=lambda line: None)
+
+
+def test_another_model_is_no_damage(store, table):
+    store.save(table(a=1.0), step=1)
+    store.save(table(b=1.0), step=2)
+    with pytest.raises(UserError, match="a checkpoint of another model"):
+        store.restore_latest(table(a=0.0), say=pytest.fail)
+
+
+def test_the_run_goes_on_while_one_is_written(store, table, monkeypatch):
+    may_write = threading.Event()
+    write_values = files.write_values
+
+    def late(*given):
+        assert may_write.wait(60)
+        write_values(*given)
+
+    monkeypatch.setattr(files, "write_values", late)
+    values = table(a=1.0)
+    store.save_behind(values, step=1)
+    # What is written is what it was then.
+    values["a"].assign(2.0)
+    store.check()
+    assert store.latest() is None
+    may_write.set()
+    store.finish()
+    restore(values, store.latest())
+    assert values["a"].numpy() == 1.0
+
+
+def test_a_failure_behind_the_runs_back_is_told_once(tmp_path, table):
+    (tmp_path / "file").write_text("")
+    store = Checkpoints(str(tmp_path / "file" / "checkpoints"))
+    store.save_behind(table(a=1.0), step=1)
+    with pytest.raises(UserError, match="step_00000001 cannot be written"):
+        store.finish()
+    store.check()
+
+
+def test_nothing_is_written_where_the_folder_is_not_ones_own(tmp_path, table):
+    def refuse():
+        raise UserError("not yours")
+
+    store = Checkpoints(str(tmp_path / "checkpoints"), guard=refuse)
+    with pytest.raises(UserError, match="not yours"):
+        store.save(table(a=1.0), step=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keeps_the_best_and_one_for_every_few_hours(tmp_path, table):
+    clock = iter(range(0, 10**6, 3600))
+    store = Checkpoints(
+        str(tmp_path / "checkpoints"),
+        keep=Keep(2, best="knn_top1", every_hours=5),
+        clock=lambda: next(clock),
+    )
+    knn = {3: 0.7, 8: 0.9, 12: 0.9, 13: math.nan}
+    for step in range(17):
+        found = {"knn_top1": knn[step]} if step in knn else {}
+        store.save(table(a=0.0), step=step, measures=found)
+    assert steps(store) == [0, 5, 10, 12, 15, 16]
+
+
+def test_what_a_killed_process_left_goes(store, table):
+    """Moved, but for the index, at a step that no later run comes to."""
+    prefix = store.save(table(a=1.0), step=1)
+    folder = pathlib.Path(prefix).parent
+    for name in ("step_00000007.note.json", f"step_00000007{DATA}", "mine.txt"):
+        (folder / name).write_text("")
+    store.save(table(a=1.0), step=2)
+    names = {path.name.partition(".")[0] for path in folder.iterdir()}
+    assert names == {"step_00000001", "step_00000002", "mine"}

@@ -23,7 +23,7 @@ LAYERS = (
     "objectives",
     "data nn optimize reporters runners views",
     "metrics_log workdir",
-    "checkpoints",
+    "checkpoints ownership",
     "plugins storage",
     "api",
     "batch programs replica randomness reporter source",

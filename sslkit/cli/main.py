@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import sslkit
 from sslkit import programs
 from sslkit.cli.startup import start_tensorflow
-from sslkit.errors import UserError
+from sslkit.errors import Lost, Stopped, UserError
 from sslkit.keras_backend import TENSORFLOW, VARIABLE
 from sslkit.secrets import hide
 
@@ -52,6 +52,10 @@ NEED_TENSORFLOW = (
 """Commands that import TensorFlow; the others must start without it."""
 
 
+RESTART = 75
+"""The exit code of a run that a scheduler should start again: EX_TEMPFAIL."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the `sslkit` command.
 
@@ -60,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, what the command returns; 1, an unexpected error; 2, an error
-        the user can mend; 130, interrupted.
+        the user can mend; 75, a run that the same command goes on with; 130,
+        interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     # TensorFlow's start-up notes hide the one line that matters. It reads this once,
@@ -83,7 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         if debug:
             raise
-        return _fail(f"error: {error}", 2)
+        return _fail(f"error: {error}", RESTART if isinstance(error, Lost) else 2)
+    except Stopped as stopped:
+        return _fail(f"{stopped}; the same command goes on from there", RESTART)
     except KeyboardInterrupt:
         if debug:
             raise

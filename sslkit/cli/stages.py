@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
 from sslkit import config
-from sslkit.errors import UserError
+from sslkit.errors import Stopped, UserError
+from sslkit.training.interrupt import stopping
 
 ALONE = ""
 """The name of what a recipe without stages is."""
@@ -82,7 +83,15 @@ def run_each(args: argparse.Namespace, stages: Mapping[str, config.Resolution]) 
 
     Returns:
         The exit code of the last stage that ran.
+
+    Raises:
+        Stopped: after a signal that came when none ran, or too late for one.
     """
+    with stopping():
+        return _run_each(args, stages)
+
+
+def _run_each(args: argparse.Namespace, stages: Mapping[str, config.Resolution]) -> int:
     for place, (name, resolution) in enumerate(stages.items(), start=1):
         folder = config.stage_workdir(args.workdir, name)
         print(
@@ -117,16 +126,19 @@ def _command(args: argparse.Namespace, stage: str) -> list[str]:
 
 
 def _run(command: Sequence[str]) -> int:
-    """Runs a command, which gets the signals that come here; returns its exit code."""
+    """Runs a command, which gets the signals that come here; returns its exit code.
+
+    Raises:
+        Stopped: after a signal that came too late for it.
+    """
     running: list[subprocess.Popen[bytes]] = []
-    early: list[int] = []
+    came: list[int] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         del frame
+        came.append(number)
         if running:
             running[0].send_signal(number)
-        else:
-            early.append(number)
 
     before = {
         number: signal.signal(number, pass_on)
@@ -136,9 +148,13 @@ def _run(command: Sequence[str]) -> int:
         # In a session of its own, or a Ctrl-C would reach it twice: from the terminal
         # and from here.
         running.append(subprocess.Popen(command, start_new_session=True))
-        for number in early:
+        for number in list(came):
             running[0].send_signal(number)
-        return running[0].wait()
+        code = running[0].wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if came and code == 0:
+        raise Stopped(f"stopped by {signal.Signals(came[0]).name} between two stages")
+    # What a shell says of a process that a signal has ended.
+    return code if code >= 0 else 128 - code

@@ -19,6 +19,8 @@ FREE = (
     "data.cache_dir",
     "data.service",
     "train.keep",
+    "train.keep_best",
+    "train.keep_every_hours",
     "train.log_every",
     "train.checkpoint_every",
     "train.knn_every",

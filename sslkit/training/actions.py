@@ -6,11 +6,12 @@ import abc
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sslkit.checkpoints import Checkpoints, Table
 from sslkit.errors import UserError
+from sslkit.ownership import Owner
 from sslkit.reporter import Setting
 
 
@@ -24,6 +25,8 @@ class Moment:
     """What the actions that came before found at this step: name -> number."""
     machine: dict[str, Setting] = dataclasses.field(default_factory=dict)
     """What they found that differs each time that a run is repeated, such as speed."""
+    last: bool = False
+    """Whether the run ends here, at its last step or by a signal."""
 
 
 class Action(abc.ABC):
@@ -39,11 +42,13 @@ class Action(abc.ABC):
             The device stops for such an action where it is due. One that needs the
             metrics alone is run when they are fetched, up to a second later.
         before_stopping: whether it is due, too, when a signal stops the run.
+        finds: names of the measures that it adds to a moment's metrics.
     """
 
     every: int | None = None
     needs_state: bool = True
     before_stopping: bool = False
+    finds: Sequence[str] = ()
 
     def see(self, step: int, values: Mapping[str, float]) -> None:
         """Is told the metrics of each step, in order, before what is due there is run.
@@ -166,11 +171,19 @@ class Measure(Action):
     Args:
         measure: returns name -> number.
         every: steps between two measurements.
+        finds: the names that it returns.
     """
 
-    def __init__(self, measure: Callable[[], Mapping[str, float]], *, every: int):
+    def __init__(
+        self,
+        measure: Callable[[], Mapping[str, float]],
+        *,
+        every: int,
+        finds: Sequence[str] = (),
+    ):
         """Keeps the options; see the class."""
         self.every = every
+        self.finds = tuple(finds)
         self._measure = measure
 
     def run(self, moment: Moment) -> None:
@@ -206,16 +219,40 @@ class Write(Action):
             self._log.write(moment.step, moment.metrics, moment.machine)
 
 
-class Save(Action):
-    """Saves a checkpoint.
+class Watch(Action):
+    """Stops a run whose folder somebody else has taken over.
 
     Args:
-        checkpoints: where it goes.
+        owner: knows.
+    """
+
+    needs_state = False
+
+    def __init__(self, owner: Owner):
+        """Keeps the options; see the class."""
+        self._owner = owner
+
+    def took(self, steps: int, seconds: float) -> None:
+        """Implements `Action.took`."""
+        self._owner.check()
+
+    def run(self, moment: Moment) -> None:
+        """Implements `Action.run`; there is nothing left to do."""
+
+
+class Save(Action):
+    """Saves checkpoints; the run goes on while they are written.
+
+    What cannot be written stops the run at its next step. The last one is waited for.
+
+    Args:
+        checkpoints: where they go.
         table: what is saved.
         every: steps between two checkpoints.
         note: returns what is kept beside each; see `Checkpoints.save`.
     """
 
+    every: int
     before_stopping = True
 
     def __init__(
@@ -232,6 +269,45 @@ class Save(Action):
         self._table = table
         self._note = note
 
+    def took(self, steps: int, seconds: float) -> None:
+        """Implements `Action.took`."""
+        self._checkpoints.check()
+
     def run(self, moment: Moment) -> None:
         """Implements `Action.run`."""
-        self._checkpoints.save(self._table, step=moment.step, note=self._note())
+        self._checkpoints.save_behind(
+            self._table,
+            step=moment.step,
+            note=self._note(),
+            measures=moment.metrics,
+        )
+        if moment.last:
+            self._checkpoints.finish()
+
+
+class SaveBest(Action):
+    """Saves a checkpoint where a measure is at least what it is at all that are kept.
+
+    So the best one is kept, also where it is measured more often than is saved.
+
+    Args:
+        save: saves one.
+        checkpoints: know the best of those that are kept.
+        measure: the measure's name; the higher the better.
+    """
+
+    def __init__(self, save: Save, checkpoints: Checkpoints, *, measure: str):
+        """Keeps the options; see the class."""
+        self._save = save
+        self._checkpoints = checkpoints
+        self._measure = measure
+
+    def run(self, moment: Moment) -> None:
+        """Implements `Action.run`."""
+        found = moment.metrics.get(self._measure, math.nan)
+        saved_anyway = moment.last or moment.step % self._save.every == 0
+        if saved_anyway or not math.isfinite(found):
+            return
+        best = self._checkpoints.best()
+        if best is None or found >= best.measures[self._measure]:
+            self._save.run(moment)

@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
+
+from sslkit.errors import Stopped
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[None]:
+    """Turns Ctrl-C and termination into an exception, so that nothing is left behind.
+
+    A termination signal ends a process where it stands, with its claim of a folder
+    still there. For all of a run but its steps, which `Interrupt` lets end.
+
+    Raises:
+        Stopped: after a signal.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        raise Stopped(f"stopped by {signal.Signals(number).name}")
+
+    # Only the main thread may set handlers; elsewhere signals stay as they are.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Interrupt:
@@ -24,9 +57,8 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         """Installs the handlers."""
-        # Only the main thread may set handlers; elsewhere signals stay as they are.
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _SIGNALS:
                 self._before[number] = signal.signal(number, self._request)
         return self
 
@@ -36,8 +68,10 @@ class Interrupt:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Puts the earlier handlers back."""
+        """Puts the earlier handlers back, and leaves to them what came too late."""
         self._restore()
+        if self.requested is not None and kind is None:
+            signal.raise_signal(self.requested)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = signal.Signals(number)

@@ -16,7 +16,7 @@ import tensorflow as tf
 from sslkit import programs
 from sslkit.checkpoints import Checkpoints
 from sslkit.data.service import Service
-from sslkit.errors import UserError, first_line
+from sslkit.errors import Lost, Stopped, UserError, first_line
 from sslkit.source import UNREADABLE, is_of_pipeline
 from sslkit.training.actions import Action, Moment
 from sslkit.training.interrupt import Interrupt
@@ -80,7 +80,8 @@ class Loop:
         Raises:
             UserError: if an example cannot be read, the loss is not finite or a
                 checkpoint cannot be written.
-            KeyboardInterrupt: after a signal, when the state is saved.
+            Lost: if another process of the run is gone.
+            Stopped: after a signal, when the state is saved.
         """
         step, pace, advance = start, Pace(self._inner_steps), None
         how = "compiling the step (XLA)" if self._compiled else "tracing the step"
@@ -107,10 +108,11 @@ class Loop:
                 found = self._do(step, stop, stays=True, stopping=stopping)
                 if found:
                     progress.update(step, found, 0)
-                if interrupt.requested and stopping and step < stop:
-                    saved = self._checkpoints.latest()
-                    progress.note(f"{interrupt.requested.name}: saved {saved}")
-                    raise KeyboardInterrupt
+                if interrupt.requested and stopping:
+                    raise Stopped(
+                        f"stopped by {interrupt.requested.name} at step {step}; "
+                        f"{self._checkpoints.describe_latest()}"
+                    )
 
     def _do(
         self, step: int, stop: int, *, stays: bool, stopping: bool = False
@@ -123,7 +125,7 @@ class Loop:
             stays: whether the weights are those of this step.
             stopping: whether a signal stops the run here.
         """
-        moment = Moment(step)
+        moment = Moment(step, last=stopping or step == stop)
         for action in self._actions:
             due = action.is_due(step) or step == stop
             due = due and (stays or not action.needs_state)
@@ -179,8 +181,9 @@ class Loop:
         except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
             if interrupt.requested:
                 # All were told to stop, and the chief has saved and left.
-                raise KeyboardInterrupt from error
-            raise UserError(
+                name = interrupt.requested.name
+                raise Stopped(f"stopped by {name}, after the first process") from error
+            raise Lost(
                 "another process of this run is gone. Start the same command again on "
                 f"all of them; {self._checkpoints.describe_latest()}."
             ) from error

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import tensorflow as tf
@@ -25,7 +24,7 @@ from sslkit.api import (
     UserError,
     checked,
 )
-from sslkit.checkpoints import Checkpoints, find_checkpoint, read_note, restore
+from sslkit.checkpoints import Checkpoints, Keep, find_checkpoint, restore
 from sslkit.data.batches import (
     check_batch_size,
     training_batches,
@@ -34,14 +33,16 @@ from sslkit.data.batches import (
 from sslkit.data.dataset import Data
 from sslkit.data.labelling import Labelling
 from sslkit.nn.precision import layers_in
+from sslkit.ownership import Owner
 from sslkit.runners.tpu import TPU
 from sslkit.source import Source
-from sslkit.training.actions import Action, Means, Save, StopNotFinite, Write
+from sslkit.training.actions import Action
 from sslkit.training.agreement import check_agreement
 from sslkit.training.arithmetic import Arithmetic
 from sslkit.training.checking import check_example
 from sslkit.training.continuing import check_continuing, remember
 from sslkit.training.describing import describe
+from sslkit.training.duties import check_best, duties
 from sslkit.training.failures import explained
 from sslkit.training.initialize import initialize
 from sslkit.training.labels import check_labels, labels_read
@@ -76,6 +77,8 @@ class Training:
         log_every: PositiveInt = 10,
         checkpoint_every: PositiveInt = 1000,
         keep: PositiveInt = 3,
+        keep_best: str | None = None,
+        keep_every_hours: PositiveFloat | None = None,
         knn_every: NonNegativeInt = 0,
         inner_steps: PositiveInt | None = None,
         reporters: Sequence[Reporter] | None = None,
@@ -105,7 +108,10 @@ class Training:
                 of the same name there, over its names.
             log_every: updates between two lines of metrics.
             checkpoint_every: updates between two checkpoints.
-            keep: checkpoints to keep.
+            keep: how many of the newest checkpoints are kept.
+            keep_best: the measure, such as `knn_top1`, whose best checkpoint is kept
+                too.
+            keep_every_hours: one checkpoint is kept for every so many hours, too.
             knn_every: updates between two kNN probes of the encoder; 0 for none.
             inner_steps: updates in one call to the device; None for about a second's.
                 Metrics are those of each step whatever it is.
@@ -139,7 +145,7 @@ class Training:
         self._variable_schema = variable_schema
         self._log_every = log_every
         self._checkpoint_every = checkpoint_every
-        self._keep = keep
+        self.keep = Keep(keep, keep_best, keep_every_hours)
         self.knn_every = knn_every
         self._inner_steps = inner_steps
         self._reporters = chosen(reporters)
@@ -234,7 +240,11 @@ class Training:
         Raises:
             UserError: if there is none or it is of another model.
         """
-        restore(self.state.table, checkpoint or find_checkpoint(workdir.path))
+        table, found = self.state.table, checkpoint
+        if found is None:
+            found = Checkpoints(workdir.checkpoints).restore_latest(table, say=print)
+        if found is None or checkpoint is not None:
+            restore(table, checkpoint or find_checkpoint(workdir.path))
         return int(self.state.step.numpy())
 
     def run(
@@ -244,6 +254,7 @@ class Training:
         say: Callable[[str], None] = print,
         measures: Sequence[Action] = (),
         extend: bool = False,
+        owner: Owner | None = None,
     ) -> bool:
         """Trains to the end, going on from the last checkpoint if there is one.
 
@@ -253,18 +264,21 @@ class Training:
             measures: what the chief finds out about the run while it goes on.
             extend: whether the run goes on with other data, or for longer, than it
                 was started with.
+            owner: the chief's claim of the folder, from `Workdir.alone`; None to make
+                one for this call.
 
         Returns:
             Whether any update was left to do.
 
         Raises:
             UserError: for what the user can mend; what was saved before stays.
-            KeyboardInterrupt: after a signal, when the state is saved.
+            Stopped: after a signal, when the state is saved.
         """
-        # Two processes would remove each other's checkpoints.
-        alone = workdir.alone() if self.runner.is_chief else contextlib.nullcontext()
-        with self.arithmetic.held(), explained(self), alone:
-            return self._run(workdir, say, measures, extend=extend)
+        with self.arithmetic.held(), explained(self):
+            if owner is None and self.runner.is_chief:
+                with workdir.alone(say) as own:
+                    return self._run(workdir, say, measures, extend=extend, owner=own)
+            return self._run(workdir, say, measures, extend=extend, owner=owner)
 
     def _run(
         self,
@@ -273,8 +287,13 @@ class Training:
         measures: Sequence[Action],
         *,
         extend: bool,
+        owner: Owner | None,
     ) -> bool:
-        checkpoints = Checkpoints(workdir.checkpoints, keep=self._keep)
+        guard = None
+        if owner is not None:
+            check_best(self.keep, measures)
+            guard = owner.confirm
+        checkpoints = Checkpoints(workdir.checkpoints, keep=self.keep, guard=guard)
         check_labels(self.objective, self.source, self._labels)
         for line in self.describe():
             say(line)
@@ -292,9 +311,17 @@ class Training:
         machine = Machine(
             self._log_every, self.batch_size * views, self.runner.strategy
         )
-        reporting = self.reporting(workdir, start, say)
-        measures = (*measures, machine)
-        with self._actions(checkpoints, start, measures, reporting) as actions:
+        with duties(
+            checkpoints,
+            owner=owner,
+            table=self.state.table,
+            measures=[*measures, machine],
+            report=self.reporting(workdir, start, say),
+            pictures=Views(self.source, self.augmentation, seed=self.seed, start=start),
+            keep=self.keep,
+            log_every=self._log_every,
+            checkpoint_every=self._checkpoint_every,
+        ) as actions:
             loop = Loop(
                 prepare=lambda: self._prepared(step, start, machine),
                 metrics=step.metrics,
@@ -322,38 +349,6 @@ class Training:
         programs.steady_names()
         advance = self.runner.compile(step, step.metrics)
         return lambda steps: advance(batches, tf.constant(steps)).numpy()
-
-    @contextlib.contextmanager
-    def _actions(
-        self,
-        checkpoints: Checkpoints,
-        start: int,
-        measures: Sequence[Action],
-        reporting: Reporting,
-    ) -> Iterator[list[Action]]:
-        """Holds the run's record open; all but the chief only watch the numbers."""
-        watch = StopNotFinite(checkpoints)
-        if not self.runner.is_chief:
-            yield [watch]
-            return
-        latest = checkpoints.latest()
-        pending = {} if latest is None else read_note(latest)
-        means = Means(every=self._log_every, pending=pending)
-        views = Views(self.source, self.augmentation, seed=self.seed, start=start)
-        with reporting as log:
-            yield [
-                watch,
-                means,
-                *measures,
-                Write(log),
-                views.to(log),
-                Save(
-                    checkpoints,
-                    self.state.table,
-                    every=self._checkpoint_every,
-                    note=means.pending,
-                ),
-            ]
 
     def reporting(
         self, workdir: Workdir, step: int, say: Callable[[str], None] = print
@@ -394,9 +389,10 @@ class Training:
 
     def _start(self, checkpoints: Checkpoints, say: Callable[[str], None]) -> int:
         """Brings the state to where the run goes on; returns its step."""
-        latest = checkpoints.latest()
+        latest = checkpoints.restore_latest(
+            self.state.table, say=say, mend=self.runner.is_chief
+        )
         if latest is not None:
-            restore(self.state.table, latest)
             start = int(self.state.step.numpy())
             if start < self.steps:
                 say(f"resuming at step {start} from {latest}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -12,12 +14,36 @@ import pytest
 import tensorflow as tf
 
 from sslkit import programs
-from sslkit.api import UserError
-from sslkit.checkpoints import Checkpoints, read_note
-from sslkit.metrics_log import MetricsLog
-from sslkit.training.actions import Means, Measure, Save, StopNotFinite, Write
+from sslkit.api import RunInfo, UserError
+from sslkit.checkpoints import Checkpoints, Keep
+from sslkit.errors import Lost, Stopped
+from sslkit.reporters import MetricsFile
+from sslkit.training.actions import Action, Measure
+from sslkit.training.duties import check_best, duties
+from sslkit.training.interrupt import Interrupt, stopping
 from sslkit.training.loop import Loop
 from sslkit.training.pace import Pace
+from sslkit.training.reporting import Reporting
+from sslkit.workdir import Workdir
+
+ALL = Keep(100)
+
+
+class NoPictures(Action):
+    needs_state = False
+
+    def to(self, report):
+        return self
+
+    def run(self, moment):
+        pass
+
+
+def info(workdir, start, stop):
+    return RunInfo(
+        workdir=workdir, start=start, steps=stop, config="", settings={}, facts={}
+    )
+
 
 EVERY = ("log", "checkpoint", "knn")
 
@@ -34,10 +60,19 @@ class Rehearsed:
         norms=None,
         at=None,
         is_chief=True,
+        keep=ALL,
+        knn=lambda step: 0.5,
         **every,
     ):
         self.workdir = str(workdir)
-        self.checkpoints = Checkpoints(os.path.join(workdir, "checkpoints"), keep=100)
+        self.keep = keep
+        self.knn = knn
+        self.owner = None
+        self.checkpoints = Checkpoints(
+            os.path.join(workdir, "checkpoints"),
+            keep=keep,
+            guard=lambda: self.owner.confirm(),
+        )
         self.calls, self.probed, self.asked = [], [], []
         self.table = table
         self.losses = losses or {}
@@ -78,30 +113,29 @@ class Rehearsed:
 
     def probe(self):
         self.probed.append(self.made)
-        return {"knn_top1": 0.5}
+        return {"knn_top1": self.knn(self.made)}
 
     def run(self, stop, start=0):
         self.made = start
-        self.actions[:] = [StopNotFinite(self.checkpoints)]
-        if not self.is_chief:
-            self.loop.run(start=start, stop=stop)
-            return
-        latest = self.checkpoints.latest()
-        means = Means(
-            every=self.every["log"], pending=read_note(latest) if latest else None
-        )
-        with MetricsLog(self.workdir, start) as log:
-            self.actions += [
-                means,
-                Measure(self.probe, every=self.every["knn"]),
-                Write(log),
-                Save(
-                    self.checkpoints,
-                    self.table,
-                    every=self.every["checkpoint"],
-                    note=means.pending,
-                ),
-            ]
+        workdir = Workdir(self.workdir)
+        with (
+            workdir.alone() if self.is_chief else contextlib.nullcontext() as owner,
+            duties(
+                self.checkpoints,
+                owner=owner,
+                table=self.table,
+                report=Reporting([MetricsFile()], info(self.workdir, start, stop)),
+                pictures=NoPictures(),
+                measures=[
+                    Measure(self.probe, every=self.every["knn"], finds=["knn_top1"])
+                ],
+                keep=self.keep,
+                log_every=self.every["log"],
+                checkpoint_every=self.every["checkpoint"],
+            ) as actions,
+        ):
+            self.owner = owner
+            self.actions[:] = actions
             self.loop.run(start=start, stop=stop)
 
     @property
@@ -283,15 +317,18 @@ def test_a_gradient_that_is_no_number_stops_before_it_is_saved(rehearse):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_between_steps_and_the_run_goes_on(rehearse, capsys, number):
+def test_a_signal_saves_between_steps_and_the_run_goes_on(rehearse, number):
     before = signal.getsignal(number)
     run = rehearse(log_every=2, at={4: lambda: signal.raise_signal(number)})
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped) as stopped:
         run.run(9)
     # The step in which the signal came is made and saved.
     assert run.saved == [5]
     assert run.table["step"].numpy() == 5
-    assert f"{number.name}: saved" in capsys.readouterr().out
+    assert str(stopped.value) == (
+        f"stopped by {number.name} at step 5; the last checkpoint is "
+        f"{run.checkpoints.latest()}"
+    )
     assert signal.getsignal(number) is before
     run.at = {}
     run.run(9, start=5)
@@ -307,7 +344,7 @@ def killed():
 @pytest.mark.parametrize(
     ("stop", "error", "resumed"),
     [
-        (lambda: signal.raise_signal(signal.SIGTERM), KeyboardInterrupt, 7),
+        (lambda: signal.raise_signal(signal.SIGTERM), Stopped, 7),
         (killed, MemoryError, 6),
     ],
 )
@@ -357,10 +394,24 @@ def test_a_second_signal_stops_at_once(rehearse, interruptible):
     assert run.saved == []
 
 
-def test_a_signal_in_the_last_step_is_no_interruption(rehearse):
+def test_a_signal_in_the_last_step_stops_before_what_comes_after(rehearse):
     run = rehearse(at={2: lambda: signal.raise_signal(signal.SIGINT)})
-    run.run(3)
+    with pytest.raises(Stopped, match="SIGINT at step 3"):
+        run.run(3)
     assert run.saved == [3]
+
+
+def test_a_signal_that_came_too_late_for_the_steps_is_passed_on():
+    with pytest.raises(Stopped, match="stopped by SIGTERM"), stopping(), Interrupt():
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_outside_of_the_steps_stops_at_once():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped, match="stopped by SIGTERM"), stopping():
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("it goes on")
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_who_is_not_chief_goes_on_until_the_chief_has_saved(rehearse):
@@ -372,7 +423,7 @@ def test_who_is_not_chief_goes_on_until_the_chief_has_saved(rehearse):
             4: failing(tf.errors.UnavailableError),
         },
     )
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped, match="SIGTERM, after the first process"):
         run.run(9)
     assert run.made == 4
     assert run.saved == []
@@ -415,5 +466,55 @@ def test_an_error_of_the_step_is_shown_at_once_and_no_data_is_read(rehearse, err
 
 def test_a_lost_process_is_named_with_the_last_checkpoint(rehearse):
     run = rehearse(checkpoint_every=1, at={2: failing(tf.errors.UnavailableError)})
-    with pytest.raises(UserError, match=r"another process .* gone.*step_00000002\."):
+    with pytest.raises(Lost, match=r"another process .* gone.*step_00000002\."):
         run.run(3)
+
+
+def test_keeps_the_best_also_between_two_checkpoints(rehearse):
+    found = {2: 0.3, 4: 0.9, 6: 0.8, 8: 0.7, 10: 0.2, 12: 0.1}
+    run = rehearse(
+        keep=Keep(1, best="knn_top1"),
+        knn=found.get,
+        knn_every=2,
+        checkpoint_every=5,
+        log_every=1,
+    )
+    run.run(12)
+    assert run.saved == [4, 12]
+    # Started again, it still knows.
+    run.knn = {14: 0.9, 15: 0.0}.get
+    run.run(15, start=12)
+    assert run.saved == [14, 15]
+
+
+def test_refuses_to_keep_the_best_by_what_is_not_measured():
+    measure = Measure(dict, every=1, finds=["knn_top1"])
+    check_best(Keep(best="knn_top1"), [measure])
+    with pytest.raises(UserError, match=r"is 'knn_top', .* Did you mean 'knn_top1'"):
+        check_best(Keep(best="knn_top"), [measure])
+    with pytest.raises(UserError, match=r"It measures nothing: bind train\.knn_every"):
+        check_best(Keep(best="knn_top1"), [])
+
+
+def test_a_checkpoint_that_cannot_be_written_stops_the_run(rehearse, tmp_path):
+    def full():
+        shutil.rmtree(tmp_path / "checkpoints")
+        (tmp_path / "checkpoints").write_text("not a folder")
+
+    run = rehearse(checkpoint_every=2, at={3: full})
+    with pytest.raises(UserError, match=r"step_0000000\d cannot be written"):
+        run.run(1000)
+    # Behind the run's back, but not for long.
+    assert run.made < 1000
+
+
+def test_a_run_whose_folder_was_taken_over_stops(rehearse, tmp_path):
+    def taken():
+        for claim in tmp_path.glob("owner-*.json"):
+            claim.unlink()
+
+    run = rehearse(checkpoint_every=2, at={3: taken})
+    with pytest.raises(UserError, match=r"no longer this process's own: its claim"):
+        run.run(1000)
+    # The first was written, or under way; none was after that.
+    assert set(run.saved) <= {2}

@@ -1,0 +1,39 @@
+"""Checkpoints: files of named tensors, written whole or not at all.
+
+A checkpoint is in TensorFlow's own format with the table's names as its keys, so
+`tf.train.load_checkpoint(prefix)` reads it anywhere.
+"""
+
+from sslkit.checkpoints.files import (
+    Assignable,
+    Damaged,
+    Table,
+    assign,
+    is_whole,
+    read,
+    read_note,
+    restore,
+    step_of,
+    values_of,
+    write,
+)
+from sslkit.checkpoints.keeping import Keep
+from sslkit.checkpoints.store import CHECKPOINTS, Checkpoints, find_checkpoint
+
+__all__ = [
+    "CHECKPOINTS",
+    "Assignable",
+    "Checkpoints",
+    "Damaged",
+    "Keep",
+    "Table",
+    "assign",
+    "find_checkpoint",
+    "is_whole",
+    "read",
+    "read_note",
+    "restore",
+    "step_of",
+    "values_of",
+    "write",
+]

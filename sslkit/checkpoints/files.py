@@ -1,0 +1,313 @@
+"""The files of one checkpoint.
+
+`<prefix>.index` and `<prefix>.data-00000-of-00001` are TensorFlow's, and read by all
+that reads its checkpoints. `<prefix>.note.json` holds what is sslkit's own: a digest of
+each tensor, when it was saved, what was measured then, and a note.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from sslkit import storage
+from sslkit.errors import UserError, first_line
+from sslkit.storage import reaching
+
+DATA = ".data-00000-of-00001"
+_INDEX = ".index"
+_NOTE = ".note.json"
+_PARTS = (_NOTE, DATA, _INDEX)
+_DAMAGED = "damaged_"
+_DIGEST_BYTES = 16
+
+
+class Damaged(UserError):
+    """The files of a checkpoint are not what was written.
+
+    Attributes:
+        reason: what is wrong with them.
+    """
+
+    def __init__(self, prefix: str, reason: str, what: str = "is damaged"):
+        """Says which checkpoint, what is wrong, and the next move."""
+        super().__init__(
+            f"{prefix} {what}: {reason}. Name an earlier checkpoint, or put back a "
+            "copy of this one."
+        )
+        self.reason = reason
+
+
+class Assignable(Protocol):
+    """What a table holds: keras variables, or anything with these three."""
+
+    shape: tuple[int, ...]
+
+    def assign(self, value: np.ndarray) -> object:
+        """Sets the value."""
+
+    def numpy(self) -> np.ndarray:
+        """Reads the value."""
+
+
+Table = Mapping[str, Assignable]
+
+
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """What is kept beside the tensors of a checkpoint.
+
+    A checkpoint of sslkit 0.1 has a note alone, or nothing.
+    """
+
+    note: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What belongs to its step; see `Checkpoints.save`."""
+    time: float = 0.0
+    """When it was saved, in seconds since 1970."""
+    measures: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """What was found at its step: name -> number."""
+    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Name of a tensor -> BLAKE2b of its dtype, shape and bytes."""
+
+
+def is_whole(prefix: str) -> bool:
+    """Returns whether both of TensorFlow's files of a checkpoint are there."""
+    return all(tf.io.gfile.exists(f"{prefix}{part}") for part in (_INDEX, DATA))
+
+
+def is_part(name: str) -> bool:
+    """Returns whether a file's name is that of a checkpoint's part."""
+    return name.endswith(_PARTS)
+
+
+def step_of(prefix: str) -> int:
+    """Returns the step in a checkpoint's name."""
+    return int(os.path.basename(prefix).removeprefix("step_"))
+
+
+def write(table: Table, prefix: str, note: Mapping[str, Any] | None = None) -> None:
+    """Writes a table, as `write_values` does."""
+    values = {name: variable.numpy() for name, variable in table.items()}
+    write_values(values, prefix, Beside(note=note or {}))
+
+
+def write_values(values: Mapping[str, Any], prefix: str, beside: Beside) -> None:
+    """Writes the files of a checkpoint.
+
+    They are written aside, flushed, and renamed. The index appears last and in one
+    move, so a checkpoint that has one is whole.
+
+    Args:
+        values: name -> array.
+        prefix: where the names of the files begin.
+        beside: what is kept with them; its digests are made here.
+    """
+    names = list(values)
+    folder = os.path.dirname(prefix)
+    partial = storage.beside(prefix)
+    text = json.dumps(
+        {
+            **dataclasses.asdict(beside),
+            "digests": {name: _digest(value) for name, value in values.items()},
+        }
+    )
+    try:
+        with tf.device("CPU:0"):
+            tf.raw_ops.SaveV2(
+                prefix=partial,
+                tensor_names=names,
+                shape_and_slices=[""] * len(names),
+                tensors=[tf.constant(values[name]) for name in names],
+            )
+        with tf.io.gfile.GFile(f"{partial}{_NOTE}", "w") as file:
+            file.write(text)
+        for part in _PARTS:
+            storage.flush(f"{partial}{part}")
+        if tf.io.gfile.exists(f"{prefix}{_INDEX}"):
+            tf.io.gfile.remove(f"{prefix}{_INDEX}")
+        for part in _PARTS:
+            if part == _INDEX:
+                storage.flush_names(folder)
+            tf.io.gfile.rename(f"{partial}{part}", f"{prefix}{part}", overwrite=True)
+        storage.flush_names(folder)
+    except BaseException:
+        with contextlib.suppress(tf.errors.OpError):
+            remove(partial)
+        raise
+
+
+def remove(prefix: str) -> None:
+    """Removes the files of a checkpoint."""
+    folder = os.path.dirname(prefix)
+    for name in _files_of(prefix):
+        tf.io.gfile.remove(os.path.join(folder, name))
+
+
+def set_aside(prefix: str) -> None:
+    """Gives the files of a checkpoint names that no checkpoint has."""
+    folder = os.path.dirname(prefix)
+    for name in _files_of(prefix):
+        tf.io.gfile.rename(
+            os.path.join(folder, name),
+            os.path.join(folder, f"{_DAMAGED}{name}"),
+            overwrite=True,
+        )
+
+
+def _files_of(prefix: str) -> list[str]:
+    folder, own = os.path.split(prefix)
+    names = [name for name in storage.names(folder) if name.startswith(f"{own}.")]
+    # The index goes first: without it what is left is no checkpoint.
+    return sorted(names, key=lambda name: name != f"{own}{_INDEX}")
+
+
+def read_note(prefix: str) -> Mapping[str, Any]:
+    """Returns the note that was saved with a checkpoint; empty where there was none.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    return read_beside(prefix).note
+
+
+def read_beside(prefix: str) -> Beside:
+    """Returns what was saved beside a checkpoint's tensors.
+
+    Raises:
+        Damaged: if it is not what was written.
+        UserError: if it cannot be read.
+    """
+    path = f"{prefix}{_NOTE}"
+    with reaching("the checkpoint's note", path):
+        if not tf.io.gfile.exists(path):
+            return Beside()
+        with tf.io.gfile.GFile(path, "rb") as file:
+            data = file.read()
+    try:
+        found = json.loads(data)
+        if not isinstance(found, dict):
+            raise TypeError("it holds no mapping")
+        # sslkit 0.1 wrote the note and nothing else.
+        beside = Beside(**found) if "digests" in found else Beside(note=found)
+        if not all(
+            isinstance(part, dict)
+            for part in (beside.note, beside.measures, beside.digests)
+        ) or not isinstance(beside.time, int | float):
+            raise TypeError("its parts are of other kinds")
+    except (ValueError, TypeError) as error:
+        raise Damaged(prefix, "its note is not one") from error
+    return beside
+
+
+def read(prefix: str) -> tf.train.CheckpointReader:
+    """Opens a checkpoint.
+
+    Raises:
+        Damaged: if it is not whole.
+        UserError: if there is none or it is out of reach.
+    """
+    with contextlib.ExitStack() as stack:
+        plain = stack.enter_context(storage.plainly(prefix))
+        try:
+            # Not `load_checkpoint`, which first asks whether the prefix is a folder.
+            reader = tf.compat.v1.train.NewCheckpointReader(plain)
+        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+            _reach(prefix)
+            reason = first_line(error).replace(plain, prefix)
+            raise Damaged(prefix, reason, "is no readable checkpoint") from error
+        # It opens the files again with each value that it reads.
+        weakref.finalize(reader, stack.pop_all().close)
+    return reader
+
+
+def _reach(prefix: str) -> None:
+    """Raises if the files cannot be opened, for which they are not to blame."""
+    for part in (_INDEX, DATA):
+        if tf.io.gfile.exists(f"{prefix}{part}"):
+            with (
+                reaching("the checkpoint", prefix),
+                tf.io.gfile.GFile(f"{prefix}{part}", "rb") as file,
+            ):
+                file.read(1)
+
+
+def restore(table: Table, prefix: str) -> None:
+    """Sets every variable of a table from a checkpoint, all of them or none.
+
+    Raises:
+        UserError: if names or shapes differ; the message names them.
+    """
+    reader = read(prefix)
+    saved = reader.get_variable_to_shape_map()
+    missing = sorted(set(table) - set(saved))
+    extra = sorted(set(saved) - set(table))
+    if missing or extra:
+        parts = [
+            f"{len(names)} {what}, first {names[0]!r}"
+            for names, what in (
+                (missing, "variables it lacks"),
+                (extra, "that this run does not have"),
+            )
+            if names
+        ]
+        raise UserError(
+            f"{prefix} is a checkpoint of another model: {'; '.join(parts)}."
+        )
+    assign(table, reader, prefix)
+
+
+def assign(table: Table, reader: tf.train.CheckpointReader, prefix: str) -> None:
+    """Sets the variables of a table from an open checkpoint that has all its names.
+
+    Raises:
+        UserError: if a shape differs or a value cannot be read; nothing is set then.
+    """
+    shapes = reader.get_variable_to_shape_map()
+    for name, variable in table.items():
+        if tuple(shapes[name]) != tuple(variable.shape):
+            raise UserError(
+                f"{prefix}: {name} has shape {tuple(shapes[name])} there and "
+                f"{tuple(variable.shape)} here. Is it a checkpoint of another model?"
+            )
+    values = values_of(reader, table, prefix)
+    for name, variable in table.items():
+        variable.assign(values[name])
+
+
+def values_of(
+    reader: tf.train.CheckpointReader, names: Iterable[str], prefix: str
+) -> dict[str, np.ndarray]:
+    """Reads variables of an open checkpoint, and compares them with their digests.
+
+    Raises:
+        Damaged: if one is not what was written.
+        UserError: if one cannot be read.
+    """
+    digests = read_beside(prefix).digests
+    try:
+        values = {name: reader.get_tensor(name) for name in names}
+    except (tf.errors.OpError, IndexError) as error:
+        # A file that ends too early is an IndexError.
+        _reach(prefix)
+        raise Damaged(prefix, first_line(error)) from error
+    for name, value in values.items():
+        if name in digests and digests[name] != _digest(value):
+            raise Damaged(prefix, f"{name} is not what was written")
+    return values
+
+
+def _digest(value: Any) -> str:
+    array = np.ascontiguousarray(value)
+    made = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    made.update(f"{array.dtype.name} {np.shape(value)}".encode())
+    made.update(array.tobytes())
+    return made.hexdigest()

@@ -1,0 +1,278 @@
+"""The checkpoints of one run."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from sslkit import storage
+from sslkit.checkpoints import files
+from sslkit.checkpoints.behind import Behind
+from sslkit.checkpoints.files import Damaged, Table
+from sslkit.checkpoints.keeping import Keep, Saved
+from sslkit.errors import UserError, first_line
+from sslkit.storage import reaching
+
+CHECKPOINTS = "checkpoints"
+"""A run's checkpoints are in this folder of its workdir."""
+
+_FILE = re.compile(r"(step_(\d+))\..+", re.ASCII)
+
+
+class Checkpoints:
+    """The checkpoints of one run, as many as a rule keeps.
+
+    Args:
+        folder: where they are; made when the first is saved.
+        keep: which stay when another is saved.
+        guard: called before anything is written or removed; raises if the folder is
+            no longer this process's own; None where nobody else writes.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        keep: Keep | int = 3,
+        guard: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ):
+        """Keeps the options; see the class."""
+        self._folder = folder
+        self._keep = Keep(keep) if isinstance(keep, int) else keep
+        self._guard = guard or (lambda: None)
+        self._clock = clock
+        self._behind = Behind()
+        self._known: dict[str, Saved] = {}
+
+    def prefixes(self) -> list[str]:
+        """Returns the complete checkpoints, oldest first."""
+        names = set(storage.names(self._folder))
+        # A write or a removal that was cut off leaves other names, or an index without
+        # its data.
+        found = {
+            int(match[2]): os.path.join(self._folder, match[1])
+            for name in names
+            if (match := _FILE.fullmatch(name))
+            and {f"{match[1]}.index", f"{match[1]}{files.DATA}"} <= names
+        }
+        return [found[step] for step in sorted(found)]
+
+    def latest(self) -> str | None:
+        """Returns the newest complete checkpoint's prefix, or None."""
+        prefixes = self.prefixes()
+        return prefixes[-1] if prefixes else None
+
+    def describe_latest(self) -> str:
+        """Says which checkpoint is the newest, for messages; waits for one under way.
+
+        A failure of that one is left for `check`: the message is about another.
+        """
+        self._behind.join()
+        latest = self.latest()
+        return f"the last checkpoint is {latest}" if latest else "no checkpoint exists"
+
+    def best(self) -> Saved | None:
+        """Returns what is known of the best checkpoint, by the rule's measure.
+
+        Waits for one under way.
+        """
+        self._behind.join()
+        return self._keep.best_of([self._saved(prefix) for prefix in self.prefixes()])
+
+    def restore_latest(
+        self, table: Table, *, say: Callable[[str], None], mend: bool = False
+    ) -> str | None:
+        """Sets a table from the newest checkpoint that is not damaged.
+
+        Args:
+            table: what is set.
+            say: prints a line for the user, about each that is damaged.
+            mend: whether damaged ones get another name, so that they count no more.
+
+        Returns:
+            The checkpoint's prefix; None if there is none at all.
+
+        Raises:
+            UserError: if all are damaged, or one is of another model.
+        """
+        # Where another process trains, it may remove what was just seen.
+        seen: set[str] = set()
+        while prefix := next(
+            (one for one in reversed(self.prefixes()) if one not in seen), None
+        ):
+            seen.add(prefix)
+            try:
+                files.restore(table, prefix)
+            except Damaged as error:
+                if files.is_whole(prefix):
+                    say(f"{prefix} is damaged, and passed over: {error.reason}")
+                if mend:
+                    self._guard()
+                    files.set_aside(prefix)
+            else:
+                return prefix
+        if seen:
+            raise UserError(
+                f"none of the {len(seen)} checkpoint(s) in {self._folder} can be read, "
+                f"from {sorted(seen)[0]} to {sorted(seen)[-1]}. Start anew in another "
+                "--workdir, or put back a copy of one."
+            )
+        return None
+
+    def save(
+        self,
+        table: Table,
+        *,
+        step: int,
+        note: Mapping[str, Any] | None = None,
+        measures: Mapping[str, float] | None = None,
+    ) -> str:
+        """Writes a checkpoint, and removes those that the rule does not keep.
+
+        Args:
+            table: what is saved.
+            step: updates done.
+            note: what else belongs to this step, of plain numbers, texts and mappings;
+                it comes and goes with the checkpoint. See `read_note`.
+            measures: what was found at this step: name -> number.
+
+        Returns:
+            Its prefix, `<folder>/step_<step>`.
+
+        Raises:
+            UserError: if it cannot be written; earlier checkpoints are untouched.
+        """
+        self.save_behind(table, step=step, note=note, measures=measures)
+        self.finish()
+        return self._prefix(step)
+
+    def save_behind(
+        self,
+        table: Table,
+        *,
+        step: int,
+        note: Mapping[str, Any] | None = None,
+        measures: Mapping[str, float] | None = None,
+    ) -> None:
+        """Copies the values and returns; the copy is written while the run goes on.
+
+        Waits for the checkpoint before it, if that is still being written, so there
+        is one copy at most. Arguments are those of `save`.
+
+        Raises:
+            UserError: if the one before could not be written.
+        """
+        self._behind.wait()
+        values = {name: variable.numpy() for name, variable in table.items()}
+        beside = files.Beside(
+            note=dict(note or {}), time=self._clock(), measures=dict(measures or {})
+        )
+        self._behind.start(lambda: self._write(values, self._prefix(step), beside))
+
+    def check(self) -> None:
+        """Waits for nothing.
+
+        Raises:
+            UserError: if a checkpoint could not be written behind the run's back.
+        """
+        self._behind.check()
+
+    def finish(self) -> None:
+        """Waits until all is written.
+
+        Raises:
+            UserError: if it could not be.
+        """
+        self._behind.wait()
+
+    def _prefix(self, step: int) -> str:
+        return os.path.join(self._folder, f"step_{step:08d}")
+
+    def _write(
+        self, values: Mapping[str, Any], prefix: str, beside: files.Beside
+    ) -> None:
+        self._guard()
+        try:
+            tf.io.gfile.makedirs(self._folder)
+            files.write_values(values, prefix, beside)
+        except (tf.errors.OpError, OSError) as error:
+            latest = self.latest()
+            raise UserError(
+                f"the checkpoint {prefix} cannot be written: {first_line(error)}. "
+                + (f"The last good one is {latest}." if latest else "")
+            ) from error
+        self._known.pop(prefix, None)
+        with reaching("an old checkpoint in", self._folder, verb="removed"):
+            self._forget(prefix)
+
+    def _forget(self, newest: str) -> None:
+        """Removes what the rule does not keep, and what a process that died left."""
+        self._guard()
+        prefixes = self.prefixes()
+        saved = {prefix: self._saved(prefix) for prefix in prefixes}
+        kept = self._keep.kept(list(saved.values()))
+        stay = {prefix for prefix in prefixes if saved[prefix].step in kept} | {newest}
+        for prefix in prefixes:
+            if prefix not in stay:
+                files.remove(prefix)
+                self._known.pop(prefix, None)
+        stay_names = {os.path.basename(prefix) for prefix in stay}
+        for name in storage.names(self._folder):
+            match = _FILE.fullmatch(name)
+            half = match and match[1] not in stay_names and files.is_part(name)
+            if half or storage.is_beside(name):
+                tf.io.gfile.remove(os.path.join(self._folder, name))
+
+    def _saved(self, prefix: str) -> Saved:
+        """Returns what is known of a checkpoint; little of one that is damaged."""
+        if prefix not in self._known:
+            try:
+                beside = files.read_beside(prefix)
+            except Damaged:
+                beside = files.Beside()
+            self._known[prefix] = Saved(
+                files.step_of(prefix), beside.time, beside.measures
+            )
+        return self._known[prefix]
+
+
+def find_checkpoint(path: str) -> str:
+    """Returns the checkpoint prefix that a path means.
+
+    Args:
+        path: a run's workdir (its latest checkpoint is meant), or a prefix such as
+            `W/checkpoints/step_00001000`; also the prefix of a published checkpoint,
+            such as `model.ckpt-1234`, or its folder.
+
+    Raises:
+        UserError: if there is none.
+    """
+    with reaching("the checkpoint", path):
+        if tf.io.gfile.exists(f"{path}.index"):
+            return path
+        folder = os.path.join(path, CHECKPOINTS)
+        prefix = Checkpoints(folder).latest() or _named_latest(path)
+    if prefix is None:
+        raise UserError(
+            f"there is no checkpoint at {path}: neither {path}.index nor a run's "
+            f"{CHECKPOINTS}/ folder in it. Name a workdir, or a prefix such as "
+            f"W/{CHECKPOINTS}/step_00001000."
+        )
+    return prefix
+
+
+def _named_latest(folder: str) -> str | None:
+    """Returns what the file `checkpoint`, which TensorFlow writes, calls the latest."""
+    # Not `latest_checkpoint`, which looks for its files by a pattern.
+    state = tf.train.get_checkpoint_state(folder)
+    named = os.path.basename(state.model_checkpoint_path) if state else ""
+    # In this folder, wherever the file says: it may have moved, or be somebody else's.
+    prefix = os.path.join(folder, named)
+    return prefix if named and tf.io.gfile.exists(f"{prefix}.index") else None

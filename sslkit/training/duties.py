@@ -1,0 +1,110 @@
+"""What is watched, written and saved while a run goes on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from sslkit.checkpoints import Checkpoints, Keep, Table, read_note
+from sslkit.errors import UserError, did_you_mean
+from sslkit.ownership import Owner
+from sslkit.training.actions import (
+    Action,
+    Means,
+    Save,
+    SaveBest,
+    StopNotFinite,
+    Watch,
+    Write,
+)
+from sslkit.training.reporting import Reporting, Views
+
+__all__ = ["check_best", "duties"]
+
+
+def check_best(keep: Keep, measures: Sequence[Action]) -> None:
+    """Refuses to keep the best by what nothing in a run measures.
+
+    Args:
+        keep: which checkpoints are kept.
+        measures: what is measured of the run.
+
+    Raises:
+        UserError: naming what is measured.
+    """
+    names = [name for measure in measures for name in measure.finds]
+    if keep.best is None or keep.best in names:
+        return
+    raise UserError(
+        f"train.keep_best is {keep.best!r}, which this run does not measure. "
+        + (
+            f"{did_you_mean(keep.best, names)}It measures {', '.join(names)}."
+            if names
+            else "It measures nothing: bind train.knn_every for 'knn_top1', or leave "
+            "train.keep_best out."
+        )
+    )
+
+
+@contextlib.contextmanager
+def duties(
+    checkpoints: Checkpoints,
+    *,
+    owner: Owner | None,
+    table: Table,
+    measures: Sequence[Action],
+    report: Reporting,
+    pictures: Views,
+    keep: Keep,
+    log_every: int,
+    checkpoint_every: int,
+) -> Iterator[list[Action]]:
+    """Holds the run's record open, and waits in the end for the last checkpoint.
+
+    Args:
+        checkpoints: those of the run's folder.
+        owner: this process's claim of it; None for all processes but the chief, which
+            only watch the numbers.
+        table: what is saved.
+        measures: what is found out about the run.
+        report: who is told; opened here.
+        pictures: draws the views for them.
+        keep: which checkpoints are kept.
+        log_every: steps between two lines of metrics.
+        checkpoint_every: steps between two checkpoints.
+
+    Yields:
+        The actions of the loop, in order.
+
+    Raises:
+        UserError: if the last checkpoint cannot be written.
+    """
+    watch = StopNotFinite(checkpoints)
+    if owner is None:
+        yield [watch]
+        return
+    latest = checkpoints.latest()
+    pending = {} if latest is None else read_note(latest)
+    means = Means(every=log_every, pending=pending)
+    save = Save(checkpoints, table, every=checkpoint_every, note=means.pending)
+    best = SaveBest(save, checkpoints, measure=keep.best) if keep.best else None
+    with report as log:
+        try:
+            yield [
+                Watch(owner),
+                watch,
+                means,
+                *measures,
+                Write(log),
+                pictures.to(log),
+                *([best] if best else []),
+                save,
+            ]
+        except KeyboardInterrupt:
+            # A second signal: whoever sends it does not want to wait.
+            raise
+        except BaseException:
+            with contextlib.suppress(UserError):
+                checkpoints.finish()
+            raise
+        checkpoints.finish()
