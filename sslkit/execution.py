@@ -14,6 +14,7 @@ from sslkit.errors import UserError
 from sslkit.evaluate.report import Report
 from sslkit.training.failures import explained
 from sslkit.training.interrupt import stopping
+from sslkit.training.maintenance import heeding
 from sslkit.training.run import Training
 from sslkit.workdir import Workdir
 
@@ -124,7 +125,7 @@ def carry_out(
         UserError: for what the user can mend.
         Stopped: after a signal, when the state is saved.
     """
-    with stopping():
+    with stopping(), heeding(say):
         return _carry_out(resolution, folder, mode=mode, extend=extend, say=say)
 
 

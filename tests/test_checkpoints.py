@@ -313,9 +313,9 @@ def test_the_run_goes_on_while_one_is_written(store, table, monkeypatch):
     may_write = threading.Event()
     write_values = files.write_values
 
-    def late(*given):
+    def late(*given, **options):
         assert may_write.wait(60)
-        write_values(*given)
+        write_values(*given, **options)
 
     monkeypatch.setattr(files, "write_values", late)
     values = table(a=1.0)
@@ -347,6 +347,20 @@ def test_nothing_is_written_where_the_folder_is_not_ones_own(tmp_path, table):
     with pytest.raises(UserError, match="not yours"):
         store.save(table(a=1.0), step=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_being_written_is_not_moved_into_the_folder_of_another(
+    tmp_path, table
+):
+    def refuse_in_the_end(asked=[]):  # noqa: B006
+        asked.append(True)
+        if len(asked) > 1:
+            raise UserError("not yours any more")
+
+    store = Checkpoints(str(tmp_path / "checkpoints"), guard=refuse_in_the_end)
+    with pytest.raises(UserError, match="not yours any more"):
+        store.save(table(a=1.0), step=1)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_keeps_the_best_and_one_for_every_few_hours(tmp_path, table):

@@ -1,7 +1,7 @@
 """Runs of earlier versions are read by this one.
 
-`tests/left_by/<version>/` holds workdirs as that version left them, and they stay as they
-are. Who renames a layer or a slot fails here: its checkpoints would be lost to all.
+`tests/left_by/<version>/` holds workdirs as that version left them, and they stay as
+they are. Who renames a layer or a slot fails here: these checkpoints would be lost.
 """
 
 from __future__ import annotations

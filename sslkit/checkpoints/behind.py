@@ -5,6 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+_NAME = "sslkit-save"
+
+
+def busy() -> bool:
+    """Returns whether any work is under way in this process.
+
+    Python cannot end a thread that is inside TensorFlow: at its exit it would abort.
+    """
+    return any(thread.name == _NAME for thread in threading.enumerate())
+
 
 class Behind:
     """Does one thing at a time, and keeps what went wrong until somebody asks."""
@@ -29,7 +39,7 @@ class Behind:
                 self._failure = error
 
         # A daemon: who stops at once, by a second signal, does not wait for it.
-        self._thread = threading.Thread(target=attempt, name="sslkit-save", daemon=True)
+        self._thread = threading.Thread(target=attempt, name=_NAME, daemon=True)
         self._thread.start()
 
     def check(self) -> None:

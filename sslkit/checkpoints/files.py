@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -100,7 +100,13 @@ def write(table: Table, prefix: str, note: Mapping[str, Any] | None = None) -> N
     write_values(values, prefix, Beside(note=note or {}))
 
 
-def write_values(values: Mapping[str, Any], prefix: str, beside: Beside) -> None:
+def write_values(
+    values: Mapping[str, Any],
+    prefix: str,
+    beside: Beside,
+    *,
+    before_moving: Callable[[], None] = lambda: None,
+) -> None:
     """Writes the files of a checkpoint.
 
     They are written aside, flushed, and renamed. The index appears last and in one
@@ -110,6 +116,7 @@ def write_values(values: Mapping[str, Any], prefix: str, beside: Beside) -> None
         values: name -> array.
         prefix: where the names of the files begin.
         beside: what is kept with them; its digests are made here.
+        before_moving: called when all is written aside; may raise.
     """
     names = list(values)
     folder = os.path.dirname(prefix)
@@ -132,6 +139,7 @@ def write_values(values: Mapping[str, Any], prefix: str, beside: Beside) -> None
             file.write(text)
         for part in _PARTS:
             storage.flush(f"{partial}{part}")
+        before_moving()
         if tf.io.gfile.exists(f"{prefix}{_INDEX}"):
             tf.io.gfile.remove(f"{prefix}{_INDEX}")
         for part in _PARTS:

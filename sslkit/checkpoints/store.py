@@ -201,7 +201,7 @@ class Checkpoints:
         self._guard()
         try:
             tf.io.gfile.makedirs(self._folder)
-            files.write_values(values, prefix, beside)
+            files.write_values(values, prefix, beside, before_moving=self._guard)
         except (tf.errors.OpError, OSError) as error:
             latest = self.latest()
             raise UserError(

@@ -90,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _fail(f"error: {error}", RESTART if isinstance(error, Lost) else 2)
     except Stopped as stopped:
-        return _fail(f"{stopped}; the same command goes on from there", RESTART)
+        _fail(f"{stopped}; the same command goes on from there", RESTART)
+        return _at_once(RESTART)
     except KeyboardInterrupt:
         if debug:
             raise
@@ -148,6 +149,19 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 def _nothing(args: argparse.Namespace) -> None:
     """Is the check of a command that has none."""
+
+
+def _at_once(code: int) -> int:
+    """Ends the process if a checkpoint is still being written; else returns the code.
+
+    What was being written is no checkpoint yet, and the next one that is removes it.
+    """
+    behind = sys.modules.get("sslkit.checkpoints.behind")
+    if behind is not None and behind.busy():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _fail(line: str, code: int) -> int:

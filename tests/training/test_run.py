@@ -143,6 +143,26 @@ def test_a_run_may_go_on_on_other_devices(whole, tmp_path):
         )
 
 
+@pytest.mark.slow
+def test_a_run_may_lose_half_its_devices_and_get_them_back(tmp_path):
+    """From 4 replicas to 2 to 4, as one that kept its 4."""
+    often = {"checkpoint_every": 2}
+    wanted, _, _ = run(training(replicas=4, **often), tmp_path / "whole")
+    folder = shutil.copytree(tmp_path / "whole", tmp_path / "run")
+    for step, replicas in ((2, 2), (4, 4)):
+        for path in (folder / "checkpoints").glob("step_*"):
+            if int(path.name[5:13]) > step:
+                path.unlink()
+        table, said, _ = run(training(replicas=replicas, **often), folder)
+        assert any(f"resuming at step {step} from" in line for line in said)
+    for name, value in wanted.items():
+        # As above: two of the six float32 steps add up in another order.
+        scale = max(1.0, float(np.max(np.abs(value))))
+        np.testing.assert_allclose(
+            table[name] / scale, value / scale, rtol=0, atol=2e-5, err_msg=name
+        )
+
+
 def test_many_steps_a_call_are_the_same_run(whole, tmp_path):
     folder, wanted, _ = whole
     table, _, _ = run(training(inner_steps=100), tmp_path)
