@@ -7,6 +7,7 @@ import threading
 
 import gin
 import pytest
+import tensorflow as tf
 
 import sslkit
 from sslkit.errors import UserError
@@ -37,6 +38,16 @@ def checkout(repository, monkeypatch):
     monkeypatch.chdir(repository)
 
 
+def tags(workdir):
+    """What TensorBoard has of a run."""
+    return {
+        value.tag
+        for path in (workdir / "tensorboard").iterdir()
+        for record in tf.data.TFRecordDataset(str(path))
+        for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value
+    }
+
+
 def test_two_recipes_in_one_process_beside_the_users_own_gin(tmp_path, capsys):
     @gin.configurable("thing", module="tests")
     def thing(size=1):
@@ -50,6 +61,15 @@ def test_two_recipes_in_one_process_beside_the_users_own_gin(tmp_path, capsys):
     assert run.result == json.loads((first / "result.json").read_text())
     assert [row["protocol"] for row in run.result["rows"]] == ["kNN (k=20, T=0.07)"]
     assert "objective simclr: " in capsys.readouterr().out
+    assert tags(first) >= {
+        "about",
+        "configuration",
+        "_hparams_/session_start_info",
+        "_hparams_/session_end_info",
+        "machine/host_memory_bytes",
+        "result/trained_encoder/kNN_k_20_T_0.07/top1",
+        "loss",
+    }
 
     other = sslkit.train(gin=SUPERVISED, set=SMALL, workdir=str(second))
     assert other.finished

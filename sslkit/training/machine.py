@@ -42,7 +42,7 @@ class Machine(Action):
         self.every = every
         self._views = views
         self._devices = _local_devices(strategy)
-        self._name = _describe(self._devices)
+        self._name = describe_devices(strategy)
         self._waited: tf.Variable | None = None
         if not isinstance(strategy, tf.distribute.TPUStrategy):
             with tf.device("CPU:0"):
@@ -144,9 +144,9 @@ def _local_devices(strategy: tf.distribute.Strategy) -> list[str]:
     return [name for name in short if name in here] or short
 
 
-def _describe(devices: list[str]) -> str:
-    """Returns what the devices are, e.g. `2 x NVIDIA A100-SXM4-40GB` or `CPU`."""
-    counted = Counter(map(_title, devices))
+def describe_devices(strategy: tf.distribute.Strategy) -> str:
+    """Returns what this process computes on: `2 x NVIDIA A100-SXM4-40GB`, or `CPU`."""
+    counted = Counter(map(_title, _local_devices(strategy)))
     return ", ".join(
         name if count == 1 else f"{count} x {name}" for name, count in counted.items()
     )

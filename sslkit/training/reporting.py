@@ -22,6 +22,7 @@ from sslkit.reporters import MetricsFile, TensorBoard
 from sslkit.secrets import hide
 from sslkit.source import Source
 from sslkit.training.actions import Action, Moment
+from sslkit.training.machine import describe_devices
 from sslkit.workdir import Workdir
 
 _FAILURES = (Exception, SystemExit)
@@ -51,14 +52,13 @@ def run_info(
         steps: updates of the whole run.
     """
     text = hide(workdir.read_config()) if workdir.is_claimed() else ""
-    devices = strategy.extended.worker_devices
     return RunInfo(
         workdir=workdir.path,
         start=start,
         steps=steps,
         config=text,
         settings=settings(text),
-        facts={**environment.facts(), "devices": ", ".join(devices)},
+        facts={**environment.facts(), "devices": describe_devices(strategy)},
     )
 
 

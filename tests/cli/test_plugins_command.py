@@ -74,6 +74,7 @@ def test_the_table_lists_by_kind_and_marks_a_conflict(site):
         "backbones",
         "objectives",
         "optimizers",
+        "reporters",
         "runners",
         "schedules",
     ]

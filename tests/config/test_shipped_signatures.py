@@ -35,6 +35,9 @@ FNC = "gin/fnc_digits_pretrain.gin"
         "train.seed = -1",
         "train.knn_every = -1",
         "train.keep = 0",
+        "train.reporters = @reporters.tensorboard()",
+        "train.reporters = (@reporters.tensorboard,)",
+        "train.reporters = (@runners.single(),)",
         "train.restore = 'encoder/'",
         "size = '16'",
         "size = 0",
@@ -77,3 +80,11 @@ def test_shipped_signatures_refuse(setting, repository, monkeypatch):
     assert line.startswith((f"{used} is ", f"objectives.fnc.{key} is "))
     assert f"(--set '{setting}'); it must be " in line
     assert "\n" not in line
+
+
+def test_reporters_may_be_several_or_none(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    several = "train.reporters = (@reporters.tensorboard(), @reporters.wandb())"
+    found = read([FNC], [several, "reporters.wandb.project = 'p'"])
+    assert {"reporters.tensorboard", "reporters.wandb"} <= set(found.targets())
+    read([FNC], ["train.reporters = ()"])

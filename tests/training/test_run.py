@@ -87,7 +87,9 @@ def test_leaves_checkpoints_and_metrics(whole):
     assert names == ["step_00000003.index", "step_00000006.index"]
     assert steps_logged(folder) == [2, 4, 6]
     line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
-    assert {"loss", "learning_rate", "gradient_norm"} < line.keys()
+    assert {"loss", "learning_rate", "gradient_norm", "machine"} < line.keys()
+    speed = ("views_per_second", "data_wait_seconds")
+    assert {"device", "host_memory_bytes", *speed} == line["machine"].keys()
     reader = tf.train.load_checkpoint(str(folder / "checkpoints" / "step_00000006"))
     assert set(reader.get_variable_to_shape_map()) == set(table)
     for name, value in table.items():
@@ -214,6 +216,18 @@ def test_an_untrained_encoder_is_that_of_the_start(whole):
     fresh = made.untrained_encoder()
     kernel = next(v for v in fresh.variables if v.path.endswith("conv/kernel"))
     np.testing.assert_array_equal(kernel, start)
+
+
+def test_a_reporter_refuses_before_anything_is_built():
+    from sslkit.reporters.wandb import WandB
+
+    class Missing(WandB):
+        def check(self):
+            raise UserError("pip install it")
+
+    made = training(functools.partial(pytest.fail, "built"), reporters=[Missing()])
+    with pytest.raises(UserError, match="pip install it"):
+        made.check()
 
 
 def test_sets_up_devices_before_it_opens_data():
