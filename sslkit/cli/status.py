@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable, Iterator
 
 from sslkit.arguments import check_folder
+from sslkit.cli.startup import start_tensorflow
 from sslkit.secrets import hide
 from sslkit.status import RunStatus, find_runs, read_status
 
@@ -28,6 +29,9 @@ def check(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints a table; returns 1 where a folder is no run's or is damaged."""
+    if any("://" in folder for folder in args.workdirs):
+        # Buckets are read by TensorFlow, which has things to say as it starts.
+        start_tensorflow()
     found = [read_status(run) for folder in args.workdirs for run in _runs(folder)]
     _show(found)
     return 0 if all(one.ok for one in found) else 1

@@ -154,16 +154,18 @@ def _write(path: str) -> str:
 def _write_remote(path: str) -> str:
     import tensorflow as tf
 
-    tf.io.gfile.makedirs(path)
-    name = f"{path.rstrip('/')}/sslkit-doctor-{uuid.uuid4().hex[:8]}"
+    mark = uuid.uuid4().hex[:8]
+    first, second = (
+        f"{path.rstrip('/')}/sslkit-doctor-{place}-{mark}" for place in ("from", "to")
+    )
     try:
-        with tf.io.gfile.GFile(name, "wb") as file:
+        with tf.io.gfile.GFile(first, "wb") as file:
             file.write(b"sslkit")
-        tf.io.gfile.rename(name, f"{name}-renamed")
-        with tf.io.gfile.GFile(f"{name}-renamed", "rb") as file:
+        tf.io.gfile.rename(first, second)
+        with tf.io.gfile.GFile(second, "rb") as file:
             _expect(file.read())
     finally:
-        for left in (name, f"{name}-renamed"):
+        for left in (first, second):
             if tf.io.gfile.exists(left):
                 tf.io.gfile.remove(left)
     return path

@@ -111,7 +111,7 @@ class Reporting:
         """Keeps the options; see the class."""
         self._reporters = list(reporters)
         self._run = run
-        self._say = say
+        self.say = say
         self._clock = clock
         self._told: set[int] = set()
 
@@ -165,7 +165,7 @@ class Reporting:
                 raise
             if id(reporter) not in self._told:
                 self._told.add(id(reporter))
-                self._say(
+                self.say(
                     f"note: the reporter {type(reporter).__name__} failed "
                     f"({type(error).__name__}: {hide(first_line(error))}). The run "
                     "goes on, and this is said once."
@@ -221,12 +221,20 @@ class Views(Action):
         if self._reporting is None or not self._due or moment.step < self._after:
             return
         self._due = False
-        with contextlib.suppress(UserError), tempfile.TemporaryDirectory() as folder:
-            # Views of several sizes have no sheet; `sslkit views` says so.
-            sheet = contact_sheet.lines(
-                self._source, self._augmentation, count=self._images, seed=self._seed
-            )
+        try:
+            png = self._draw()
+        except Exception as error:
+            # Such as views of several sizes. A picture is not worth a run.
+            self._reporting.say(f"note: no picture of the views: {first_line(error)}")
+        else:
+            self._reporting.picture("views", png, step=0)
+
+    def _draw(self) -> bytes:
+        sheet = contact_sheet.lines(
+            self._source, self._augmentation, count=self._images, seed=self._seed
+        )
+        with tempfile.TemporaryDirectory(prefix="sslkit-") as folder:
             path = os.path.join(folder, "views.png")
             contact_sheet.write(sheet, path)
             with open(path, "rb") as file:
-                self._reporting.picture("views", file.read(), step=0)
+                return file.read()

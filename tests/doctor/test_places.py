@@ -67,3 +67,16 @@ def test_memory_is_that_of_the_container(monkeypatch):
     (found,) = check_memory()
     assert "1.0 of 2.0 GiB memory free" in found.said
     assert found.level == "note"
+
+
+def test_a_bucket_is_written_read_and_left_as_it_was():
+    import tensorflow as tf
+
+    from sslkit.doctor.probe import _read_remote, _write_remote
+
+    tf.io.gfile.makedirs("ram://doctor/W")
+    assert _write_remote("ram://doctor/W") == "ram://doctor/W"
+    assert tf.io.gfile.listdir("ram://doctor/W") == []
+    assert _read_remote("ram://doctor") == "1 entries"
+    with pytest.raises(tf.errors.NotFoundError):
+        _read_remote("ram://doctor/none")

@@ -183,3 +183,21 @@ def test_needs_no_tensorflow(tmp_path):
     )
     assert done.stdout.splitlines()[-1] == "[]"
     assert "loss 3.1416" in done.stdout
+
+
+def test_a_run_in_a_bucket_is_read_by_tensorflow():
+    import tensorflow as tf
+
+    folder = "ram://status/W"
+    tf.io.gfile.makedirs(f"{folder}/checkpoints")
+    for name, text in {
+        "data.json": '{"train": {}, "steps": 100}',
+        "metrics.jsonl": '{"step": 10, "time": 9990.0, "loss": 1.5}\n',
+        "checkpoints/step_00000020.index": "",
+    }.items():
+        with tf.io.gfile.GFile(f"{folder}/{name}", "w") as file:
+            file.write(text)
+    assert find_runs("ram://status") == [folder]
+    found = read_status(folder, clock=lambda: NOW)
+    assert (found.state, found.ok, found.step, found.seen) == ("silent", True, 20, 10.0)
+    assert read_status("ram://status/none").state == "there is no such folder"

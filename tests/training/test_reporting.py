@@ -170,3 +170,18 @@ def test_a_contact_sheet_is_a_picture(tmp_path):
     ((name, what, png, step),) = heard.calls
     assert (name, what, step) == ("picture", "views", 0)
     assert tf.io.decode_png(png).shape[2] == 4
+
+
+def test_views_that_cannot_be_drawn_end_nothing(monkeypatch):
+    def lines(*args, **named):
+        raise UserError("views have the sizes [8, 16]; a contact sheet shows one size")
+
+    monkeypatch.setattr(reporting.contact_sheet, "lines", lines)
+    said, heard = [], Heard()
+    log = Reporting([heard], info("W"), say=said.append)
+    Views(None, CropFlip(size=8), seed=3, start=0, after=1).to(log).run(Moment(1))
+    assert heard.calls == []
+    assert said == [
+        "note: no picture of the views: views have the sizes [8, 16]; a contact sheet "
+        "shows one size"
+    ]
