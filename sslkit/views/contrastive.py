@@ -226,7 +226,7 @@ class ContrastiveViews(Augmentation):
     def _blurs(self) -> bool:
         return self._blur and taps(self._size) > 1
 
-    @functools.cached_property
+    @property
     def _kind(self) -> DeviceKind:
         """What the step runs on, as the core said, or else as this process looks."""
         if self._device is not None:

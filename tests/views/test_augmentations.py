@@ -32,7 +32,6 @@ AUGMENTATIONS = {
     "crop_flip": lambda: CropFlip(size=24, count=3),
     "contrastive": contrastive,
     "host": lambda: contrastive(strength=0.0, kernel="modern", placement="host"),
-    "accelerator": lambda: contrastive().on("GPU"),
 }
 
 SHAPES = [(1, 1), (3, 500), (32, 32), (60, 40)]
@@ -185,7 +184,8 @@ def test_auto_finishes_on_an_accelerator_and_else_on_the_host():
 
 
 def test_telling_the_device_leaves_the_other_object_as_it_was():
-    first = contrastive(placement="auto", blur=False, strength=0.0).on("CPU")
+    gray = {"strength": 0.0, "randaugment": None, "gray": 1.0}
+    first = contrastive(placement="auto", **gray).on("CPU")
     image, seed = photo(32, 32), tf.constant([4, 9])
     before = first.example(image, seed)["support"]
     crops = first.on("GPU").example(image, seed)["support"]
