@@ -1,0 +1,489 @@
+"""The whole check of a GPU: one table, each row a ratio taken in the same run.
+
+    python benchmarks/gpu.py --data-dir D          # under eight minutes on an H100
+    python benchmarks/gpu.py --size toy            # does it run? on a CPU, too
+    python benchmarks/gpu.py --only steps resume   # some of it
+
+- steps: the training step on a constant batch, against plain Keras and PyTorch, in
+  float32, TF32 and bfloat16; with ten views, momentum encoder and memory bank
+- command: `sslkit train` as a user types it, against a constant batch; what share of
+  its step the views on the device take; first and second start
+- resume: a run that was killed and went on, against one that was not, bit for bit
+- accuracy: a short run in both precisions
+
+Steps are compiled side by side and timed one by one, each in a process of its own. What
+does not run says so in its row. After --limit seconds nothing more is started. One line
+of JSON a row goes to --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any, NamedTuple
+
+HERE = pathlib.Path(__file__).resolve().parent
+SSLKIT = [sys.executable, "-P", "-m", "sslkit"]
+DETERMINISTIC = "train.deterministic = True"
+PRECISION = "train.precision = '{}'"
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    name: str
+    ours: str
+    against: str
+    ratio: float | None
+    """Ours over the other; None where there is nothing to compare."""
+    note: str = ""
+
+
+class Size(NamedTuple):
+    """How large everything is."""
+
+    images: int
+    fnc_images: int
+    pixels: dict[str, int]
+    networks: tuple[str, ...]
+    seconds: float
+    steps: int
+    resume_steps: int
+    accuracy_steps: int
+    overrides: tuple[str, ...]
+    """Bindings that make a recipe small enough."""
+
+
+SIZES = {
+    "full": Size(
+        images=64,
+        fnc_images=16,
+        pixels={"resnet18": 32, "resnet50": 224},
+        networks=("resnet50", "resnet18"),
+        seconds=4.0,
+        steps=400,
+        resume_steps=200,
+        accuracy_steps=800,
+        overrides=(),
+    ),
+    "toy": Size(
+        images=2,
+        fnc_images=2,
+        pixels={"resnet18": 32, "resnet50": 32},
+        networks=("resnet18",),
+        seconds=0.1,
+        steps=12,
+        resume_steps=4,
+        accuracy_steps=4,
+        overrides=("train.batch_size = 16",),
+    ),
+}
+
+
+class Check:
+    """Runs the parts and collects their rows.
+
+    Args:
+        size: how large everything is.
+        folder: for workdirs.
+        data_dir: where `cifar10_subset` is; None for the digits that need no data.
+        ends: when nothing more is started, by `time.monotonic`.
+    """
+
+    def __init__(
+        self, size: Size, folder: pathlib.Path, data_dir: str | None, ends: float
+    ):
+        """Keeps the options; see the class."""
+        self.size = size
+        self.folder = folder
+        self.ends = ends
+        self._cifar = data_dir is not None
+        self._data = []
+        if data_dir is not None:
+            self._data = ["--data-dir", data_dir]
+            self._data += ["--set", "data.name = 'cifar10_subset'"]
+
+    @property
+    def left(self) -> float:
+        """Seconds in which something may still be started."""
+        return self.ends - time.monotonic()
+
+    def recipe(self, *bindings: str) -> list[str]:
+        """Returns the options of the recipe that is run."""
+        name = "fnc_cifar10_pretrain" if self._cifar else "fnc_digits_pretrain"
+        options = ["--gin", f"gin/{name}.gin", *self._data]
+        for binding in (*self.size.overrides, "train.knn_every = 0", *bindings):
+            options += ["--set", binding]
+        return options
+
+    # Steps on a constant batch.
+
+    def steps(self) -> Iterator[Row]:
+        """Compares steps on a constant batch."""
+        rates: dict[str, dict[str, Any]] = {}
+        for group in self._groups():
+            if self.left < 0:
+                break
+            rates |= self._timed(group)
+        for network in self.size.networks:
+            base = f"ours:{network}:bfloat16"
+            for who in ("plain", "torch-compiled", "torch"):
+                yield _compared(rates, base, f"{who}:{network}:bfloat16")
+            for precision in ("tf32", "float32"):
+                yield _compared(rates, base, f"ours:{network}:{precision}")
+        large = self.size.networks[0]
+        yield _compared(rates, f"ours:{large}:bfloat16", f"fnc:{large}:bfloat16")
+        for case in ("ours", "plain"):
+            name = f"{case}:{large}:bfloat16"
+            first = rates.get(name, {}).get("first_seconds")
+            if first is not None:
+                yield Row(f"first step, {name}", f"{first:.1f} s", "", None)
+
+    def _groups(self) -> Iterator[list[str]]:
+        """Yields cases that fit the device's memory together."""
+        large, *small = self.size.networks
+        yield [f"{who}:{large}:bfloat16" for who in ("ours", "plain", "torch-compiled")]
+        yield [f"ours:{large}:tf32", f"ours:{large}:float32", f"torch:{large}:bfloat16"]
+        group = [f"fnc:{large}:bfloat16"]
+        for network in small:
+            group += [f"ours:{network}:{p}" for p in ("bfloat16", "tf32", "float32")]
+            group += [
+                f"{who}:{network}:bfloat16"
+                for who in ("plain", "torch-compiled", "torch")
+            ]
+        yield group
+
+    def _timed(self, cases: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Compiles some cases side by side, then takes the time of one by one."""
+        running = {case: self._case(case) for case in cases}
+        found: dict[str, dict[str, Any]] = {}
+        try:
+            for case, process in running.items():
+                found[case] = self._answer(case, process)
+            for case, process in running.items():
+                if "first_seconds" in found[case]:
+                    assert process.stdin is not None
+                    process.stdin.write("go\n")
+                    process.stdin.flush()
+                    found[case] |= self._answer(case, process)
+        finally:
+            for process in running.values():
+                process.kill()
+                process.communicate()
+        return found
+
+    def _case(self, case: str) -> subprocess.Popen[str]:
+        who, network, _ = case.split(":")
+        images = self.size.fnc_images if who == "fnc" else self.size.images
+        with self._errors(case).open("w") as errors:
+            return self._open(case, network, images, errors)
+
+    def _open(
+        self, case: str, network: str, images: int, errors: IO[str]
+    ) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [
+                sys.executable,
+                str(HERE / "gpu_step.py"),
+                case,
+                f"--size={self.size.pixels[network]}",
+                f"--images={images}",
+                f"--seconds={self.size.seconds}",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+
+    def _answer(self, case: str, process: subprocess.Popen[str]) -> dict[str, Any]:
+        """Returns the next line of a case; what went wrong, if there is none."""
+        assert process.stdout is not None
+        while line := process.stdout.readline():
+            if line.startswith("{"):
+                return json.loads(line)
+        return {"error": _last_line([self._errors(case).read_text()])}
+
+    def _errors(self, case: str) -> pathlib.Path:
+        return self.folder / f"{case.replace(':', '_')}.err"
+
+    # The command.
+
+    def command(self) -> Iterator[Row]:
+        """Runs what a user types, twice, and the parts of its step."""
+        kept = str(self.folder / "programs")
+        starts, rate, output = [], None, ""
+        for place in ("first", "second"):
+            workdir = self.folder / f"command_{place}"
+            steps = f"train.steps = {self.size.steps}"
+            options = ["--mode", "train", "--workdir", str(workdir)]
+            started = time.monotonic()
+            lines = self._watched(
+                ["train", *self.recipe(steps), *options], SSLKIT_PROGRAMS=kept
+            )
+            for seconds, line in lines:
+                output = line
+                if " the step" in line and " took " in line:
+                    starts.append(seconds - started)
+                    yield Row(
+                        f"{place} start, to the first step",
+                        f"{starts[-1]:.1f} s",
+                        f"{starts[0]:.1f} s",
+                        starts[-1] / starts[0],
+                        line,
+                    )
+                if match := re.search(r"([\d,]+) views/s", line):
+                    rate = float(match[1].replace(",", ""))
+        if rate is None:
+            yield Row("end to end", "", "", None, output)
+            return
+        bench = ["bench", "step", *self.recipe(), f"--seconds={self.size.seconds}"]
+        parts: dict[str, str] = {}
+        for _, line in self._watched(bench, SSLKIT_PROGRAMS=kept):
+            output = line
+            parts[line[:22].strip()] = line[22:].strip()
+        try:
+            constant = float(parts["a constant batch"].split()[0].replace(",", ""))
+        except (KeyError, ValueError, IndexError):
+            yield Row("end to end", f"{rate:,.0f} views/s", "", None, output)
+            return
+        yield Row(
+            "end to end against a constant batch",
+            f"{rate:,.0f} views/s",
+            f"{constant:,.0f} views/s",
+            rate / constant,
+        )
+        for name, text in parts.items():
+            if match := re.fullmatch(r"([\d.,]+ ms)\s+([\d.]+)%", text):
+                share = float(match[2]) / 100
+                yield Row(f"share of a run's step: {name}", match[1], "", share)
+
+    def _watched(
+        self, arguments: Sequence[str], **environment: str
+    ) -> Iterator[tuple[float, str]]:
+        """Runs the command; yields its lines, with when they came."""
+        with subprocess.Popen(
+            [*SSLKIT, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            cwd=HERE.parent,
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                yield time.monotonic(), line.rstrip()
+
+    # Bit equality.
+
+    def resume(self) -> Iterator[Row]:
+        """Compares a run that was killed and went on with one that was not."""
+        for name, bindings in (("default", ()), ("deterministic", (DETERMINISTIC,))):
+            if self.left < 0:
+                return
+            whole, again, cut = (
+                self.folder / f"{name}_{kind}" for kind in ("whole", "again", "cut")
+            )
+            running = [self._started(path, bindings) for path in (whole, again)]
+            killed = self._kill_half_way(cut, bindings)
+            said = [process.communicate()[0] for process in running]
+            if killed:
+                said.append(self._started(cut, bindings).communicate()[0])
+            for kind, other in (("resumed", cut), ("the same again", again)):
+                title = f"{kind}, {name}, against an uninterrupted run"
+                try:
+                    same, arrays = _equal(whole, other, self.size.resume_steps)
+                except FileNotFoundError:
+                    yield Row(title, "", "", None, _last_line(said))
+                    continue
+                yield Row(
+                    title, f"{same} arrays equal", f"{arrays} arrays", same / arrays
+                )
+
+    def _started(
+        self, workdir: pathlib.Path, bindings: Sequence[str]
+    ) -> subprocess.Popen[str]:
+        steps = self.size.resume_steps
+        options = self.recipe(
+            f"train.steps = {steps}",
+            f"train.checkpoint_every = {steps // 2}",
+            *bindings,
+        )
+        return subprocess.Popen(
+            [*SSLKIT, "train", *options, "--mode", "train", "--workdir", str(workdir)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=HERE.parent,
+        )
+
+    def _kill_half_way(self, workdir: pathlib.Path, bindings: Sequence[str]) -> bool:
+        """Kills a run once its first checkpoint is there; returns whether it was."""
+        step = self.size.resume_steps // 2
+        wanted = workdir / "checkpoints" / f"step_{step:08d}.index"
+        process = self._started(workdir, bindings)
+        while process.poll() is None and not wanted.exists():
+            time.sleep(0.001)
+        alive = process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return alive
+
+    # Accuracy.
+
+    def accuracy(self) -> Iterator[Row]:
+        """Trains and evaluates in both precisions."""
+        steps = f"train.steps = {self.size.accuracy_steps}"
+        found: dict[str, dict[str, Any]] = {}
+        running = {}
+        for precision in ("bfloat16", "float32"):
+            workdir = self.folder / f"accuracy_{precision}"
+            options = self.recipe(steps, PRECISION.format(precision))
+            running[precision] = subprocess.Popen(
+                [*SSLKIT, "train", *options, "--workdir", str(workdir)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                cwd=HERE.parent,
+            )
+        said = {name: process.communicate()[0] for name, process in running.items()}
+        for precision in running:
+            path = self.folder / f"accuracy_{precision}" / "result.json"
+            if not path.exists():
+                yield Row(
+                    "accuracy", precision, "", None, _last_line([said[precision]])
+                )
+                return
+            found[precision] = json.loads(path.read_text())
+        for name, half in _numbers(found["bfloat16"]):
+            full = dict(_numbers(found["float32"])).get(name)
+            if name.endswith("top1") and full:
+                yield Row(
+                    f"{name}, bfloat16 against float32",
+                    f"{half:.4f}",
+                    f"{full:.4f}",
+                    half / full,
+                )
+
+
+def _compared(rates: dict[str, dict[str, Any]], ours: str, other: str) -> Row:
+    """Returns the row of two cases."""
+    shown = []
+    for case in (ours, other):
+        found = rates.get(case, {"error": "not started: the time was over"})
+        if "views_per_second" not in found:
+            missing = found.get("missing")
+            why = f"{missing} is not installed" if missing else found.get("error", "")
+            return Row(f"{ours} / {other}", "", "", None, f"{case}: {why}")
+        shown.append(found["views_per_second"])
+    first, second = shown
+    return Row(
+        f"{ours} / {other}",
+        f"{first:,.0f} views/s",
+        f"{second:,.0f} views/s",
+        first / second,
+    )
+
+
+def _last_line(texts: Sequence[str]) -> str:
+    lines = [line for text in texts for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "it said nothing"
+
+
+def _equal(one: pathlib.Path, other: pathlib.Path, step: int) -> tuple[int, int]:
+    """Returns how many arrays of two checkpoints are equal, and how many there are."""
+    program = """
+import sys, tensorflow as tf
+a, b = (tf.train.load_checkpoint(path) for path in sys.argv[1:])
+names = a.get_variable_to_shape_map()
+assert set(names) == set(b.get_variable_to_shape_map())
+print(sum(a.get_tensor(n).tobytes() == b.get_tensor(n).tobytes() for n in names))
+print(len(names))
+"""
+    prefixes = [str(path / "checkpoints" / f"step_{step:08d}") for path in (one, other)]
+    for prefix in prefixes:
+        if not os.path.exists(f"{prefix}.index"):
+            raise FileNotFoundError(prefix)
+    out = subprocess.run(
+        [sys.executable, "-c", program, *prefixes],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    ).stdout
+    same, arrays = map(int, out.split())
+    return same, arrays
+
+
+def _numbers(found: dict[str, Any], above: str = "") -> Iterator[tuple[str, float]]:
+    """Yields the numbers of nested results, with their names."""
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{above}{name}.")
+        elif isinstance(value, int | float):
+            yield f"{above}{name}", float(value)
+
+
+def show(rows: Sequence[Row]) -> str:
+    """Returns the table."""
+    cells = [("what", "ours", "against", "ratio", "note")]
+    for row in rows:
+        ratio = "" if row.ratio is None else f"{row.ratio:.3f}"
+        cells.append((row.name, row.ours, row.against, ratio, row.note))
+    widths = [max(len(line[place]) for line in cells) for place in range(4)]
+    return "\n".join(
+        "  ".join(
+            text.ljust(width) for text, width in zip(line, [*widths, 0], strict=True)
+        ).rstrip()
+        for line in cells
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the check and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parts = ("steps", "command", "resume", "accuracy")
+    parser.add_argument("--size", choices=SIZES, default="full")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts)
+    parser.add_argument(
+        "--data-dir", help="holds cifar10_subset; the digits if left out"
+    )
+    parser.add_argument("--limit", type=float, default=450.0, help="seconds")
+    parser.add_argument("--out", help="a file for one line of JSON a row")
+    args = parser.parse_args(argv)
+    began = time.monotonic()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        check = Check(
+            SIZES[args.size], pathlib.Path(folder), args.data_dir, began + args.limit
+        )
+        for name in args.only:
+            part: Callable[[], Iterator[Row]] = getattr(check, name)
+            if check.left < 0:
+                rows.append(Row(name, "", "", None, "not started: the time was over"))
+                continue
+            for row in part():
+                rows.append(row)
+                print(show([row]).splitlines()[1], file=sys.stderr, flush=True)
+    print(show(rows))
+    print(f"took {time.monotonic() - began:.0f} s")
+    if args.out:
+        with open(args.out, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row._asdict()) + "\n" for row in rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
