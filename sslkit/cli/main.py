@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import sslkit
 from sslkit import programs
+from sslkit.cli.allocator import keep_freed_memory
 from sslkit.cli.startup import start_tensorflow
 from sslkit.errors import Lost, Stopped, UserError
 from sslkit.keras_backend import TENSORFLOW, VARIABLE
@@ -81,9 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What is cheap to find wrong is found before TensorFlow is imported.
         arguments.look(arguments)
         if arguments.command in NEED_TENSORFLOW:
+            keep_freed_memory()
             programs.start()
-            if not debug:
-                start_tensorflow()
+            start_tensorflow(hush=not debug)
         return arguments.run(arguments)
     except UserError as error:
         if debug:

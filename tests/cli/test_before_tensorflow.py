@@ -18,7 +18,7 @@ FULL = "gin/fnc_digits_full.gin"
 def refused(monkeypatch, capsys, tmp_path, repository):
     """Returns the one line of a command that must not start TensorFlow."""
 
-    def start():
+    def start(**options):
         raise AssertionError("TensorFlow was started")
 
     monkeypatch.setattr(module, "start_tensorflow", start)
