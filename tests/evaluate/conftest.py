@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from sslkit.api import Backbone, Objective
 from sslkit.errors import UserError
+from sslkit.evaluate.protocol import evaluate
 from sslkit.source import Source
 
 
@@ -110,10 +111,23 @@ def judged():
     return Judged
 
 
+def labelled() -> InMemory:
+    return InMemory(train=ColourSource(90, seed=1), test=ColourSource(40, seed=2))
+
+
 @pytest.fixture
 def colours() -> InMemory:
     """Labelled splits of 90 and 40 images."""
-    return InMemory(train=ColourSource(90, seed=1), test=ColourSource(40, seed=2))
+    return labelled()
+
+
+@pytest.fixture(scope="session")
+def report():
+    """What every protocol finds of the encoder, of another, and of the colours."""
+    judged = Judged(built(1), classes=3)
+    return evaluate(
+        judged, labelled(), size=8, seed=0, untrained=lambda: built(2)
+    ).report()
 
 
 @pytest.fixture

@@ -11,10 +11,7 @@ from sslkit.evaluate.probe import KnnProbe
 from sslkit.evaluate.protocol import evaluate
 
 
-def test_labelled_report_names_every_protocol(encoder, untrained, colours, judged):
-    report = evaluate(
-        judged(encoder, classes=3), colours, size=8, seed=0, untrained=untrained
-    ).report()
+def test_labelled_report_names_every_protocol(report):
     knn, linear = (
         "kNN (k=20, T=0.07)",
         "linear (logistic regression on frozen features)",
@@ -36,10 +33,7 @@ def test_labelled_report_names_every_protocol(encoder, untrained, colours, judge
     assert report.health_split == "test"
 
 
-def test_report_is_json_and_a_table(encoder, untrained, colours, judged):
-    report = evaluate(
-        judged(encoder), colours, size=8, seed=0, untrained=untrained
-    ).report()
+def test_report_is_json_and_a_table(report):
     again = json.loads(json.dumps(report.to_json()))
     assert again["rows"][0]["top1"] == report.rows[0].top1
     assert again["health"]["trained encoder"]["dim"] == 6
@@ -174,17 +168,17 @@ def test_the_probe_says_before_it_runs_that_there_are_no_labels(
 
 
 def test_an_unlabelled_training_split_may_have_a_labelled_bank(
-    encoder, untrained, unlabelled, colours, judged
+    encoder, untrained, unlabelled, colours, judged, report
 ):
     settings = {"size": 8, "seed": 0, "untrained": untrained}
-    wanted = evaluate(judged(encoder), colours, **settings).report()
     unlabelled.splits |= {
         "test": colours.splits["test"],
         "few": colours.splits["train"],
     }
-    beside = evaluate(judged(encoder), unlabelled, bank="few", **settings)
+    everything = judged(encoder, classes=3)
+    beside = evaluate(everything, unlabelled, bank="few", **settings)
     assert beside.check() is None
-    assert beside.report() == wanted
+    assert beside.report() == report
     assert evaluate(judged(encoder), unlabelled, **settings).report().rows == ()
 
 
