@@ -498,6 +498,7 @@ def test_refuses_to_keep_the_best_by_what_is_not_measured():
 
 def test_a_checkpoint_that_cannot_be_written_stops_the_run(rehearse, tmp_path):
     def full():
+        run.checkpoints.finish()
         shutil.rmtree(tmp_path / "checkpoints")
         (tmp_path / "checkpoints").write_text("not a folder")
 
