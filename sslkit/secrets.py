@@ -23,8 +23,7 @@ _PATTERNS = (
     (
         re.compile(
             r"\b(?:hf_[A-Za-z0-9]{16,}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}"
-            r"|AKIA[0-9A-Z]{16}|ya29\.[\w-]{16,}|sk-[\w-]{20,}|xox[abprs]-[\w-]{10,}"
-            r"|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,})"
+            r"|AKIA[0-9A-Z]{16}|ya29\.[\w-]{16,}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,})"
         ),
         HIDDEN,
     ),
