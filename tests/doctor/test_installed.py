@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 
+import pytest
 from fake_distribution import install
 
 from sslkit import plugins
-from sslkit.doctor.children import Step
+from sslkit.doctor.children import Step, run_probe
 from sslkit.doctor.installed import check_plugins
 
 
@@ -90,3 +92,28 @@ def test_what_metadata_tells_needs_no_import(tmp_path, monkeypatch):
     assert [level for level, _ in lines] == ["broken", "note"]
     assert "Did you mean 'sslkit.schedules'?" in lines[0][1]
     assert "none was imported, because TensorFlow is not" in lines[1][1]
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import time; time.sleep(600)", "it does not end within 6 seconds"),
+        ("import os; os._exit(7)", "it ends the process with exit code 7"),
+        ("raise SystemExit", "ends the process when it is imported"),
+        ("import no_such_module_xyz", "No module named 'no_such_module_xyz'"),
+    ],
+)
+def test_a_real_process_imports_it(tmp_path, source, words):
+    install(
+        tmp_path,
+        "acme",
+        entry_points={"sslkit.schedules": {"mine": "acme_mine:Mine"}},
+        modules={"acme_mine.py": source},
+    )
+    variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    seconds = 6 if "sleep" in source else 60
+    (step,) = run_probe(
+        "plugins", "schedules.mine", seconds=seconds, environment=variables
+    )
+    assert step.name == "schedules.mine"
+    assert words in step.error
