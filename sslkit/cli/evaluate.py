@@ -87,7 +87,7 @@ def show(found: Measured) -> None:
 def _follow(
     args: argparse.Namespace, loaded: Config, training: Training, workdir: Workdir
 ) -> int:
-    from sslkit.checkpoints import Checkpoints, is_whole
+    from sslkit.checkpoints import Checkpoints, Damaged, is_whole
     from sslkit.evaluate.following import follow, pause
     from sslkit.execution import measure
 
@@ -103,10 +103,11 @@ def _follow(
     ):
         try:
             step = training.load(workdir, prefix)
-        except UserError:
+        except Damaged as error:
+            # If it is not there any more, training has removed it meanwhile.
             if is_whole(prefix):
-                raise
-            continue  # Training has removed it meanwhile.
+                print(f"{prefix} is damaged, and passed over: {error.reason}")
+            continue
         print(f"step {step} of {workdir.path}", flush=True)
         # The baselines are the same for every checkpoint.
         last = step == training.steps
