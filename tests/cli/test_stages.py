@@ -14,6 +14,7 @@ from PIL import Image
 
 from sslkit.cli import stages
 from sslkit.cli.main import main
+from sslkit.errors import Stopped
 
 RECIPE = "gin/fnc_digits_full.gin"
 SMALL = [
@@ -142,14 +143,39 @@ def test_a_stage_that_fails_ends_the_chain(monkeypatch, tmp_path, capsys):
     assert "stage pretrain ended with exit code 2" in capsys.readouterr().err
 
 
-def test_a_signal_reaches_the_stage_that_runs():
+@pytest.mark.parametrize(
+    ("ending", "outcome"),
+    [
+        ("sys.exit(75)", 75),
+        # It came in the last moment: the stage is through, and no other begins.
+        ("None", "stopped by SIGTERM between two stages"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", 137),
+    ],
+)
+def test_a_signal_reaches_the_stage_that_runs(ending, outcome):
     # The stage asks for the signal itself, so nobody has to guess when it is ready.
     stage = (
         "import os, signal, sys\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: {ending})\n"
         "os.kill(os.getppid(), signal.SIGTERM)\n"
         "signal.pause()\n"
     )
     before = signal.getsignal(signal.SIGTERM)
-    assert stages._run([sys.executable, "-c", stage]) == 130
+    command = [sys.executable, "-c", stage]
+    if isinstance(outcome, int):
+        assert stages._run(command) == outcome
+    else:
+        with pytest.raises(Stopped, match=outcome):
+            stages._run(command)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_signal_between_two_stages_ends_the_chain(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(
+        stages, "_run", lambda command: signal.raise_signal(signal.SIGTERM)
+    )
+    words = ["train", "--gin", RECIPE, "--workdir", str(tmp_path)]
+    assert main(words) == 75
+    assert capsys.readouterr().err == (
+        "sslkit: stopped by SIGTERM; the same command goes on from there\n"
+    )
