@@ -51,6 +51,8 @@ class _Made(NamedTuple):
     """int64 [batch]; how many from there on could not be read."""
 
 
+# Rewriting them by AutoGraph takes longer than tracing the functions of a pipeline.
+@tf.autograph.experimental.do_not_convert
 def training_batches(
     source: Source,
     augmentation: Augmentation,
@@ -169,6 +171,7 @@ def _one_batch(made: _Made) -> _Made:
     return made._replace(number=made.number[0])
 
 
+@tf.autograph.experimental.do_not_convert
 def evaluation_batches(
     source: Source,
     *,

@@ -66,7 +66,7 @@ def frozen(encode: Encode) -> FrozenEncoder:
         encode: the encoder, in inference mode.
     """
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(images: tf.Tensor) -> tf.Tensor:
         pixels = tf.image.convert_image_dtype(images, tf.float32)
         return tf.cast(encode(pixels), tf.float32)
@@ -74,37 +74,27 @@ def frozen(encode: Encode) -> FrozenEncoder:
     return run
 
 
-def extract_source(
-    encode: FrozenEncoder,
-    source: Source,
-    *,
-    size: int,
-    batch_size: int,
-    limit: int | None = None,
-) -> Features:
-    """Encodes the evaluation views of a source: central crops, nothing random.
+def evaluation_views(
+    source: Source, *, size: int, batch_size: int, limit: int | None = None
+) -> tf.data.Dataset:
+    """Returns the evaluation views of a source: central crops, nothing random.
 
     Args:
-        encode: see `extract`.
         source: the split to read.
         size: side of the views, in pixels.
         batch_size: images encoded at once.
         limit: examples to use, a fixed mixed choice; None is all.
 
     Returns:
-        The features in memory.
-
-    Raises:
-        UserError: see `extract`.
+        What `extract` takes; it may be gone through again and again.
     """
-    batches = evaluation_batches(
+    return evaluation_batches(
         source,
         size=size,
         batch_size=batch_size,
         view=functools.partial(evaluation_view, size=size),
         limit=limit,
     )
-    return extract(encode, batches, source=source, limit=limit)
 
 
 def extract(

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Literal
+
+import tensorflow as tf
 
 from sslkit.data.labelling import labelling
 from sslkit.errors import UserError
-from sslkit.evaluate.features import Features, FrozenEncoder, extract_source
+from sslkit.evaluate.features import (
+    Features,
+    FrozenEncoder,
+    evaluation_views,
+    extract,
+)
 
 if TYPE_CHECKING:
     from sslkit.data.dataset import Data
@@ -88,15 +96,23 @@ class Splits:
     def features(self, side: Side, encode: FrozenEncoder, *, size: int) -> Features:
         """Encodes a side, the examples without a label too.
 
+        What reads and crops the images is built once for each side and size.
+
         Args:
             side: which.
             encode: see `sslkit.evaluate.features.frozen`.
             size: side of the views, in pixels.
         """
-        return extract_source(
-            encode,
-            self.source(side),
-            size=size,
-            batch_size=self.batch_size,
-            limit=self.bank_limit if side == "bank" else self.test_limit,
-        )
+        source = self.source(side)
+        limit = self.bank_limit if side == "bank" else self.test_limit
+        batches = self._pipelines.get((side, size))
+        if batches is None:
+            batches = self._pipelines[side, size] = evaluation_views(
+                source, size=size, batch_size=self.batch_size, limit=limit
+            )
+        return extract(encode, batches, source=source, limit=limit)
+
+    @functools.cached_property
+    def _pipelines(self) -> dict[tuple[Side, int], tf.data.Dataset]:
+        """The batches of (side, size), for as long as these splits are used."""
+        return {}

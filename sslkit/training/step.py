@@ -58,6 +58,9 @@ class TrainStep:
         """Names of what a call returns."""
         return ("loss", "learning_rate", "gradient_norm", *self._state.metrics)
 
+    # AutoGraph would rewrite every function that is called here: most of the time that
+    # tracing takes. What plugins give was looked at before, without it.
+    @tf.autograph.experimental.do_not_convert
     def __call__(
         self, batch: TrainingBatch, *, until: Part = "update"
     ) -> dict[str, tf.Tensor]:

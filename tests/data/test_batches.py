@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.autograph.core import ag_ctx
 
 from sslkit.api import Augmentation, ViewGroup
 from sslkit.data import Source, evaluation_batches, training_batches
@@ -65,6 +66,23 @@ def assert_same(found, wanted):
     assert len(found) == len(wanted)
     for one, other in zip(found, wanted, strict=True):
         tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+
+
+def test_autograph_rewrites_nothing(monkeypatch):
+    seen = []
+
+    def look(self, index):
+        seen.append(ag_ctx.control_status_ctx().status)
+        return tf.zeros([1, 1, 3], tf.uint8), tf.constant(0)
+
+    monkeypatch.setattr(Numbers, "example", look)
+    batches(stop=1)
+    trained = len(seen)
+    evaluation_batches(
+        Numbers(4), size=1, batch_size=4, view=lambda image: tf.identity(image)
+    )
+    assert 0 < trained < len(seen)
+    assert set(seen) == {ag_ctx.Status.DISABLED}
 
 
 def test_shapes_are_static():

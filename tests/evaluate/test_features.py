@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from sslkit.errors import UserError
-from sslkit.evaluate.features import extract, extract_source, frozen
+from sslkit.evaluate.features import evaluation_views, extract, frozen
 
 
 def padded_batches(images: np.ndarray, batch: int) -> tf.data.Dataset:
@@ -86,12 +86,9 @@ def test_keras_encoder_built_under_a_strategy(two_replicas, encoder, colours):
         ours.assign(theirs.numpy())
     settings = {"size": 8, "batch_size": 16}
     source = colours.source("test")
-    expected = extract_source(
-        frozen(lambda x: encoder(x, training=False)), source, **settings
-    )
-    found = extract_source(
-        frozen(lambda x: mirrored(x, training=False)), source, **settings
-    )
+    batches = evaluation_views(source, **settings)
+    expected = extract(frozen(lambda x: encoder(x, training=False)), batches)
+    found = extract(frozen(lambda x: mirrored(x, training=False)), batches)
     np.testing.assert_array_equal(found.features, expected.features)
 
 

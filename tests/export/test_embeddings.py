@@ -10,7 +10,7 @@ from sslkit.cli.main import main
 from sslkit.data import data
 from sslkit.data.digits import Digits
 from sslkit.errors import UserError
-from sslkit.evaluate.features import extract_source, frozen
+from sslkit.evaluate.features import evaluation_views, extract, frozen
 from sslkit.export.embeddings import embed
 
 
@@ -36,7 +36,7 @@ def test_npz(source, tmp_path, limit):
     path = tmp_path / "new" / "out.npz"
     options = {"size": 8, "batch_size": 32, "limit": limit}
     rows = embed(frozen(encode), source, path, **options)
-    want = extract_source(frozen(encode), source, **options)
+    want = extract(frozen(encode), evaluation_views(source, **options))
     assert rows == len(want.label) == (limit or source.size)
     found = np.load(path)
     check(found, want)
@@ -48,7 +48,9 @@ def test_npz(source, tmp_path, limit):
 def test_tfrecord(source, tmp_path):
     path = tmp_path / "out.tfrecord"
     embed(frozen(encode), source, path, size=8, batch_size=32, limit=40)
-    want = extract_source(frozen(encode), source, size=8, batch_size=32, limit=40)
+    want = extract(
+        frozen(encode), evaluation_views(source, size=8, batch_size=32, limit=40)
+    )
     spec = {
         "features": tf.io.FixedLenFeature([want.features.shape[1]], tf.float32),
         "label": tf.io.FixedLenFeature([], tf.int64),

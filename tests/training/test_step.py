@@ -7,6 +7,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.autograph.core import ag_ctx
 
 from sslkit.api import Augmentation, Outcome, Schedule, UserError, ViewGroup
 from sslkit.data.batches import TrainingBatch
@@ -108,6 +109,19 @@ def test_takes_the_rate_of_its_step(built):
     # The loss does not bend, so gradients stay; the velocity collects them.
     moved = GRADIENT * (0.1 * 1 + 0.2 * 1.9 + 0.3 * (1 + 0.9 * 1.9))
     np.testing.assert_allclose(stepper.value("encoder/scale"), 1 - moved, rtol=1e-5)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_autograph_rewrites_nothing(built, replicas, monkeypatch):
+    seen = set()
+
+    def rate(self, step, **run):
+        seen.add(ag_ctx.control_status_ctx().status)
+        return tf.constant(0.1)
+
+    monkeypatch.setattr(Rising, "rate", rate)
+    Stepper(built, replicas=replicas)()
+    assert seen == {ag_ctx.Status.DISABLED}
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
