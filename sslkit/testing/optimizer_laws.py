@@ -105,7 +105,7 @@ def updates_alike_in_a_graph_and_under_jit(subject: Subject) -> None:
     wanted = _update(optimizer, inputs)
     for jit in (False, True):
 
-        @tf.function(jit_compile=jit)
+        @tf.function(jit_compile=jit, autograph=False)
         def run(inputs: dict[str, Any]) -> Any:
             return optimizer.update(**inputs, path=_PATH)
 
@@ -170,7 +170,7 @@ def gives_a_finite_rate_at_every_step(subject: Subject) -> None:
 def schedules_alike_in_a_graph(subject: Subject) -> None:
     """A Python branch on the step froze the rate of the step that was traced."""
     schedule: Schedule = subject.make()
-    run = tf.function(lambda step: schedule.rate(step, **_RUN))
+    run = tf.function(lambda step: schedule.rate(step, **_RUN), autograph=False)
     for step in (0, 3, 20, 39):
         number = tf.constant(step, tf.int64)
         graph, eager = float(run(number)), float(schedule.rate(number, **_RUN))
