@@ -7,6 +7,7 @@ import pytest
 
 from sslkit import config
 from sslkit.checkpoints import Checkpoints
+from sslkit.cli.main import main
 from sslkit.workdir import Workdir
 
 RECIPE = """
@@ -65,3 +66,11 @@ def workdir(tmp_path_factory):
         }
     )
     return workdir.path
+
+
+@pytest.fixture(scope="session")
+def exported(workdir, tmp_path_factory):
+    """The folder of its encoder as a SavedModel, which nobody writes to."""
+    folder = str(tmp_path_factory.mktemp("out") / "encoder")
+    assert main(["export", "--workdir", workdir, "--to", folder, "--debug"]) == 0
+    return folder

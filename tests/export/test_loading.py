@@ -17,13 +17,6 @@ from sslkit.published.importing import import_published
 IMAGES = np.random.default_rng(0).random([3, 8, 8, 3], np.float32)
 
 
-@pytest.fixture(scope="module")
-def exported(workdir, tmp_path_factory):
-    folder = str(tmp_path_factory.mktemp("out") / "encoder")
-    assert main(["export", "--workdir", workdir, "--to", folder, "--debug"]) == 0
-    return folder
-
-
 def test_a_workdir_and_its_export_are_one_encoder(workdir, exported):
     live, saved = sslkit.load_encoder(workdir), sslkit.load_encoder(exported)
     for encoder in (live, saved):
