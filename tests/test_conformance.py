@@ -81,6 +81,12 @@ SLOW = {
     "objectives.fnc-bank0-resumes_bit_for_bit",
     # On two replicas, without a bank, by plugins/fnc/tests/test_replicas.py.
     "objectives.fnc-bank0-replicas_do_not_change_the_result",
+    "objectives.fnc-bank0-replicas_stay_equal",
+    # Each further replica is a further copy of the graph. All that objectives do with
+    # the others, gather, mean, statistics, bank, FNC with a bank does by default.
+    "objectives.fnc-bank0-four_replicas_do_what_two_do",
+    "objectives.simclr-four_replicas_do_what_two_do",
+    "objectives.supervised-four_replicas_do_what_two_do",
     # It is what the other runners are compared with.
     "runners.single-trains_as_single_does",
 }

@@ -34,6 +34,7 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         training_laws.gradient_equals_finite_differences,
         training_laws.replicas_do_not_change_the_result,
         training_laws.replicas_stay_equal,
+        training_laws.four_replicas_do_what_two_do,
         training_laws.jit_does_not_change_the_result,
         training_laws.does_not_retrace,
         training_laws.resumes_bit_for_bit,

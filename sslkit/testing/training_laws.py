@@ -10,7 +10,6 @@ import numpy as np
 
 from sslkit.checkpoints import restore, write
 from sslkit.testing.comparison import differences, losses_differ
-from sslkit.testing.devices import REPLICAS
 from sslkit.testing.gradients import slopes, taped
 from sslkit.testing.law import Broken, Subject
 from sslkit.testing.objective_laws import rehearsal_of
@@ -94,33 +93,44 @@ def gradient_equals_finite_differences(subject: Subject) -> None:
 
 def replicas_do_not_change_the_result(subject: Subject) -> None:
     """The loss saw one replica's negatives, or a gradient was summed, not averaged."""
-    alone = trained(subject)
-    for replicas in REPLICAS[1:]:
-        together = trained(subject, replicas)
-        found = losses_differ(
-            together.losses, alone.losses, within=FLOAT64
-        ) or differences(together.table, alone.table, within=FLOAT64)
-        if found:
-            raise Broken(
-                f"{replicas} replicas differ from one: {found}",
-                "Look at the global batch through sslkit.replica (gather, mean), "
-                "normalise with nn.BatchNorm, and let the loss be a mean over the "
-                "replica's examples",
-            )
+    _same_as_alone(subject, 2)
 
 
 def replicas_stay_equal(subject: Subject) -> None:
     """State drifted apart on the replicas, and only the first one's was saved."""
-    for replicas in REPLICAS[1:]:
-        unequal = trained(subject, replicas).unequal
-        if unequal:
-            name = max(unequal, key=lambda path: unequal[path])
-            raise Broken(
-                f"after {STEPS} steps {replicas} replicas hold different values of "
-                f"{len(unequal)} variable(s), {name} by {unequal[name]:.2g}",
-                "Assign what replica.gather or replica.mean returns, through "
-                "replica.assign",
-            )
+    _equal_among_themselves(subject, 2)
+
+
+def four_replicas_do_what_two_do(subject: Subject) -> None:
+    """What was written for a pair of replicas took one other for all others."""
+    _equal_among_themselves(subject, 4)
+    _same_as_alone(subject, 4)
+
+
+def _same_as_alone(subject: Subject, replicas: int) -> None:
+    alone, together = trained(subject), trained(subject, replicas)
+    found = losses_differ(together.losses, alone.losses, within=FLOAT64) or differences(
+        together.table, alone.table, within=FLOAT64
+    )
+    if found:
+        raise Broken(
+            f"{replicas} replicas differ from one: {found}",
+            "Look at the global batch through sslkit.replica (gather, mean), "
+            "normalise with nn.BatchNorm, and let the loss be a mean over the "
+            "replica's examples",
+        )
+
+
+def _equal_among_themselves(subject: Subject, replicas: int) -> None:
+    unequal = trained(subject, replicas).unequal
+    if unequal:
+        name = max(unequal, key=lambda path: unequal[path])
+        raise Broken(
+            f"after {STEPS} steps {replicas} replicas hold different values of "
+            f"{len(unequal)} variable(s), {name} by {unequal[name]:.2g}",
+            "Assign what replica.gather or replica.mean returns, through "
+            "replica.assign",
+        )
 
 
 def jit_does_not_change_the_result(subject: Subject) -> None:

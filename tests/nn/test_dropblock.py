@@ -131,7 +131,11 @@ def judged(backbone):
 
 
 # Alone, on two replicas, it is under the laws of backbones with the ResNet.
-REPLICAS = {"replicas_do_not_change_the_result", "replicas_stay_equal"}
+REPLICAS = {
+    "replicas_do_not_change_the_result",
+    "replicas_stay_equal",
+    "four_replicas_do_what_two_do",
+}
 LAWS = {
     *REPLICAS,
     "jit_does_not_change_the_result",

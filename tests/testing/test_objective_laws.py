@@ -49,6 +49,8 @@ CASES = [
     ),
     ("replicas_do_not_change_the_result", "LocalNegatives", "2 replicas differ .*step"),
     ("replicas_stay_equal", "DriftingState", r"different values of 1 .*centre by"),
+    ("four_replicas_do_what_two_do", "LocalNegatives", "4 replicas differ .*step"),
+    ("four_replicas_do_what_two_do", "DriftingState", r"4 replicas hold different"),
     ("jit_does_not_change_the_result", "NotForXLA", "XLA does not compile it"),
     ("does_not_retrace", "LateVariable", "5 steps were traced 2 times"),
     ("resumes_bit_for_bit", "StatefulNoise", r"no seed .* fixes \(RandomStandardN"),
