@@ -306,17 +306,23 @@ def test_other_machines_are_not_let_in(dispatcher):
         socket.create_connection((own, port)).close()
 
 
-def test_a_port_in_use_is_named():
+@pytest.fixture
+def handlers():
+    """Puts back the handlers of signals that the command sets in its process."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_a_port_in_use_is_named(handlers, capsys):
     with socket.create_server(("", 0)) as door:
         port = door.getsockname()[1]
-        result = subprocess.run(
-            [sys.executable, "-m", "sslkit", "data-service", "--port", str(port)],
-            capture_output=True,
-            text=True,
-        )
-    assert result.returncode == 2
-    assert f"the dispatcher cannot be started on port {port}" in result.stderr
-    assert result.stderr.count("\n") == 1
+        assert main(["data-service", "--port", str(port)]) == 2
+    line = capsys.readouterr().err
+    assert f"the dispatcher cannot be started on port {port}" in line
+    assert line.count("\n") == 1
 
 
 @pytest.mark.parametrize(
