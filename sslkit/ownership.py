@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
 import os
 import platform
-import re
 import threading
 import time
 import uuid
@@ -30,6 +28,7 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 from sslkit import storage
+from sslkit.claims import CLAIM, Claim, born, lives, machine, parse_claim
 from sslkit.errors import UserError
 
 RENEW_SECONDS = 15.0
@@ -37,39 +36,8 @@ RENEW_SECONDS = 15.0
 LEASE_SECONDS = 120.0
 """An owner on another machine that has not renewed for so long has lost the folder."""
 
-_CLAIM = re.compile(r"owner-([0-9a-f]{16})\.json")
 _LOOK_SECONDS = 0.1
 _LOOK_FAR_SECONDS = 2.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """What a process says of itself in a folder that it wants or has."""
-
-    token: str
-    """Nobody else's."""
-    host: str
-    """Name of its machine, for people."""
-    machine: str
-    """What numbers its process: a boot of a machine, and there a namespace."""
-    pid: int
-    """Number of its process."""
-    born: str
-    """When its process began, in the machine's own count; empty where unknown."""
-    start: str
-    """When it claimed the folder, for people."""
-    renewed: str
-    """When it last renewed the claim, for people."""
-    renewals: int
-    """How often it has."""
-    holds: bool
-    """Whether it has the folder, or only wants it."""
-    instead_of: tuple[str, ...] = ()
-    """Tokens of the claims that it has taken over."""
-
-    def __str__(self) -> str:
-        """Names the process."""
-        return f"process {self.pid} on {self.host}, since {self.start}"
 
 
 class Owner:
@@ -168,19 +136,19 @@ class Owner:
             far = False
             for token, claim in others.items():
                 before, since = looking.setdefault(token, (claim, time.monotonic()))
-                lives = _lives(claim)
-                if lives is None and claim != before:
-                    lives = True
-                elif lives is None and time.monotonic() - since >= self._lease:
-                    lives = False
-                if lives is False:
+                alive = lives(claim)
+                if alive is None and claim != before:
+                    alive = True
+                elif alive is None and time.monotonic() - since >= self._lease:
+                    alive = False
+                if alive is False:
                     self._take_over(token, claim)
-                elif lives and claim and (claim.holds or claim.token < self._token):
+                elif alive and claim and (claim.holds or claim.token < self._token):
                     raise UserError(
                         f"{self._folder} has an owner: {claim} (UTC), trains in it. "
                         "Wait until it ends, or choose another --workdir."
                     )
-                elif lives is None:
+                elif alive is None:
                     far = True
                     if not said:
                         said = True
@@ -255,10 +223,10 @@ class Owner:
 
     def _tokens(self) -> list[str]:
         names = storage.names(self._folder)
-        return [match[1] for name in names if (match := _CLAIM.fullmatch(name))]
+        return [match[1] for name in names if (match := CLAIM.fullmatch(name))]
 
     def _read(self, token: str) -> Claim | None:
-        return read_claim(self._path(token))
+        return _read_claim(self._path(token))
 
     def _path(self, token: str) -> str:
         return os.path.join(self._folder, f"owner-{token}.json")
@@ -270,70 +238,20 @@ def owner_of(folder: str) -> Claim | None:
     Whether the process still lives is not looked at.
     """
     for name in storage.names(folder):
-        if _CLAIM.fullmatch(name):
-            claim = read_claim(os.path.join(folder, name))
+        if CLAIM.fullmatch(name):
+            claim = _read_claim(os.path.join(folder, name))
             if claim is not None and claim.holds:
                 return claim
     return None
 
 
-def read_claim(path: str) -> Claim | None:
+def _read_claim(path: str) -> Claim | None:
     """Returns the claim in a file; None where there is none that can be understood."""
     try:
         with tf.io.gfile.GFile(path) as file:
-            found = json.loads(file.read())
-        claim = Claim(**{**found, "instead_of": tuple(found["instead_of"])})
-    except (tf.errors.NotFoundError, ValueError, TypeError, KeyError):
+            return parse_claim(file.read())
+    except (tf.errors.NotFoundError, UnicodeDecodeError):
         return None
-    kinds = {"pid": int, "renewals": int, "holds": bool, "instead_of": tuple}
-    for field in dataclasses.fields(Claim):
-        if not isinstance(getattr(claim, field.name), kinds.get(field.name, str)):
-            return None
-    return claim
-
-
-def _lives(claim: Claim | None) -> bool | None:
-    """Returns whether the process of a claim lives; None if that cannot be seen."""
-    if claim is None or claim.machine != machine():
-        return None
-    return born(claim.pid) == claim.born
-
-
-def born(pid: int) -> str | None:
-    """Returns when a process of this machine began; None if there is no such process.
-
-    A number may be another process's by now, so the number is not enough. The count is
-    the machine's own; where it cannot be read, it is the empty text.
-    """
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except (PermissionError, OverflowError):
-        pass
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            # Its name, in brackets, may hold anything.
-            fields = file.read().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    # One that has ended may wait, as a zombie, for its parent to ask.
-    return None if fields[0] in "ZX" else fields[19]
-
-
-@functools.cache
-def machine() -> str:
-    """Names what numbers this process: a boot of a machine, and there a namespace.
-
-    Containers of one machine have processes of the same number; containers of one name
-    may be on several machines.
-    """
-    parts = [platform.node()]
-    with contextlib.suppress(OSError):
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            parts.append(file.read().strip())
-        parts.append(os.readlink("/proc/self/ns/pid"))
-    return " ".join(parts)
 
 
 def _now() -> str:

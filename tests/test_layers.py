@@ -28,7 +28,7 @@ LAYERS = (
     "api",
     "batch programs replica randomness reporter source",
     "keras_backend",
-    "arguments environment",
+    "arguments claims environment",
     "errors",
     "secrets",
 )

@@ -15,8 +15,9 @@ import pytest
 import tensorflow as tf
 
 from sslkit import ownership
+from sslkit.claims import Claim, born, machine
 from sslkit.errors import Stopped, UserError
-from sslkit.ownership import Claim, Owner, born, machine, owner_of
+from sslkit.ownership import Owner, owner_of
 from sslkit.training.interrupt import stopping
 from sslkit.workdir import Workdir
 

@@ -104,7 +104,7 @@ def shares(
     before = 0.0
     for part in get_args(Part):
         say(f"measuring the step as far as {part}")
-        step = functools.partial(training.step(), until=part)
+        step = functools.partial(training.step().__call__, until=part)
         taken = _seconds_a_step(training, step, kept, seconds)
         # A part that takes next to nothing may come out below it.
         parts[part] = max(0.0, taken - before)

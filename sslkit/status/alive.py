@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import os
+import time
 
-_LOCKS = "/proc/locks"
+from sslkit.claims import CLAIM, lives, parse_claim
+
+_LEASE_SECONDS = 120.0  # as `sslkit.ownership` has it, which imports TensorFlow
 
 
 def is_alive(folder: str) -> bool | None:
-    """Returns whether a process of this machine trains in a folder.
+    """Returns whether a process trains in a folder.
 
-    Asked of the system's list of locks, which a run holds on its folder, so that the
-    question does not take the lock itself.
+    Its owner is a process of this machine, which is looked for; or of another, whose
+    claim has changed within the last two minutes, by the file's time.
 
     Args:
         folder: a run's folder.
 
     Returns:
-        None where that is not known: in a bucket, and on a system without the list.
+        None where that is not known, in a bucket.
     """
     if "://" in folder:
         return None
     try:
-        place = os.stat(folder)
-        with open(_LOCKS, encoding="ascii") as file:
-            lines = file.read().splitlines()
+        names = os.listdir(folder)
     except OSError:
         return None
-    device = f"{os.major(place.st_dev):02x}:{os.minor(place.st_dev):02x}"
-    wanted = f"{device}:{place.st_ino}"
-    # `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`; one that waits has a `->`.
-    held = (line.split() for line in lines if "->" not in line)
-    return any(
-        words[1] == "FLOCK" and words[3] == "WRITE" and words[5] == wanted
-        for words in held
-        if len(words) > 5
-    )
+    for name in filter(CLAIM.fullmatch, names):
+        path = os.path.join(folder, name)
+        try:
+            with open(path, encoding="utf-8") as file:
+                claim = parse_claim(file.read())
+            changed = os.stat(path).st_mtime
+        except (OSError, UnicodeDecodeError):
+            continue
+        if claim is not None and claim.holds:
+            found = lives(claim)
+            if found is None:
+                found = time.time() - changed < _LEASE_SECONDS
+            if found:
+                return True
+    return False

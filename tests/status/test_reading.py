@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import math
 import os
@@ -15,6 +13,7 @@ import pytest
 from sslkit.cli.main import main
 from sslkit.status import find_runs, read_status
 from sslkit.status.alive import is_alive
+from sslkit.workdir import Workdir
 
 NOW = 10_000.0
 
@@ -133,26 +132,26 @@ def test_a_folder_of_stages_is_its_stages_as_they_began(tmp_path):
     assert names == ["pretrain", "linear", "finetune"]
 
 
-def test_a_run_lives_while_its_folder_is_locked(tmp_path):
-    if is_alive(str(tmp_path)) is None:
-        pytest.skip("this system has no list of locks")
-    assert is_alive(str(tmp_path)) is False
-    with contextlib.ExitStack() as stack:
-        folder = os.open(tmp_path, os.O_RDONLY)
-        stack.callback(os.close, folder)
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        assert is_alive(str(tmp_path)) is True
+def test_a_run_lives_while_a_process_owns_its_folder(tmp_path):
     assert is_alive(str(tmp_path)) is False
     assert is_alive("gs://bucket/W") is None
-
-
-def test_the_lock_is_that_of_a_workdir(tmp_path):
-    from sslkit.workdir import Workdir
-
-    if is_alive(str(tmp_path)) is None:
-        pytest.skip("this system has no list of locks")
+    assert is_alive(str(tmp_path / "nothing")) is None
     with Workdir(str(tmp_path)).alone():
         assert is_alive(str(tmp_path)) is True
+        (path,) = tmp_path.glob("owner-*.json")
+        text = path.read_text()
+    assert is_alive(str(tmp_path)) is False
+    # A process that has died left its claim behind.
+    claim = {**json.loads(text), "born": "long ago"}
+    path.write_text(json.dumps(claim))
+    assert is_alive(str(tmp_path)) is False
+    # One of another machine renews its claim.
+    path.write_text(json.dumps({**claim, "machine": "another"}))
+    assert is_alive(str(tmp_path)) is True
+    os.utime(path, (NOW, NOW - 10_000_000))
+    assert is_alive(str(tmp_path)) is False
+    path.write_text("[1]")
+    assert is_alive(str(tmp_path)) is False
 
 
 def test_prints_a_row_for_each(tmp_path, capsys):
