@@ -193,7 +193,7 @@ def finishes_batches_alike_on_two_replicas(subject: Subject) -> None:
         place = strategy(replicas)
         share = _BATCH // replicas
 
-        @tf.function
+        @tf.function(autograph=False)
         def finish(place=place, share=share):
             def one() -> dict[str, tf.Tensor]:
                 from sslkit import replica
