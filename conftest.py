@@ -10,6 +10,8 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Commands that tests call run in the tests' own process, which is to stay small.
 os.environ.setdefault("SSLKIT_KEEP_MEMORY", "0")
+# Nothing of a test stays in the user's folder, or comes from it.
+os.environ["SSLKIT_PROGRAMS"] = "off"
 
 _REPOSITORY = pathlib.Path(__file__).resolve().parent
 _VARIABLE = "SSLKIT_TEST_DATA"

@@ -61,6 +61,20 @@ CASES = [
 ELSEWHERE = {("sources", name) for name in ("arrays", "folder", "tfds")}
 """Under all laws in tests/data/test_sources.py, which makes the files they read."""
 
+FAMILY = {
+    *("barlow", "byol", "dcl", "moco_v2", "moco_v3", "nnclr", "simsiam", "supcon"),
+    "vicreg",
+}
+"""Objectives made of what FNC, with a bank and a twin, has under all laws by default."""
+
+OF_THEIR_OWN = (
+    "gradient_equals_finite_differences",
+    "replicas_do_not_change_the_result",
+    "docstrings_explain_every_parameter",
+    "docstring_cites_its_source",
+)
+"""Laws about what such an objective adds, its loss; the others are slow for it."""
+
 SLOW = {
     # A minute of tracing 175 layers for two replicas. Their normalisation is that of
     # the other backbones, which are under this law by default; that none of Keras' own
@@ -98,7 +112,9 @@ def judged():
         plugin = sslkit.plugins.load(kind, name)
         for law in [*laws_of(plugin, **options), *style_laws_of(plugin, **options)]:
             case = f"{kind}.{name}{extra}-{law.name}"
-            marks = pytest.mark.slow if case in SLOW else ()
+            inherited = name in FAMILY and law.name not in OF_THEIR_OWN
+            slow = case in SLOW or inherited
+            marks = pytest.mark.slow if slow else ()
             yield pytest.param(law, id=case, marks=marks)
 
 

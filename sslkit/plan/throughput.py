@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
+import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, get_args
 
 import tensorflow as tf
 
+from sslkit import programs
 from sslkit.data.batches import TrainingBatch
-from sslkit.errors import UserError
 from sslkit.training.pace import Pace
 from sslkit.training.run import Training
 from sslkit.training.step import Part
@@ -50,8 +51,9 @@ def measure(training: Training, *, seconds: float) -> Throughput:
     del batches  # what it reads ahead would slow the rest
     host = host_rate(training, seconds=seconds)
 
-    model = 1 / _seconds_a_step(training, training.step(), kept, seconds)
-    return Throughput(host=host, model=model * views)
+    timed = _Timed(training, training.step(), kept, seconds)
+    (model,) = _in_turn([timed], seconds)
+    return Throughput(host=host, model=views / model)
 
 
 class Shares(NamedTuple):
@@ -84,33 +86,32 @@ def shares(
     """Measures what the parts of a training step take.
 
     A part's time is that of the step which ends with it, less that of the step which
-    ends before it: each is compiled and run on its own.
+    ends before it: each is compiled on its own. They take turns, so that a busy machine
+    slows them alike, and the median counts.
 
     Args:
         training: what to run. Its weights move, but nothing is written.
         seconds: how long each of them is measured, after it was compiled.
         say: is told what is being measured, which may take minutes to compile.
-
-    Raises:
-        UserError: if the run has one step alone.
     """
-    if training.steps < 2:
-        raise UserError("train.steps is 1; to be measured a run has 2 steps or more.")
     replicas = training.runner.strategy.num_replicas_in_sync
     batches = _host_batches(training)
     kept = [next(batches) for _ in range(replicas)]
     del batches  # what it reads ahead would slow the rest
+    timed = []
+    for part in get_args(Part):
+        say(f"preparing the step as far as {part}")
+        step = functools.partial(training.step().__call__, until=part)
+        timed.append(_Timed(training, step, kept, seconds))
+    say("preparing the step with the host's batches")
+    timed.append(_Timed(training, training.step(), None, seconds))
+    *taken, run = _in_turn(timed, seconds)
     parts: dict[Part, float] = {}
     before = 0.0
-    for part in get_args(Part):
-        say(f"measuring the step as far as {part}")
-        step = functools.partial(training.step().__call__, until=part)
-        taken = _seconds_a_step(training, step, kept, seconds)
+    for part, so_far in zip(get_args(Part), taken, strict=True):
         # A part that takes next to nothing may come out below it.
-        parts[part] = max(0.0, taken - before)
-        before = max(before, taken)
-    say("measuring the step with the host's batches")
-    run = _seconds_a_step(training, training.step(), None, seconds)
+        parts[part] = max(0.0, so_far - before)
+        before = max(before, so_far)
     return Shares(parts=parts, run=run, views=_views(training))
 
 
@@ -146,39 +147,61 @@ def _rate(work: Callable[[], object], seconds: float) -> float:
     return count / spent
 
 
-def _seconds_a_step(
-    training: Training,
-    step: Callable[..., dict[str, tf.Tensor]],
-    kept: list[TrainingBatch] | None,
-    seconds: float,
-) -> float:
-    """Returns what one step takes, as a run makes them: many in one call.
+class _Timed:
+    """A step that is run again and again, as a run does: many in one call.
 
     Args:
         training: whose runner is used.
         step: a step, or the first parts of one.
-        kept: a global batch that is given to it again and again; None for what the
-            host makes.
-        seconds: how long to measure.
+        kept: a global batch that is given to it each time; None for what the host
+            makes.
+        seconds: how long it is measured in all.
     """
-    runner = training.runner
-    make = functools.partial(training.batches, 0)
-    batches = runner.iterate(make if kept is None else lambda _: _repeated(kept))
-    advance = runner.compile(step, ["loss"])
-    pace = Pace(seconds=min(1.0, seconds / 2))
-    left = training.steps if kept is None else sys.maxsize
-    made, spent, warm = 0, 0.0, False
-    while left and spent < seconds:
-        steps = min(pace.steps, left)
+
+    def __init__(
+        self,
+        training: Training,
+        step: Callable[..., dict[str, tf.Tensor]],
+        kept: list[TrainingBatch] | None,
+        seconds: float,
+    ):
+        """Compiles it and makes two steps, to know how long one takes."""
+        make = functools.partial(training.batches, 0)
+        self._iterate = lambda: training.runner.iterate(
+            make if kept is None else lambda _: _repeated(kept)
+        )
+        self._limit = training.steps if kept is None else sys.maxsize
+        self._left = self._limit
+        self._pace = Pace(seconds=min(1.0, seconds / 2))
+        self._batches = self._iterate()
+        # The names that a run's step has, whose program may be kept.
+        programs.steady_names()
+        self._advance = training.runner.compile(step, ["loss"])
+        for _ in range(2):
+            self.turn()
+        programs.keep()
+
+    def turn(self) -> float:
+        """Returns what a step took in one more call."""
+        if not self._left:
+            self._left, self._batches = self._limit, self._iterate()
+        steps = min(self._pace.steps, self._left)
+        self._left -= steps
         start = time.perf_counter()
         # Reading a number waits for the device.
-        advance(batches, tf.constant(steps)).numpy()
+        self._advance(self._batches, tf.constant(steps)).numpy()
         taken = time.perf_counter() - start
-        pace.took(steps, taken)
-        if warm:  # the first call compiles
-            made, spent = made + steps, spent + taken
-        warm, left = True, left - steps
-    return spent / made
+        self._pace.took(steps, taken)
+        return taken / steps
+
+
+def _in_turn(timed: Sequence[_Timed], seconds: float) -> list[float]:
+    """Returns the median time of each one's step, each measured for some seconds."""
+    rounds: list[list[float]] = []
+    start = time.perf_counter()
+    while not rounds or time.perf_counter() - start < seconds * len(timed):
+        rounds.append([one.turn() for one in timed])
+    return [statistics.median(values) for values in zip(*rounds, strict=True)]
 
 
 def _repeated(kept: list[TrainingBatch]) -> tf.data.Dataset:
