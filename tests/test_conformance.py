@@ -65,7 +65,7 @@ FAMILY = {
     *("barlow", "byol", "dcl", "moco_v2", "moco_v3", "nnclr", "simsiam", "supcon"),
     "vicreg",
 }
-"""Objectives made of what FNC, with a bank and a twin, has under all laws by default."""
+"""Objectives made of what FNC, with a bank and a twin, is under all laws for."""
 
 OF_THEIR_OWN = (
     "gradient_equals_finite_differences",
