@@ -25,11 +25,14 @@ FREE = (
     "train.checkpoint_every",
     "train.knn_every",
     "train.inner_steps",
+    "train.tf32",
+    "train.deterministic",
     "train.reporters",
     "reporters.*",
     "evaluate.*",
 )
-"""Bindings that a resumed run may change: they do not change what it computes."""
+"""Bindings that a resumed run may change: they do not change what it computes, but for
+rounding."""
 
 
 LENGTH = ("train.epochs", "train.steps")
