@@ -236,7 +236,7 @@ def _is_scalar(value: Any, dtypes: set[str]) -> bool:
 
 def _described(value: Any) -> str:
     if tf.is_tensor(value):
-        shape = value.shape.as_list() if value.shape.rank is not None else "?"
+        shape = "?" if value.shape.rank is None else value.shape.as_list()
         return f"a tensor, {value.dtype.name} {shape}"
     if isinstance(value, bool | int | float | str | None):
         return f"{value!r} of Python"
@@ -258,10 +258,11 @@ def check_example(augmentation: Augmentation) -> None:
     Raises:
         UserError: if it is not each of its groups as uint8 [count, size, size, 3].
     """
-    with tf.Graph().as_default():
-        image = tf.compat.v1.placeholder(tf.uint8, [None, None, 3])
+    name = f"augmentation {type(augmentation).__name__}"
+
+    @_traced(tf.TensorSpec([None, None, 3], tf.uint8))
+    def _(image: tf.Tensor) -> None:
         made = augmentation.example(image, tf.zeros([2], tf.int32))
-        name = f"augmentation {type(augmentation).__name__}"
         groups = dict(augmentation.groups)
         if not isinstance(made, Mapping) or set(made) != set(groups):
             came = sorted(made) if isinstance(made, Mapping) else _described(made)
@@ -296,7 +297,8 @@ def check_update(optimizer: Optimizer, trainable: Mapping[str, keras.Variable]) 
     def zeros() -> tf.Tensor:
         return tf.zeros(weight.shape, weight.dtype)
 
-    with tf.Graph().as_default():
+    @_traced()
+    def _() -> None:
         returned = optimizer.update(
             zeros(),
             zeros(),
@@ -306,7 +308,21 @@ def check_update(optimizer: Optimizer, trainable: Mapping[str, keras.Variable]) 
             step=tf.zeros([], tf.int64),
         )
         _check_returned(optimizer, weight, returned)
+
     optimizer.check(list(trainable))
+
+
+def _traced(*arguments: tf.TensorSpec) -> Callable[[Callable[..., None]], None]:
+    """Traces a function at once, as a run traces; nothing in it is executed.
+
+    In a plain `tf.Graph` two tensors that are compared with == would be one truth
+    value, as they were in TensorFlow 1.
+    """
+
+    def trace(function: Callable[..., None]) -> None:
+        tf.function(function, autograph=False).get_concrete_function(*arguments)
+
+    return trace
 
 
 def _check_returned(
