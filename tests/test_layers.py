@@ -11,7 +11,7 @@ import pytest
 
 LAYERS = (
     "cli",
-    "doctor plan status testing",
+    "doctor plan scaffold status testing",
     "execution",
     "runs",
     "export",

@@ -34,6 +34,7 @@ COMMANDS = {
     "data-service": "make training batches for runs of other processes or machines",
     "bench": "measure whether the host or the model sets the pace",
     "plugins": "list the installed plugins; --check imports and verifies each",
+    "new": "begin a plugin as a project of its own: code, recipe, tests",
     "recipes": "list the recipes, each with the first line of its comment; verify them",
     "config": "show what a recipe and its overrides come to, without running it",
 }

@@ -1,0 +1,223 @@
+"""Writes a project that holds one plugin: code, entry point, recipe, tests, README."""
+
+from __future__ import annotations
+
+import keyword
+import os
+import pathlib
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import sslkit
+from sslkit import plugins
+from sslkit.errors import UserError, did_you_mean
+
+KINDS = {kind.removesuffix("s"): kind for kind in plugins.KINDS}
+"""What the command calls a kind -> the kind, e.g. objective -> objectives."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_CLASS, _MODULE = "NewThing", "new_thing"
+
+_OPTIONS = {
+    "augmentation": "size=8",
+    "backbone": "width=8",
+    "objective": "dim=6",
+    "reporter": "",
+    "runner": "",
+    "schedule": "base=0.1",
+    "source": "images=12",
+    "optimizer": "",
+}
+"""Kind -> keywords that make a small one, for its laws."""
+
+_RECIPES = {
+    "augmentation": """include 'gin/simclr_digits_pretrain.gin'
+
+train.augmentation = @augmentations.{name}()
+augmentations.{name}.size = %size
+""",
+    "backbone": """include 'gin/simclr_digits_pretrain.gin'
+
+backbone = @backbones.{name}
+""",
+    "objective": """include 'gin/simclr_digits_pretrain.gin'
+
+train.objective = @objectives.{name}
+objectives.{name}.backbone = %backbone
+""",
+    "optimizer": """include 'gin/simclr_digits_pretrain.gin'
+
+train.optimizer = @optimizers.{name}()
+schedules.cosine.base = 0.05
+""",
+    "reporter": """include 'gin/simclr_digits_pretrain.gin'
+
+train.reporters = (@reporters.{name}(),)
+""",
+    "runner": """include 'gin/simclr_digits_pretrain.gin'
+
+train.runner = @runners.{name}()
+""",
+    "schedule": """include 'gin/simclr_digits_pretrain.gin'
+
+train.schedule = @schedules.{name}()
+schedules.{name}.base = 0.002
+""",
+    "source": """include 'gin/simclr_digits_pretrain.gin'
+
+data.name = None
+data.source = @sources.{name}
+""",
+}
+
+
+class Written(NamedTuple):
+    """A project on the disk."""
+
+    folder: str
+    """Where it is."""
+    recipe: str
+    """The path of the recipe that uses the plugin."""
+    files: tuple[str, ...]
+    """All files, below the folder."""
+
+
+def write(kind: str, name: str, to: str | None = None) -> Written:
+    """Writes the project.
+
+    Args:
+        kind: a key of `KINDS`.
+        name: the plugin's name in recipes: small letters, digits, underscores.
+        to: the folder to make; `sslkit-<name>` here unless given.
+
+    Raises:
+        UserError: if there is no such kind, the name is not one or is taken, or the
+            folder is there.
+    """
+    if kind not in KINDS:
+        raise UserError(
+            f"there is no kind '{kind}'. {did_you_mean(kind, KINDS)}Kinds: "
+            f"{', '.join(KINDS)}."
+        )
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        raise UserError(
+            f"'{name}' cannot be a plugin's name; it is small letters, digits and "
+            "underscores, a letter first, e.g. my_method."
+        )
+    taken = [p for p in plugins.installed() if (p.kind, p.name) == (KINDS[kind], name)]
+    if taken:
+        raise UserError(
+            f"{taken[0].title} is installed already, from {taken[0].origin}. Choose "
+            "another name."
+        )
+    dashed = name.replace("_", "-")
+    folder = pathlib.Path(to or f"sslkit-{dashed}")
+    if folder.exists():
+        raise UserError(f"{folder} is there already. Choose another folder with --to.")
+    package = f"sslkit_{name}"
+    recipe = f"gin/{name}_digits.gin"
+    files = {
+        "pyproject.toml": _pyproject(kind, name, package),
+        "README.md": _readme(kind, name, recipe),
+        recipe: _recipe(kind, name, recipe),
+        f"{package}/__init__.py": f'"""{class_name(name)}, a plugin of sslkit."""\n',
+        f"{package}/{kind}.py": _code(kind, name),
+        "tests/test_laws.py": _tests(kind, name, package),
+    }
+    try:
+        for path, text in files.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}.") from error
+    return Written(str(folder), os.path.join(folder, recipe), tuple(files))
+
+
+def class_name(name: str) -> str:
+    """Returns what the plugin's class is called, e.g. MyMethod of my_method."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _code(kind: str, name: str) -> str:
+    module = pathlib.Path(__file__).with_name(f"{kind}.py")
+    text = module.read_text(encoding="utf-8")
+    return text.replace(_CLASS, class_name(name)).replace(_MODULE, name)
+
+
+def _pyproject(kind: str, name: str, package: str) -> str:
+    major, minor, *_ = sslkit.__version__.split(".")
+    return f"""[build-system]
+requires = ["setuptools>=64"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "sslkit-{name.replace("_", "-")}"
+version = "0.1.0"
+description = "{class_name(name)} for sslkit"
+readme = "README.md"
+requires-python = ">=3.11"
+dependencies = ["sslkit>={major}.{minor},<{major}.{int(minor) + 1}"]
+
+[project.optional-dependencies]
+test = ["pytest>=8"]
+
+[project.entry-points."sslkit.{KINDS[kind]}"]
+{name} = "{package}.{kind}:{class_name(name)}"
+
+[tool.setuptools]
+packages = ["{package}"]
+"""
+
+
+def _recipe(kind: str, name: str, recipe: str) -> str:
+    return f"""# {class_name(name)} on handwritten digits: minutes on a CPU.
+#
+# Must set: --workdir.  Often set: train.epochs, train.seed.
+# Command: sslkit train --gin {recipe} --workdir W
+{_RECIPES[kind].format(name=name)}"""
+
+
+def _tests(kind: str, name: str, package: str) -> str:
+    made = class_name(name)
+    options = f", {_OPTIONS[kind]}" if _OPTIONS[kind] else ""
+    return f'''"""{made} holds to the laws of its kind."""
+
+from sslkit.testing import laws, style_laws
+from {package}.{kind} import {made}
+
+
+@laws({made}{options})
+def test_law(law):
+    law()
+
+
+@style_laws({made}{options})
+def test_style(law):
+    law()
+'''
+
+
+def _readme(kind: str, name: str, recipe: str) -> str:
+    return f"""# sslkit-{name.replace("_", "-")}
+
+The {kind} `{KINDS[kind]}.{name}` for sslkit.
+
+```
+pip install -e '.[test]'
+pytest
+sslkit train --gin {recipe} --workdir runs/{name}
+```
+
+The first installs it, the second holds it to the laws of its kind, the third trains
+with it. What it does is in `sslkit_{name}/{kind}.py`.
+"""
+
+
+def next_lines(written: Written) -> Iterable[str]:
+    """Returns what to type next."""
+    yield f"cd {written.folder}"
+    yield "pip install -e '.[test]' && pytest"
+    recipe = os.path.relpath(written.recipe, written.folder)
+    yield f"sslkit train --gin {recipe} --workdir W"
