@@ -8,7 +8,6 @@ from typing import Literal
 
 import tensorflow as tf
 
-from sslkit import programs
 from sslkit.api import (
     Augmentation,
     Backbone,
@@ -28,7 +27,6 @@ from sslkit.checkpoints import Checkpoints, Keep, find_checkpoint, restore
 from sslkit.data.batches import (
     check_batch_size,
     training_batches,
-    training_indices,
 )
 from sslkit.data.dataset import Data
 from sslkit.data.labelling import Labelling
@@ -37,18 +35,15 @@ from sslkit.ownership import Owner
 from sslkit.runners.tpu import TPU
 from sslkit.source import Source
 from sslkit.training.actions import Action
-from sslkit.training.agreement import check_agreement
 from sslkit.training.arithmetic import Arithmetic
 from sslkit.training.checking import check_example
-from sslkit.training.continuing import check_continuing, remember
+from sslkit.training.continuing import check_continuing
+from sslkit.training.course import to_the_end
 from sslkit.training.describing import describe
-from sslkit.training.duties import check_best, duties
 from sslkit.training.failures import explained
 from sslkit.training.initialize import initialize
 from sslkit.training.labels import check_labels, labels_read
-from sslkit.training.loop import Advance, Loop
-from sslkit.training.machine import Machine
-from sslkit.training.reporting import Reporting, Views, chosen, run_info
+from sslkit.training.reporting import Reporting, chosen, run_info
 from sslkit.training.state import TrainState
 from sslkit.training.step import TrainStep
 from sslkit.workdir import Workdir
@@ -143,11 +138,11 @@ class Training:
         self._initialize = initialize
         self._restore = tuple(restore)
         self._variable_schema = variable_schema
-        self._log_every = log_every
-        self._checkpoint_every = checkpoint_every
+        self.log_every = log_every
+        self.checkpoint_every = checkpoint_every
         self.keep = Keep(keep, keep_best, keep_every_hours)
         self.knn_every = knn_every
-        self._inner_steps = inner_steps
+        self.inner_steps = inner_steps
         self._reporters = chosen(reporters)
         # A TPU takes TF32's switch for its own bfloat16, which what was published used.
         tf32 = tf32 or isinstance(runner, TPU)
@@ -211,11 +206,11 @@ class Training:
         if start is not None:
             find_checkpoint(start)
         check_example(self.augmentation)
-        check_labels(self.objective, self.source, self._labels)
+        check_labels(self.objective, self.source, self.labels)
         self.describe()
         if start is not None:
             # Tried now, and once more when the run starts, which is when it is told.
-            self._initialized(start)
+            self.initialize()
 
     def check_continuing(
         self,
@@ -274,81 +269,12 @@ class Training:
             UserError: for what the user can mend; what was saved before stays.
             Stopped: after a signal, when the state is saved.
         """
+        run = functools.partial(to_the_end, self, workdir, say, measures, extend=extend)
         with self.arithmetic.held(), explained(self):
             if owner is None and self.runner.is_chief:
                 with workdir.alone(say) as own:
-                    return self._run(workdir, say, measures, extend=extend, owner=own)
-            return self._run(workdir, say, measures, extend=extend, owner=owner)
-
-    def _run(
-        self,
-        workdir: Workdir,
-        say: Callable[[str], None],
-        measures: Sequence[Action],
-        *,
-        extend: bool,
-        owner: Owner | None,
-    ) -> bool:
-        guard = None
-        if owner is not None:
-            check_best(self.keep, measures)
-            guard = owner.confirm
-        checkpoints = Checkpoints(workdir.checkpoints, keep=self.keep, guard=guard)
-        check_labels(self.objective, self.source, self._labels)
-        for line in self.describe():
-            say(line)
-        self.check_continuing(workdir, extend=extend, say=say)
-        if self.runner.is_chief:
-            remember(workdir, self.source, self.steps)
-        start = self._start(checkpoints, say)
-        check_agreement(self.runner.strategy, start)
-        if start >= self.steps:
-            return False
-        step = self.step()
-        if self.runner.jit:
-            say(f"XLA compiles the step; its programs are {programs.place()}")
-        views = sum(group.count for group in self.augmentation.groups.values())
-        machine = Machine(
-            self._log_every, self.batch_size * views, self.runner.strategy
-        )
-        with duties(
-            checkpoints,
-            owner=owner,
-            table=self.state.table,
-            measures=[*measures, machine],
-            report=self.reporting(workdir, start, say),
-            pictures=Views(self.source, self.augmentation, seed=self.seed, start=start),
-            keep=self.keep,
-            log_every=self._log_every,
-            checkpoint_every=self._checkpoint_every,
-        ) as actions:
-            loop = Loop(
-                prepare=lambda: self._prepared(step, start, machine),
-                metrics=step.metrics,
-                actions=actions,
-                complaint=self._complaint,
-                service=self.data.connection,
-                checkpoints=checkpoints,
-                views=self.batch_size * views,
-                inner_steps=self._inner_steps,
-                is_chief=self.runner.is_chief,
-                compiled=self.runner.jit,
-            )
-            try:
-                loop.run(start=start, stop=self.steps)
-            finally:
-                for line in self.data.skipped():
-                    say(line)
-        return True
-
-    def _prepared(self, step: TrainStep, start: int, machine: Machine) -> Advance:
-        """Returns what makes updates from a step on; nothing is traced yet."""
-        batches = machine.timing(
-            self.runner.iterate(functools.partial(self.batches, start))
-        )
-        programs.steady_names()
-        advance = self.runner.compile(step, step.metrics)
-        return lambda steps: advance(batches, tf.constant(steps)).numpy()
+                    return run(owner=own)
+            return run(owner=owner)
 
     def reporting(
         self, workdir: Workdir, step: int, say: Callable[[str], None] = print
@@ -359,10 +285,10 @@ class Training:
 
     def describe(self) -> list[str]:
         """Returns lines that say what will run; see `sslkit.training.describing`."""
-        return describe(self, self._labels)
+        return describe(self, self.labels)
 
     @functools.cached_property
-    def _labels(self) -> Labelling | None:
+    def labels(self) -> Labelling | None:
         """What is known of the training split's labels; None if nobody reads them."""
         return labels_read(self.objective, self.source)
 
@@ -379,31 +305,20 @@ class Training:
                 seed=self.seed,
             )
 
-    def _complaint(self, first: int, last: int) -> str | None:
-        """Says which examples of some steps cannot be read; None if all can."""
-        return self.source.complaint(
-            training_indices(
-                self.source, first, last, seed=self.seed, batch_size=self.batch_size
-            )
-        )
+    def initialize(self) -> str | None:
+        """Sets the weights that another run gives, where `initialize` names one.
 
-    def _start(self, checkpoints: Checkpoints, say: Callable[[str], None]) -> int:
-        """Brings the state to where the run goes on; returns its step."""
-        latest = checkpoints.restore_latest(
-            self.state.table, say=say, mend=self.runner.is_chief
-        )
-        if latest is not None:
-            start = int(self.state.step.numpy())
-            if start < self.steps:
-                say(f"resuming at step {start} from {latest}")
-            return start
-        if self._initialize is not None:
-            say(self._initialized(self._initialize))
-        return 0
+        Returns:
+            What was set, in words; None if a run starts from weights of its own.
 
-    def _initialized(self, path: str) -> str:
-        """Sets the weights that another run gives; returns what was set."""
-        return initialize(self.state.table, path, self._restore, self._variable_schema)
+        Raises:
+            UserError: if there is no such run, or nothing in it fits.
+        """
+        if self._initialize is None:
+            return None
+        return initialize(
+            self.state.table, self._initialize, self._restore, self._variable_schema
+        )
 
     def step(self) -> TrainStep:
         """Returns what every replica does with its share of a batch."""
