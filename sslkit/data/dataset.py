@@ -194,9 +194,7 @@ def data(
         UserError: for a value that is not among the choices.
     """
     if (name is None) == (source is None):
-        found = (
-            "both are bound; set one of them to None" if name else "neither is bound"
-        )
+        found = "both are bound; set one to None" if name else "neither is bound"
         raise UserError(
             "data.name (digits, folder:/path or a TFDS dataset) or data.source, which "
             f"opens a split, e.g. @sources.arrays: {found}"

@@ -101,7 +101,7 @@ def shares(
     timed = []
     for part in get_args(Part):
         say(f"preparing the step as far as {part}")
-        step = functools.partial(training.step().__call__, until=part)
+        step = functools.partial(training.step().through, part)
         timed.append(_Timed(training, step, kept, seconds))
     say("preparing the step with the host's batches")
     timed.append(_Timed(training, training.step(), None, seconds))

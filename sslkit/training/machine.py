@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.framework import config
 
 from sslkit.reporter import Setting
 from sslkit.training.actions import Action, Moment
@@ -20,9 +21,10 @@ class Machine(Action):
 
     `views_per_second`; `data_wait_seconds`, how long the host stood waiting for
     batches (with several steps in one call some of that overlaps with arithmetic; not
-    measured on a TPU); `host_memory_bytes`, what the process holds; the largest
-    `device_memory_bytes` in use and `device_memory_peak_bytes` of its GPUs; `device`.
-    The first call to the device compiles, and is not counted.
+    measured on a TPU, nor where operations have to be deterministic);
+    `host_memory_bytes`, what the process holds; the largest `device_memory_bytes` in
+    use and `device_memory_peak_bytes` of its GPUs; `device`. The first call to the
+    device compiles, and is not counted.
 
     Args:
         every: steps between two reports.
@@ -44,7 +46,9 @@ class Machine(Action):
         self._devices = _local_devices(strategy)
         self._name = describe_devices(strategy)
         self._waited: tf.Variable | None = None
-        if not isinstance(strategy, tf.distribute.TPUStrategy):
+        # Deterministic operations cannot look at the clock.
+        timed = not config.is_op_determinism_enabled()
+        if timed and not isinstance(strategy, tf.distribute.TPUStrategy):
             with tf.device("CPU:0"):
                 self._waited = tf.Variable(0.0, trainable=False, dtype=tf.float64)
         self._steps, self._seconds, self._wait = 0, 0.0, 0.0

@@ -58,18 +58,27 @@ class TrainStep:
         """Names of what a call returns."""
         return ("loss", "learning_rate", "gradient_norm", *self._state.metrics)
 
-    # AutoGraph would rewrite every function that is called here: most of the time that
-    # tracing takes. What plugins give was looked at before, without it.
-    @tf.autograph.experimental.do_not_convert
-    def __call__(
-        self, batch: TrainingBatch, *, until: Part = "update"
-    ) -> dict[str, tf.Tensor]:
+    def __call__(self, batch: TrainingBatch) -> dict[str, tf.Tensor]:
         """Makes one update.
 
         Args:
             batch: this replica's share, as it came from the host.
+
+        Returns:
+            The metrics, float32 [] each, equal on all replicas.
+        """
+        return self.through("update", batch)
+
+    # AutoGraph would rewrite every function that is called here: most of the time that
+    # tracing takes. What plugins give was looked at before, without it.
+    @tf.autograph.experimental.do_not_convert
+    def through(self, until: Part, batch: TrainingBatch) -> dict[str, tf.Tensor]:
+        """Does a step as far as one of its parts, for measurements.
+
+        Args:
             until: the last part to do, for measurements; all by default. What comes
                 after it is left out, and `loss` depends on all that was done.
+            batch: this replica's share, as it came from the host.
 
         Returns:
             The metrics, float32 [] each, equal on all replicas.

@@ -77,7 +77,7 @@ from sslkit_simclr.views import SimCLRViews
         (FNC, {"backbone": nn.ConvNet, "detection": "best"}),
         (FNC, {"backbone": nn.ConvNet, "threshold": 2}),
         (FNC, {"backbone": nn.ConvNet, "bank": 4.0}),
-        (data, {"name": None}),
+        (data, {"name": 3}),
         (data, {"name": "digits", "cache": "ram"}),
     ],
 )

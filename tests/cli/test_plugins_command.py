@@ -77,6 +77,7 @@ def test_the_table_lists_by_kind_and_marks_a_conflict(site):
         "reporters",
         "runners",
         "schedules",
+        "sources",
     ]
 
 

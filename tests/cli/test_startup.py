@@ -116,7 +116,7 @@ def test_the_command_starts_without_what_keras_does_not_need():
     code = (
         "import sys; from sslkit.cli.startup import start_tensorflow as start; start();"
         "print({'sklearn', 'matplotlib'} & set(sys.modules));"
-        "from sslkit.data.digits import Digits; Digits('test');"
+        "from sslkit.data.digits import Digits; Digits(split='test');"
         "print('sklearn' in sys.modules);"
         "import matplotlib.pyplot, sklearn.linear_model"
     )

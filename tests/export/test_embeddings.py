@@ -20,7 +20,7 @@ def encode(images):
 
 @pytest.fixture(scope="module")
 def source():
-    return Digits("test")
+    return Digits(split="test")
 
 
 def check(found, want):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from sslkit import randomness
 from sslkit.errors import UserError
-from sslkit.nn import DropBlock, ResNet
+from sslkit.nn import DropBlock, ResNet, full_dtype
 from sslkit.testing import Rehearsal, TinyBackbone, laws_of
 from sslkit_simclr.objective import SimCLR
 
@@ -123,7 +123,7 @@ class Dropping(TinyBackbone):
         x = self.layer(images, training=training)
         for drop in self.drops:
             x = drop(x, training=training)
-        return tf.reduce_mean(x, [1, 2])
+        return tf.reduce_mean(tf.cast(x, full_dtype(self)), [1, 2])
 
 
 def judged(backbone):

@@ -78,7 +78,7 @@ def cluster(loop):
 
 
 def test_says_what_will_run(training):
-    assert training.describe()[-1] == (
+    assert training.describe()[-2] == (
         "runner: 4 replica(s) on 2 host(s); global batch 16, 4 a replica; seed 0"
     )
 

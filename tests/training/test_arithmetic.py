@@ -136,7 +136,7 @@ def half(tmp_path_factory):
 
 def test_a_run_in_bfloat16_keeps_float32(half):
     folder, table, said = half
-    assert said[6] == (
+    assert said[7] == (
         "precision: bfloat16 in the network, float32 in weights, statistics and loss; "
         "deterministic"
     )
