@@ -69,11 +69,13 @@ FAMILY = {
 
 OF_THEIR_OWN = (
     "gradient_equals_finite_differences",
-    "replicas_do_not_change_the_result",
     "docstrings_explain_every_parameter",
     "docstring_cites_its_source",
 )
 """Laws about what such an objective adds, its loss; the others are slow for it."""
+
+GLOBAL = ("barlow", "supcon", "vicreg")
+"""Those of them whose loss is made of the whole global batch in a way of its own."""
 
 SLOW = {
     # A minute of tracing 175 layers for two replicas. Their normalisation is that of
@@ -86,9 +88,12 @@ SLOW = {
     # Its layers are those of convnet, which is under this law by default; they are held
     # to their formula on two replicas in tests/nn/test_batch_norm.py.
     "backbones.resnet-encodes_alike_on_two_replicas",
-    # The views of fnc are these and more, made by the same class.
-    "augmentations.simclr-finishes_batches_alike_on_two_replicas",
+    # The views of fnc and of simclr are made by one class; each is under some of these.
+    "augmentations.fnc-finishes_batches_alike_on_two_replicas",
+    "augmentations.fnc-stays_in_the_unit_interval",
     "augmentations.simclr-makes_the_same_views_on_a_gpu_as_on_a_cpu",
+    # 175 layers, built for each precision.
+    "backbones.keras-gives_one_vector_an_image",
     # About variables, of which the same objective has more with a bank.
     "objectives.fnc-bank0-builds_without_side_effects",
     "objectives.fnc-bank0-has_the_same_paths_twice",
@@ -112,7 +117,9 @@ def judged():
         plugin = sslkit.plugins.load(kind, name)
         for law in [*laws_of(plugin, **options), *style_laws_of(plugin, **options)]:
             case = f"{kind}.{name}{extra}-{law.name}"
-            inherited = name in FAMILY and law.name not in OF_THEIR_OWN
+            replicas = law.name == "replicas_do_not_change_the_result"
+            own = law.name in OF_THEIR_OWN or (name in GLOBAL and replicas)
+            inherited = name in FAMILY and not own
             slow = case in SLOW or inherited
             marks = pytest.mark.slow if slow else ()
             yield pytest.param(law, id=case, marks=marks)

@@ -86,6 +86,7 @@ def test_two_recipes_in_one_process_beside_the_users_own_gin(tmp_path, capsys):
     gin.clear_config()
 
 
+@pytest.mark.slow
 def test_trains_in_a_thread_and_goes_on(tmp_path):
     found = []
 

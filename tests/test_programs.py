@@ -210,6 +210,7 @@ for n in (1, 3):
 """
 
 
+@pytest.mark.slow
 def test_a_program_is_compiled_once_and_found_by_the_next_process(tmp_path):
     """The step of a loop is one program, whatever the number of steps."""
     script = tmp_path / "compiles.py"

@@ -41,6 +41,7 @@ def test_the_printed_command_runs_with_a_recipe_of_another_network(
     assert f"from {folder}/checkpoints/step_00001234" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_is_loaded_and_exported(checkpoint, imported, tmp_path, capsys):
     encoder = sslkit.load_encoder(imported)
     want = sslkit.load_encoder(checkpoint)(IMAGES).numpy()

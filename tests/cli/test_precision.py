@@ -39,6 +39,7 @@ def half(tmp_path_factory, repository):
     return workdir
 
 
+@pytest.mark.slow
 def test_says_so_before_it_begins_and_leaves_nothing_behind(half, capsys):
     assert main(["train", *RECIPE, "--workdir", half, *settings(*SMALL, HALF)]) == 0
     assert (
@@ -48,6 +49,7 @@ def test_says_so_before_it_begins_and_leaves_nothing_behind(half, capsys):
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.slow
 def test_it_is_measured_and_loaded_in_its_own_precision(half, capsys):
     assert main(["evaluate", "--workdir", half]) == 0
     assert "kNN" in capsys.readouterr().out
@@ -62,6 +64,7 @@ def convolutions(encoder):
     return [x for x in encoder._flatten_layers() if isinstance(x, keras.layers.Conv2D)]
 
 
+@pytest.mark.slow
 def test_it_is_exported_in_float32_unless_asked_and_the_card_says_so(half, tmp_path):
     wide, narrow = str(tmp_path / "wide"), str(tmp_path / "narrow")
     assert main(["export", "--workdir", half, "--to", wide]) == 0

@@ -22,9 +22,8 @@ RECIPES = [
 ]
 
 
-# Of each kind the cheapest: pretraining that starts from nothing, on data that is here;
-# a frozen encoder, made for a TPU, on made-up photographs.
-VERIFIED = ("gin/simclr_cifar10_pretrain.gin", "gin/fnc_r50_linear.gin")
+# The cheapest: a frozen encoder, made for a TPU, on made-up photographs.
+VERIFIED = ("gin/fnc_r50_linear.gin",)
 # Those of ResNet-50 whose objective none of the above has.
 BUILT = ("gin/simclr_r50_pretrain.gin",)
 # Without the data there, photographs are made up.

@@ -44,7 +44,9 @@ class Hungry(ToyMoCo):
         return outcome._replace(loss=outcome.loss + 0 * most)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)]
+)
 def test_too_little_memory_is_one_line_with_what_to_lower(precision, tmp_path):
     hungry = functools.partial(Hungry, TinyBackbone)
     made = training(hungry, precision=precision, augmentation=CropFlip(size=8, count=2))

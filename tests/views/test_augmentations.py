@@ -87,6 +87,7 @@ def test_views_of_an_image_differ(augmentation):
     assert len(np.unique(stack.reshape(len(stack), -1), axis=0)) == len(stack)
 
 
+@pytest.mark.slow
 def test_batch_is_in_range_and_independent_of_place(augmentation):
     views, seeds = host_batch(augmentation, 6)
     step = tf.constant([5, 6])
@@ -123,7 +124,7 @@ def test_batch_compiles_inside_a_compiled_step():
         np.testing.assert_allclose(compiled[name], plain[name], atol=2e-6)
 
 
-@pytest.fixture(params=["CPU", "GPU"])
+@pytest.fixture(params=["GPU", pytest.param("CPU", marks=pytest.mark.slow)])
 def kind(request):
     return request.param
 

@@ -23,8 +23,22 @@ def run(operation, case: dict, image: np.ndarray) -> np.ndarray:
     )[0].numpy()
 
 
-@pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("name", NAMES)
+COMPILED = ("Equalize", "Rotate")
+"""Of the compiled ones; the others are slow: each takes seconds to compile."""
+
+
+@pytest.mark.parametrize(
+    ("name", "jit"),
+    [
+        pytest.param(
+            name,
+            jit,
+            marks=pytest.mark.slow if jit and name not in COMPILED else (),
+        )
+        for name in NAMES
+        for jit in (False, True)
+    ],
+)
 def test_operation_equals_the_published_one(uint8_ops, name, jit):
     cases = [case for case in uint8_ops.about["cases"] if case["op"] == name]
     assert len(cases) >= 16
@@ -42,6 +56,7 @@ def test_operation_equals_the_published_one(uint8_ops, name, jit):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", [False, True])
 def test_operations_at_once_equal_the_published_ones(uint8_ops, jit):
     stacks = collections.defaultdict(list)
