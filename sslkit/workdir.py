@@ -25,7 +25,8 @@ class Workdir:
     `config.gin` is the resolved configuration, `data.json` what the run was started on,
     `checkpoints/` the states,
     `metrics.jsonl` and `tensorboard/` the curves, `result_<step>.json` the evaluation
-    of a checkpoint and `result.json` that of the latest that was evaluated.
+    of a checkpoint and `result.json` that of the latest that was evaluated;
+    `bad_step_<step>.json` what is known of a step that was not made of numbers.
     """
 
     def __init__(self, path: str):
@@ -175,6 +176,19 @@ class Workdir:
         name = re.sub(r"[^A-Za-z0-9.-]+", "_", data).strip("_")
         path = os.path.join(self.path, f"result_{result['step']}_{name}.json")
         self._write(path, json.dumps({"data": data, **result}, indent=2) + "\n")
+        return path
+
+    def write_bad_step(self, step: int, known: Mapping[str, Any]) -> str:
+        """Writes what is known of a step that is not made of numbers.
+
+        Returns:
+            The path, `bad_step_<step>.json`.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        path = os.path.join(self.path, f"bad_step_{step}.json")
+        self._write(path, json.dumps(known, indent=1, allow_nan=False) + "\n")
         return path
 
     def _result_of(self, step: int) -> str:

@@ -24,6 +24,8 @@ FREE = (
     "train.log_every",
     "train.checkpoint_every",
     "train.knn_every",
+    "train.on_nonfinite",
+    "train.health_every",
     "train.inner_steps",
     "train.tf32",
     "train.deterministic",

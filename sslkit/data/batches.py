@@ -24,6 +24,7 @@ __all__ = [
     "evaluation_batches",
     "evaluation_indices",
     "training_batches",
+    "training_draws",
     "training_indices",
 ]
 
@@ -148,6 +149,40 @@ def training_batches(
     else:
         made = service.batches(make, first, last, complaint=complaint)
     return made.map(noted).prefetch(tf.data.AUTOTUNE)
+
+
+class Draw(NamedTuple):
+    """One row of a batch: which example, and what its views are drawn with."""
+
+    epoch: int
+    example: int
+    """The example's place in its source, where reading began."""
+    seed: list[int]
+    """What `Augmentation.example` got, two numbers."""
+
+
+def training_draws(
+    source: Source, step: int, *, seed: int, batch_size: int
+) -> list[Draw]:
+    """Returns what the batch of one step is made of.
+
+    Args:
+        source: the images.
+        step: updates done before it.
+        seed: of the run.
+        batch_size: the global batch.
+    """
+    first = step * batch_size
+    positions = tf.range(first, first + batch_size, dtype=tf.int64)
+    epochs, indices = order.index_at(positions, seed=seed, size=source.size)
+    return [
+        Draw(
+            int(epoch),
+            int(index),
+            example_seed(seed, epoch, index).numpy().tolist(),
+        )
+        for epoch, index in zip(epochs, indices, strict=True)
+    ]
 
 
 def training_indices(

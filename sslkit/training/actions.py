@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sslkit.checkpoints import Checkpoints, Table
-from sslkit.errors import UserError
 from sslkit.ownership import Owner
 from sslkit.reporter import Setting
+from sslkit.training.guard import REFUSED
 
 
 @dataclasses.dataclass
@@ -81,51 +81,11 @@ class Action(abc.ABC):
         """
 
 
-class StopNotFinite(Action):
-    """Stops a run whose loss or gradient is not finite.
-
-    A gradient that is not finite spoils the weights one step before the loss shows it,
-    and a checkpoint of them would be no use. The metrics of a step are seen within
-    about a second, and always before anything looks at the weights.
-
-    Args:
-        checkpoints: names the last good one.
-    """
-
-    needs_state = False
-
-    def __init__(self, checkpoints: Checkpoints):
-        """Keeps the options; see the class."""
-        self._checkpoints = checkpoints
-
-    def see(self, step: int, values: Mapping[str, float]) -> None:
-        """Implements `Action.see`."""
-        for what in ("loss", "gradient_norm"):
-            if not math.isfinite(values[what]):
-                raise UserError(
-                    f"the {what.replace('_', ' ')} is {values[what]} at step {step}"
-                    f"{_advice(step)}; {self._checkpoints.describe_latest()}."
-                )
-
-    def run(self, moment: Moment) -> None:
-        """Implements `Action.run`; there is nothing left to do."""
-
-
-def _advice(step: int) -> str:
-    if step == 1:
-        # Nothing has moved yet, so no learning rate is to blame.
-        return (
-            ", before any update. Look in the objective for a logarithm, root or "
-            "quotient of zero, and at the weights that the run starts from"
-        )
-    return (
-        ". Lower the learning rate or raise the temperature, or look in the objective "
-        "for a logarithm, root or quotient of zero"
-    )
-
-
 class Means(Action):
     """Averages the step's metrics over the steps between two reports.
+
+    Steps that were refused are not in the means; where there were any, `refused_steps`
+    says how many.
 
     Args:
         every: steps between them.
@@ -140,29 +100,40 @@ class Means(Action):
         self.every = every
         self._clear()
         if pending:
-            self._sums |= pending["sums"]
-            self._count = pending["count"]
+            self._sums |= pending.get("sums", {})
+            self._count = pending.get("count", 0)
+            self._refused = pending.get("refused", 0)
 
     def pending(self) -> dict[str, Any]:
         """Returns what was seen since the last report: the sums and their count."""
-        if not self._count:
-            return {}
-        return {"count": self._count, "sums": dict(self._sums)}
+        found: dict[str, Any] = {}
+        if self._count:
+            found |= {"count": self._count, "sums": dict(self._sums)}
+        if self._refused:
+            found["refused"] = self._refused
+        return found
 
     def see(self, step: int, values: Mapping[str, float]) -> None:
         """Implements `Action.see`."""
+        if values.get(REFUSED):
+            self._refused += 1
+            return
         for name, value in values.items():
-            self._sums[name] += value
+            if name != REFUSED:
+                self._sums[name] += value
         self._count += 1
 
     def run(self, moment: Moment) -> None:
         """Implements `Action.run`."""
         moment.metrics |= {n: total / self._count for n, total in self._sums.items()}
+        if self._refused:
+            moment.metrics["refused_steps"] = float(self._refused)
         self._clear()
 
     def _clear(self) -> None:
         self._sums: defaultdict[str, float] = defaultdict(float)
         self._count = 0
+        self._refused = 0
 
 
 class Measure(Action):

@@ -26,7 +26,16 @@ from sslkit.api import (
     ViewGroup,
 )
 
-_OWN = ("loss", "learning_rate", "gradient_norm", "step", "time")
+_OWN = (
+    "loss",
+    "learning_rate",
+    "gradient_norm",
+    "refused",
+    "refused_steps",
+    "loss_spikes",
+    "step",
+    "time",
+)
 """What a line of metrics holds already."""
 _RANDOM = frozenset(
     {

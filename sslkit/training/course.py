@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from sslkit import programs
 from sslkit.checkpoints import Checkpoints
-from sslkit.data.batches import training_indices
+from sslkit.data.batches import training_draws, training_indices
 from sslkit.ownership import Owner
+from sslkit.randomness import step_seed
 from sslkit.training.actions import Action
 from sslkit.training.agreement import check_agreement
 from sslkit.training.continuing import remember
@@ -19,6 +20,7 @@ from sslkit.training.duties import check_best, duties
 from sslkit.training.labels import check_labels
 from sslkit.training.loop import Advance, Loop
 from sslkit.training.machine import Machine
+from sslkit.training.numbers import NotFinite, Rewinds, Rewound
 from sslkit.training.reporting import Views
 from sslkit.training.step import TrainStep
 from sslkit.workdir import Workdir
@@ -60,11 +62,39 @@ def to_the_end(
     training.check_continuing(workdir, extend=extend, say=say)
     if training.runner.is_chief:
         remember(workdir, training.source, training.steps)
+    rewinds = Rewinds()
+    while True:
+        try:
+            return _go_on(
+                training, workdir, say, measures, checkpoints, rewinds, owner=owner
+            )
+        except Rewound as back:
+            say(str(back))
+            # All wait until the chief has written what was under way.
+            check_agreement(training.runner.strategy, 0)
+
+
+def _go_on(
+    training: Training,
+    workdir: Workdir,
+    say: Callable[[str], None],
+    measures: Sequence[Action],
+    checkpoints: Checkpoints,
+    rewinds: Rewinds,
+    *,
+    owner: Owner | None,
+) -> bool:
+    """Goes on from the last checkpoint; returns whether any update was left to do.
+
+    Raises:
+        Rewound: if it is to be called again.
+    """
     start = _start(training, checkpoints, say)
     check_agreement(training.runner.strategy, start)
     if start >= training.steps:
         return False
-    step = training.step()
+    step = training.step(leave_out=rewinds.left_out)
+    assert step.guard is not None, "a run is guarded"
     if training.runner.jit:
         say(f"XLA compiles the step; its programs are {programs.place()}")
     views = sum(group.count for group in training.augmentation.groups.values())
@@ -75,6 +105,17 @@ def to_the_end(
         checkpoints,
         owner=owner,
         table=training.state.table,
+        numbers=NotFinite(
+            training.on_nonfinite,
+            step.guard,
+            checkpoints,
+            rewinds=rewinds,
+            workdir=workdir.path,
+            record=None
+            if owner is None
+            else functools.partial(_record, training, workdir),
+            say=say if owner is not None else lambda line: None,
+        ),
         measures=[*measures, machine],
         report=training.reporting(workdir, start, say),
         pictures=Views(
@@ -102,6 +143,26 @@ def to_the_end(
             for line in training.data.skipped():
                 say(line)
     return True
+
+
+def _record(
+    training: Training, workdir: Workdir, step: int, known: Mapping[str, Any]
+) -> str:
+    """Writes what is known of a bad step, with what it was made of; returns where."""
+    drawn = training_draws(
+        training.source,
+        step - 1,
+        seed=training.seed,
+        batch_size=training.batch_size,
+    )
+    made_of = {
+        "seed": training.seed,
+        "step_seed": step_seed(training.seed, step - 1).numpy().tolist(),
+        "examples": [draw.example for draw in drawn],
+        "epochs": [draw.epoch for draw in drawn],
+        "example_seeds": [draw.seed for draw in drawn],
+    }
+    return workdir.write_bad_step(step, {**known, **made_of})
 
 
 def _start(

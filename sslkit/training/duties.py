@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sslkit.checkpoints import Checkpoints, Keep, Table, read_note
 from sslkit.errors import UserError, did_you_mean
@@ -13,11 +14,12 @@ from sslkit.training.actions import (
     Means,
     Save,
     SaveBest,
-    StopNotFinite,
     Watch,
     Write,
 )
+from sslkit.training.numbers import NotFinite
 from sslkit.training.reporting import Reporting, Views
+from sslkit.training.spikes import Spikes
 
 __all__ = ["check_best", "duties"]
 
@@ -52,6 +54,7 @@ def duties(
     *,
     owner: Owner | None,
     table: Table,
+    numbers: NotFinite,
     measures: Sequence[Action],
     report: Reporting,
     pictures: Views,
@@ -66,6 +69,7 @@ def duties(
         owner: this process's claim of it; None for all processes but the chief, which
             only watch the numbers.
         table: what is saved.
+        numbers: what is done about a step that is not made of numbers.
         measures: what is found out about the run.
         report: who is told; opened here.
         pictures: draws the views for them.
@@ -79,21 +83,27 @@ def duties(
     Raises:
         UserError: if the last checkpoint cannot be written.
     """
-    watch = StopNotFinite(checkpoints)
-    if owner is None:
-        yield [watch]
-        return
     latest = checkpoints.latest()
     pending = {} if latest is None else read_note(latest)
+    numbers.go_on(pending)
+    if owner is None:
+        yield [numbers]
+        return
     means = Means(every=log_every, pending=pending)
-    save = Save(checkpoints, table, every=checkpoint_every, note=means.pending)
+    spikes = Spikes(every=log_every, say=report.say, pending=pending)
+
+    def note() -> dict[str, Any]:
+        return {**means.pending(), **numbers.pending(), **spikes.pending()}
+
+    save = Save(checkpoints, table, every=checkpoint_every, note=note)
     best = SaveBest(save, checkpoints, measure=keep.best) if keep.best else None
     with report as log:
         try:
             yield [
                 Watch(owner),
-                watch,
+                numbers,
                 means,
+                spikes,
                 *measures,
                 Write(log),
                 pictures.to(log),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 from sslkit.errors import Stopped
+from sslkit.training.numbers import Rewound
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -70,7 +71,8 @@ class Interrupt:
     ) -> None:
         """Puts the earlier handlers back, and leaves to them what came too late."""
         self._restore()
-        if self.requested is not None and kind is None:
+        goes_on = kind is None or issubclass(kind, Rewound)
+        if self.requested is not None and goes_on:
             signal.raise_signal(self.requested)
 
     def _request(self, number: int, frame: FrameType | None) -> None:

@@ -20,7 +20,7 @@ _SHOWN = {
     "knn_top1": "kNN {:.1%}",
 }
 """Metrics on the line. The last known value stays: kNN comes seldom."""
-_NOT_SHOWN = ("gradient_norm", "health")
+_NOT_SHOWN = ("gradient_norm", "health", "refused")
 """What else begins like this is for the record; the rest is what the objective says."""
 _MOST = 4
 """Numbers of the objective on the line."""

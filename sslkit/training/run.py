@@ -41,8 +41,10 @@ from sslkit.training.continuing import check_continuing
 from sslkit.training.course import to_the_end
 from sslkit.training.describing import describe
 from sslkit.training.failures import explained
+from sslkit.training.guard import Guard
 from sslkit.training.initialize import initialize
 from sslkit.training.labels import check_labels, labels_read
+from sslkit.training.numbers import OnNonFinite
 from sslkit.training.reporting import Reporting, chosen, run_info
 from sslkit.training.state import TrainState
 from sslkit.training.step import TrainStep
@@ -75,6 +77,7 @@ class Training:
         keep_best: str | None = None,
         keep_every_hours: PositiveFloat | None = None,
         knn_every: NonNegativeInt = 0,
+        on_nonfinite: OnNonFinite = "stop",
         inner_steps: PositiveInt | None = None,
         reporters: Sequence[Reporter] | None = None,
         precision: Literal["float32", "bfloat16"] = "float32",
@@ -108,6 +111,11 @@ class Training:
                 too.
             keep_every_hours: one checkpoint is kept for every so many hours, too.
             knn_every: updates between two kNN probes of the encoder; 0 for none.
+            on_nonfinite: what is done about a step whose loss, gradient or update is
+                not finite, and which therefore moves nothing: `stop` ends the run;
+                `skip` goes on with the next step, up to 10 times in a row; `rewind`
+                goes back to the last checkpoint and leaves the step out, up to 3 times
+                for each checkpoint.
             inner_steps: updates in one call to the device; None for about a second's.
                 Metrics are those of each step whatever it is.
             reporters: who is told besides the file of metrics; TensorBoard if None.
@@ -142,6 +150,7 @@ class Training:
         self.checkpoint_every = checkpoint_every
         self.keep = Keep(keep, keep_best, keep_every_hours)
         self.knn_every = knn_every
+        self.on_nonfinite: OnNonFinite = on_nonfinite
         self.inner_steps = inner_steps
         self._reporters = chosen(reporters)
         # A TPU takes TF32's switch for its own bfloat16, which what was published used.
@@ -320,8 +329,21 @@ class Training:
             self.state.table, self._initialize, self._restore, self._variable_schema
         )
 
-    def step(self) -> TrainStep:
-        """Returns what every replica does with its share of a batch."""
+    def step(self, *, leave_out: Sequence[int] = ()) -> TrainStep:
+        """Returns what every replica does with its share of a batch.
+
+        Args:
+            leave_out: steps that are not done, as updates done after them.
+        """
+        told = None
+        if leave_out:
+            with self.runner.strategy.scope():
+                told = tf.Variable(
+                    list(leave_out),
+                    trainable=False,
+                    dtype=tf.int64,
+                    aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+                )
         return TrainStep(
             self.state,
             self.augmentation,
@@ -331,6 +353,7 @@ class Training:
             batch_size=self.batch_size,
             examples=self.source.size,
             seed=self.seed,
+            guard=Guard(self.state, told),
         )
 
     def batches(

@@ -10,6 +10,7 @@ from sslkit import randomness, replica
 from sslkit.api import Augmentation, Batch, Optimizer, Schedule, UserError, Views
 from sslkit.batch import view_major
 from sslkit.data.batches import TrainingBatch
+from sslkit.training.guard import REFUSED, Guard
 from sslkit.training.state import TrainState
 
 Part = Literal["views", "forward", "backward", "update"]
@@ -28,6 +29,7 @@ class TrainStep:
         batch_size: the global batch.
         examples: examples in the training split.
         seed: of what is drawn once a step.
+        guard: takes back a step that is not made of numbers; None lets it stand.
     """
 
     def __init__(
@@ -41,9 +43,11 @@ class TrainStep:
         batch_size: int,
         examples: int,
         seed: int,
+        guard: Guard | None = None,
     ):
         """Keeps the options; see the class."""
         self._state = state
+        self.guard = guard
         self._augmentation = augmentation
         self._optimizer = optimizer
         self._schedule = schedule
@@ -56,7 +60,8 @@ class TrainStep:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of what a call returns."""
-        return ("loss", "learning_rate", "gradient_norm", *self._state.metrics)
+        own = ("loss", "learning_rate", "gradient_norm")
+        return (*own, *([REFUSED] if self.guard else ()), *self._state.metrics)
 
     def __call__(self, batch: TrainingBatch) -> dict[str, tf.Tensor]:
         """Makes one update.
@@ -95,6 +100,7 @@ class TrainStep:
         )
         if until == "views":
             return {"loss": tf.add_n([tf.reduce_mean(v) for v in views.values()])}
+        before = self.guard.before() if self.guard is not None else ()
         weights = [weight.value for weight in state.trainable.values()]
         with (
             randomness.drawing(step_seed, batch.example_seeds),
@@ -121,12 +127,21 @@ class TrainStep:
         )
         self._update(gradients, rate=rate, step=step)
         state.objective.after_update(step=step)
-        return {
+        # As `tf.linalg.global_norm` adds them up.
+        squares = [
+            tf.nn.l2_loss(g.values if isinstance(g, tf.IndexedSlices) else g)
+            for g in gradients
+        ]
+        found = {
             "loss": loss,
             "learning_rate": rate,
-            "gradient_norm": tf.linalg.global_norm(gradients),
-            **metrics,
+            "gradient_norm": tf.sqrt(2 * tf.reduce_sum(tf.stack(squares))),
         }
+        if self.guard is not None:
+            found[REFUSED] = self.guard.settle(
+                before, loss=loss, squares=squares, step=step
+            )
+        return {**found, **metrics}
 
     def _update(
         self, gradients: list[tf.Tensor], *, rate: tf.Tensor, step: tf.Tensor

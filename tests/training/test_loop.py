@@ -20,8 +20,10 @@ from sslkit.errors import Lost, Stopped
 from sslkit.reporters import MetricsFile
 from sslkit.training.actions import Action, Measure
 from sslkit.training.duties import check_best, duties
+from sslkit.training.guard import REFUSED, Bad
 from sslkit.training.interrupt import Interrupt, stopping
 from sslkit.training.loop import Loop
+from sslkit.training.numbers import MOST_REWINDS, NotFinite, Rewinds, Rewound
 from sslkit.training.pace import Pace
 from sslkit.training.reporting import Reporting
 from sslkit.workdir import Workdir
@@ -48,6 +50,14 @@ def info(workdir, start, stop):
 EVERY = ("log", "checkpoint", "knn")
 
 
+class Judge:
+    """A guard whose device is a function in Python."""
+
+    def why(self, values):
+        known = {1: Bad("loss", ""), 2: Bad("gradient", "a/b"), 3: Bad("update", "c")}
+        return {**known, -1: Bad("told", "")}.get(int(values[REFUSED]))
+
+
 class Rehearsed:
     """A loop whose device is a function in Python."""
 
@@ -62,6 +72,8 @@ class Rehearsed:
         is_chief=True,
         keep=ALL,
         knn=lambda step: 0.5,
+        on_nonfinite="stop",
+        refused=None,
         **every,
     ):
         self.workdir = str(workdir)
@@ -77,6 +89,9 @@ class Rehearsed:
         self.table = table
         self.losses = losses or {}
         self.norms = norms or {}
+        self.refused = refused or {}
+        self.on_nonfinite = on_nonfinite
+        self.rewinds, self.written, self.said = Rewinds(), {}, []
         self.at = at or {}
         self.made = 0
         every = {"log_every": 100, "checkpoint_every": 100, "knn_every": 100, **every}
@@ -85,7 +100,7 @@ class Rehearsed:
         self.actions = []
         self.loop = Loop(
             prepare=lambda: self.advance,
-            metrics=("loss", "gradient_norm"),
+            metrics=("loss", "gradient_norm", REFUSED),
             actions=self.actions,
             complaint=self.complaint,
             service=None,
@@ -102,7 +117,9 @@ class Rehearsed:
             if self.made in self.at:
                 self.at[self.made]()
             loss = self.losses.get(self.made, float(self.made))
-            values.append((loss, self.norms.get(self.made, 1.0)))
+            norm = self.norms.get(self.made, 1.0)
+            found = 1 if not math.isfinite(loss) else 2 * (not math.isfinite(norm))
+            values.append((loss, norm, self.refused.get(self.made, found)))
             self.made += 1
         self.table["step"].assign(self.made)
         return np.array(values, np.float32)
@@ -115,6 +132,10 @@ class Rehearsed:
         self.probed.append(self.made)
         return {"knn_top1": self.knn(self.made)}
 
+    def record(self, step, known):
+        self.written[step] = known
+        return f"W/bad_step_{step}.json"
+
     def run(self, stop, start=0):
         self.made = start
         workdir = Workdir(self.workdir)
@@ -124,7 +145,20 @@ class Rehearsed:
                 self.checkpoints,
                 owner=owner,
                 table=self.table,
-                report=Reporting([MetricsFile()], info(self.workdir, start, stop)),
+                numbers=NotFinite(
+                    self.on_nonfinite,
+                    Judge(),
+                    self.checkpoints,
+                    rewinds=self.rewinds,
+                    workdir="W",
+                    record=self.record if self.is_chief else None,
+                    say=self.said.append,
+                ),
+                report=Reporting(
+                    [MetricsFile()],
+                    info(self.workdir, start, stop),
+                    say=self.said.append,
+                ),
                 pictures=NoPictures(),
                 measures=[
                     Measure(self.probe, every=self.every["knn"], finds=["knn_top1"])
@@ -303,7 +337,8 @@ def test_no_learning_rate_is_blamed_before_the_first_update(rehearse):
     assert str(caught.value) == (
         "the loss is nan at step 1, before any update. Look in the objective for a "
         "logarithm, root or quotient of zero, and at the weights that the run starts "
-        "from; no checkpoint exists."
+        "from; W/bad_step_1.json has its examples and seeds, and `sslkit replay "
+        "--workdir W --step 1` looks for where it began; no checkpoint exists."
     )
 
 
@@ -314,6 +349,126 @@ def test_a_gradient_that_is_no_number_stops_before_it_is_saved(rehearse):
     ):
         run.run(9)
     assert run.saved == []
+
+
+def test_what_is_known_of_a_bad_step_is_written_down(rehearse):
+    run = rehearse(norms={4: float("nan")}, inner_steps=8)
+    with pytest.raises(UserError, match="nan at step 5, first in the gradient of a/b"):
+        run.run(9)
+    assert run.written == {
+        5: {
+            "step": 5,
+            "first": "the gradient of a/b",
+            "part": "gradient",
+            "path": "a/b",
+            "metrics": {"loss": 4.0, "gradient_norm": "nan", "refused": 2.0},
+            "on_nonfinite": "stop",
+        }
+    }
+
+
+def test_an_update_that_is_no_number_is_named(rehearse):
+    with pytest.raises(UserError, match="the update of c is not finite at step 3, tho"):
+        rehearse(refused={2: 3}).run(9)
+
+
+def test_only_the_chief_writes_it_down(rehearse):
+    run = rehearse(losses={2: float("nan")}, is_chief=False)
+    with pytest.raises(UserError, match="the loss is nan at step 3"):
+        run.run(9)
+    assert run.written == {}
+
+
+@pytest.mark.parametrize("inner_steps", [1, 4])
+def test_bad_steps_are_skipped_counted_and_said(rehearse, inner_steps):
+    run = rehearse(
+        on_nonfinite="skip",
+        losses={3: float("nan"), 5: float("inf")},
+        log_every=4,
+        checkpoint_every=6,
+        inner_steps=inner_steps,
+    )
+    run.run(8)
+    assert [
+        (line["step"], line["loss"], line["refused_steps"]) for line in run.lines
+    ] == [(4, 1.0, 1.0), (8, (4 + 6 + 7) / 3, 1.0)]
+    assert run.saved == [6, 8]
+    assert sorted(run.written) == [4, 6]
+    assert [line.partition("; ")[0] for line in run.said] == [
+        "the loss is nan at step 4: the step is left out",
+        "the loss is inf at step 6: the step is left out",
+    ]
+
+
+def test_a_stretch_of_bad_steps_alone_is_counted(rehearse):
+    run = rehearse(
+        on_nonfinite="skip", losses=dict.fromkeys((2, 3), math.nan), log_every=2
+    )
+    run.run(6)
+    assert [line.get("loss") for line in run.lines] == [0.5, None, 4.5]
+    assert run.lines[1] | {"time": 0} == {"step": 4, "time": 0, "refused_steps": 2.0}
+
+
+def test_a_run_that_nothing_but_skips_stops(rehearse):
+    options = {
+        "on_nonfinite": "skip",
+        "losses": dict.fromkeys(range(3, 99), math.nan),
+        "checkpoint_every": 7,
+    }
+    run = rehearse(**options)
+    with pytest.raises(UserError, match="at step 13, and the 9 steps before it were"):
+        run.run(99)
+    # Taken up again it counts on, and stops at the same step.
+    with pytest.raises(UserError, match="at step 13, and the 9 steps before it were"):
+        run.run(99, start=7)
+
+
+def test_rewinding_needs_a_checkpoint(rehearse):
+    run = rehearse(on_nonfinite="rewind", losses={3: math.nan})
+    with pytest.raises(UserError, match="at step 4, and there is nothing to go back t"):
+        run.run(9)
+
+
+def test_rewinds_to_the_last_checkpoint_a_few_times(rehearse):
+    run = rehearse(
+        on_nonfinite="rewind",
+        losses=dict.fromkeys(range(4, 99), math.nan),
+        checkpoint_every=4,
+    )
+    start = 0
+    for times in range(1, MOST_REWINDS + 1):
+        with pytest.raises(Rewound) as back:
+            run.run(99, start=start)
+        assert "Going back to step 4; " in str(back.value)
+        assert f"({times} of {MOST_REWINDS} times" in str(back.value)
+        assert run.rewinds.left_out == list(range(5, 5 + times))
+        start = 4
+        # The device does not do it again.
+        run.refused[3 + times] = -1
+    with pytest.raises(UserError, match="gone back 3 times to where it is"):
+        run.run(99, start=4)
+    assert run.saved == [4]
+
+
+def test_rewinding_without_an_end_stops(rehearse):
+    """Where each step that is left out is saved, and the next one is bad again."""
+    run = rehearse(
+        on_nonfinite="rewind",
+        losses=dict.fromkeys(range(4, 99), math.nan),
+        checkpoint_every=1,
+    )
+    for start in range(4, 13):
+        with pytest.raises(Rewound, match=f"Going back to step {start}; "):
+            run.run(99, start=0 if start == 4 else start - 1)
+        run.refused[start] = -1
+    with pytest.raises(UserError, match="at step 14, and the 9 steps before it were"):
+        run.run(99, start=12)
+
+
+def test_a_signal_is_not_lost_in_a_rewind():
+    with pytest.raises(Stopped, match="stopped by SIGTERM"), stopping(), Interrupt():
+        signal.raise_signal(signal.SIGTERM)
+        raise Rewound("back")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
