@@ -270,6 +270,24 @@ class Objective(keras.layers.Layer, abc.ABC):
         """
         del step
 
+    def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Says how what it owns beside its encoder is doing, in numbers.
+
+        Called now and then between two updates, eagerly and outside replica context, by
+        one process. Reported as `health/<name>`. Some names raise an alarm, see
+        `sslkit.evaluate.alarms`: those of `MemoryBank.health`, and
+        `detected_share`, how much a detector of false negatives takes of what it may.
+
+        Args:
+            step: updates done.
+            metrics: those of the last of them, as `call` returned them.
+
+        Returns:
+            Name -> number; nothing unless overridden.
+        """
+        del step, metrics
+        return {}
+
     def logits(self, images: tf.Tensor) -> tf.Tensor:
         """Classifies images in inference mode, where `classes` is not None.
 

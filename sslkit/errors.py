@@ -39,6 +39,10 @@ class Stopped(KeyboardInterrupt):
     """
 
 
+class Rewound(Exception):
+    """A run goes back to its last checkpoint, and on from there; says why."""
+
+
 def first_line(error: BaseException) -> str:
     """Returns the first line of what an exception says, without a full stop.
 

@@ -116,6 +116,50 @@ def uniformity(features: np.ndarray) -> float:
     return float(np.log(pairs))
 
 
+def alignment(first: np.ndarray, second: np.ndarray) -> float:
+    """Returns how far apart the unit features of two views of an image are.
+
+    The mean over images of |u_i - v_i|^2 (Wang and Isola 2020, arXiv:2005.10242, eq. 1
+    with alpha = 2).
+
+    How to read it: 0 when views of an image agree, which a collapsed encoder does too;
+    2 when they have no more in common than two random directions.
+
+    Args:
+        first: float [n, dim], of one view of each image.
+        second: likewise, of another view of the same images.
+
+    Returns:
+        A number in [0, 4].
+    """
+    apart = _unit(first) - _unit(second)
+    return float(np.mean(np.sum(apart**2, axis=1)))
+
+
+def cosine_gap(first: np.ndarray, second: np.ndarray) -> float:
+    """Returns how much more alike two views of an image are than views of two images.
+
+    The mean cosine of positive pairs less the mean cosine of negative pairs.
+
+    How to read it: what contrast learns. 0 when an image cannot be told from others;
+    at most 1 where negatives are at right angles.
+
+    Args:
+        first: float [n, dim], of one view of each image; n >= 2 or the answer is 0.
+        second: likewise, of another view of the same images.
+
+    Returns:
+        A number in [-2, 2].
+    """
+    cosines = _unit(first) @ _unit(second).T
+    n = len(cosines)
+    if n < 2:
+        return 0.0
+    positive = np.trace(cosines)
+    negative = (cosines.sum() - positive) / (n * (n - 1))
+    return float(positive / n - negative)
+
+
 def _unit(features: np.ndarray) -> np.ndarray:
     rows = features.astype(np.float64)
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)

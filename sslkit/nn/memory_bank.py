@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -116,6 +117,32 @@ class MemoryBank(layers.Layer):
         replica.assign(variables, values)
         kept = dict(zip((v.name for v in variables), values, strict=True))
         return Remembered(kept["rows"], kept.get("labels"), kept.get("written"))
+
+    def health(self, *, step: int) -> dict[str, float]:
+        """Says how it is doing; eagerly, outside replica context.
+
+        Args:
+            step: updates done.
+
+        Returns:
+            `bank_filled`, the share of its rows that were written, in [0, 1];
+            `bank_age`, how many updates ago the oldest of them was; and
+            `bank_sameness`, the length of the mean of their directions: 1 where all are
+            the same, near 0 where they fill the sphere.
+        """
+        rows = self.rows.numpy().astype(np.float64)
+        lengths = np.linalg.norm(rows, axis=1)
+        span = self._batches / self._views
+        filled = float(np.mean(lengths > 0))
+        if self._lazy:
+            filled = float(self.written.numpy()) / len(rows)
+        elif self._start == "random":
+            filled = min(1.0, step / span)
+        units = rows[lengths > 0] / lengths[lengths > 0, None]
+        found = {"bank_filled": filled, "bank_age": span * filled}
+        if len(units):
+            found["bank_sameness"] = float(np.linalg.norm(units.mean(axis=0)))
+        return found
 
 
 def _filled(value: int) -> Initializer:

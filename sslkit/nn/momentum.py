@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from sslkit import replica
@@ -149,6 +150,24 @@ class MomentumTwin(keras.layers.Layer):
         """
         for shadow, weight in self._pairs(online):
             shadow.assign(weight)
+
+    def distance(self, online: Sequence[keras.layers.Layer]) -> float:
+        """Returns how far it is from what it follows; eagerly, outside replica context.
+
+        The length of the difference of all weights that are trained, as a share of the
+        length of the online ones: 0 for a copy, about 1.4 for weights that have nothing
+        to do with them.
+
+        Args:
+            online: built layers, in the order and of the structure of `layers`.
+        """
+        apart = length = 0.0
+        for shadow, weight in self._pairs(online):
+            if weight.trainable:
+                seen = weight.numpy().astype(np.float64)
+                apart += float(np.sum((shadow.numpy() - seen) ** 2))
+                length += float(np.sum(seen**2))
+        return math.sqrt(apart / length) if length else 0.0
 
     def _pairs(
         self, online: Sequence[keras.layers.Layer]

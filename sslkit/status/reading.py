@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sslkit.errors import UserError
+from sslkit.evaluate.alarms import alarms
 from sslkit.status import files
 from sslkit.status.alive import is_alive
 
@@ -218,12 +219,18 @@ def _health(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if value is None:
             yield f"{name} is not finite"
         elif name.startswith(_HEALTH):
-            yield f"{name.removeprefix(_HEALTH).lstrip('/_.')} {value:.3g}"
+            yield f"{_bare(name)} {value:.3g}"
+    told = {_bare(n): v for n, v in last.items() if n.startswith(_HEALTH)}
+    yield from alarms(told).values()
     waited = _mapping(lines[-1].get("machine")).get("data_wait_seconds")
     if len(lines) > 1 and _is_number(waited):
         seconds = lines[-1]["time"] - lines[-2]["time"]
         if seconds > 0 and waited / seconds >= _WAITING:
             yield f"waits for data {min(1.0, waited / seconds):.0%} of the time"
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix(_HEALTH).lstrip("/_.")
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -11,16 +11,18 @@ import tensorflow as tf
 from sslkit import programs
 from sslkit.checkpoints import Checkpoints
 from sslkit.data.batches import training_draws, training_indices
+from sslkit.errors import Rewound
 from sslkit.ownership import Owner
 from sslkit.randomness import step_seed
 from sslkit.training.actions import Action
 from sslkit.training.agreement import check_agreement
 from sslkit.training.continuing import remember
 from sslkit.training.duties import check_best, duties
+from sslkit.training.health import Health
 from sslkit.training.labels import check_labels
 from sslkit.training.loop import Advance, Loop
 from sslkit.training.machine import Machine
-from sslkit.training.numbers import NotFinite, Rewinds, Rewound
+from sslkit.training.numbers import NotFinite, Rewinds
 from sslkit.training.reporting import Views
 from sslkit.training.step import TrainStep
 from sslkit.workdir import Workdir
@@ -116,7 +118,7 @@ def _go_on(
             else functools.partial(_record, training, workdir),
             say=say if owner is not None else lambda line: None,
         ),
-        measures=[*measures, machine],
+        measures=[*measures, machine, *_health(training, machine, say)],
         report=training.reporting(workdir, start, say),
         pictures=Views(
             training.source, training.augmentation, seed=training.seed, start=start
@@ -143,6 +145,26 @@ def _go_on(
             for line in training.data.skipped():
                 say(line)
     return True
+
+
+def _health(
+    training: Training, machine: Machine, say: Callable[[str], None]
+) -> list[Action]:
+    """Returns what looks at the run's health, where that is asked for."""
+    if not training.health_every:
+        return []
+    return [
+        Health(
+            training.objective,
+            training.source,
+            training.augmentation,
+            every=training.health_every,
+            share=training.batch_size // training.runner.strategy.num_replicas_in_sync,
+            seed=training.seed,
+            machine=machine,
+            say=say,
+        )
+    ]
 
 
 def _record(

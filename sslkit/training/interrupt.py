@@ -8,8 +8,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
-from sslkit.errors import Stopped
-from sslkit.training.numbers import Rewound
+from sslkit.errors import Rewound, Stopped
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

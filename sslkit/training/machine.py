@@ -26,6 +26,10 @@ class Machine(Action):
     use and `device_memory_peak_bytes` of its GPUs; `device`. The first call to the
     device compiles, and is not counted.
 
+    Attributes:
+        waited_share: of the time before the last report, the share that the host stood
+            waiting for batches; None where that is not known.
+
     Args:
         every: steps between two reports.
         views: views in a global batch.
@@ -53,6 +57,7 @@ class Machine(Action):
                 self._waited = tf.Variable(0.0, trainable=False, dtype=tf.float64)
         self._steps, self._seconds, self._wait = 0, 0.0, 0.0
         self._speed: dict[str, float] = {}
+        self.waited_share: float | None = None
 
     def timing(self, batches: Iterator[Any]) -> Iterator[Any]:
         """Returns the batches, so that waiting for them is timed inside the step."""
@@ -78,6 +83,7 @@ class Machine(Action):
             }
             if self._waited is not None:
                 self._speed["data_wait_seconds"] = self._wait
+                self.waited_share = self._wait / self._seconds
             self._steps, self._seconds, self._wait = 0, 0.0, 0.0
         found: dict[str, Setting] = {"device": self._name, **self._speed}
         found["host_memory_bytes"] = host_memory()

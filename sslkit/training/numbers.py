@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from sslkit.checkpoints import Checkpoints, step_of
-from sslkit.errors import UserError
+from sslkit.errors import Rewound, UserError
 from sslkit.training.actions import Action, Moment
 from sslkit.training.guard import Bad, Guard
 
@@ -25,10 +25,6 @@ _MOST_TOLD = 20
 
 Record = Callable[[int, Mapping[str, Any]], str]
 """(step, what is known of it) -> the path of the file that it was written to."""
-
-
-class Rewound(Exception):
-    """The run goes back to its last checkpoint; says why, in one line."""
 
 
 class Rewinds:

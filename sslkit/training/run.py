@@ -77,6 +77,7 @@ class Training:
         keep_best: str | None = None,
         keep_every_hours: PositiveFloat | None = None,
         knn_every: NonNegativeInt = 0,
+        health_every: NonNegativeInt = 200,
         on_nonfinite: OnNonFinite = "stop",
         inner_steps: PositiveInt | None = None,
         reporters: Sequence[Reporter] | None = None,
@@ -111,6 +112,8 @@ class Training:
                 too.
             keep_every_hours: one checkpoint is kept for every so many hours, too.
             knn_every: updates between two kNN probes of the encoder; 0 for none.
+            health_every: updates between two looks at the run's health, which needs no
+                label; 0 for none.
             on_nonfinite: what is done about a step whose loss, gradient or update is
                 not finite, and which therefore moves nothing: `stop` ends the run;
                 `skip` goes on with the next step, up to 10 times in a row; `rewind`
@@ -150,6 +153,7 @@ class Training:
         self.checkpoint_every = checkpoint_every
         self.keep = Keep(keep, keep_best, keep_every_hours)
         self.knn_every = knn_every
+        self.health_every = health_every
         self.on_nonfinite: OnNonFinite = on_nonfinite
         self.inner_steps = inner_steps
         self._reporters = chosen(reporters)

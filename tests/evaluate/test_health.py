@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from sslkit.evaluate.health import effective_rank, health, spread, uniformity
+from sslkit.evaluate.alarms import alarms
+from sslkit.evaluate.health import (
+    alignment,
+    cosine_gap,
+    effective_rank,
+    health,
+    spread,
+    uniformity,
+)
 
 
 def normal(n: int, dim: int) -> np.ndarray:
@@ -58,3 +66,53 @@ def test_health_samples_evenly_over_a_sorted_split():
     assert (found.examples, found.dim) == (4096, 2)
     assert found.effective_rank == pytest.approx(2)
     assert health(x[:10]).examples == 10
+
+
+def test_alignment_of_known_pairs():
+    first = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]])
+    second = np.array([[5.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
+    # Squared distances 0, 2 and 4 of directions.
+    assert alignment(first, second) == pytest.approx(2)
+    assert alignment(first, first) == 0
+
+
+def test_the_gap_between_positive_and_negative_pairs():
+    assert cosine_gap(np.eye(3), np.eye(3)) == pytest.approx(1)
+    # All alike: positive pairs are no closer than others.
+    assert cosine_gap(np.ones([4, 2]), np.ones([4, 2])) == pytest.approx(0)
+    first, second = normal(5, 3), normal(10, 3)[5:]
+    u, v = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (first, second))
+    others = [u[i] @ v[j] for i in range(5) for j in range(5) if i != j]
+    own = [u[i] @ v[i] for i in range(5)]
+    assert cosine_gap(first, second) == pytest.approx(np.mean(own) - np.mean(others))
+    assert cosine_gap(first[:1], second[:1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("found", "name", "words"),
+    [
+        ({"effective_rank": 1.01}, "effective_rank", "collapsed onto one line"),
+        ({"spread": 0.001}, "spread", "all images get nearly the same"),
+        ({"bank_filled": 0.0}, "bank_filled", "nothing has been written"),
+        ({"bank_sameness": 0.9999}, "bank_sameness", "all its rows are nearly"),
+        ({"detected_share": 0.0}, "detected_share", "takes nothing"),
+        ({"detected_share": 1.0}, "detected_share", "takes all that it may"),
+    ],
+)
+def test_alarms_are_in_words(found, name, words):
+    raised = alarms(found)
+    assert list(raised) == [name]
+    assert words in raised[name]
+
+
+def test_no_alarm_where_all_is_well_or_not_known():
+    well = {
+        "effective_rank": 3.0,
+        "spread": 0.3,
+        "bank_filled": 0.1,
+        "bank_sameness": 0.5,
+        "detected_share": 0.2,
+        "alignment": 0.0,
+    }
+    assert alarms(well) == {}
+    assert alarms({"spread": None, "effective_rank": float("nan")}) == {}

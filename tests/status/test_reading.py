@@ -91,6 +91,14 @@ def test_health_is_in_words(tmp_path):
     )
 
 
+def test_alarms_are_said_too(tmp_path):
+    lines = [{"loss": 1.0, "spread": 0.0, "health/effective_rank": 1.01}]
+    assert read(make(tmp_path / "W", lines)).health == (
+        "effective_rank 1.01",
+        "the features have collapsed onto one line",
+    )
+
+
 DAMAGE = {
     "no such folder": (None, "there is no such folder"),
     "a file": ("file", "there is no such folder"),

@@ -16,14 +16,14 @@ import tensorflow as tf
 from sslkit import programs
 from sslkit.api import RunInfo, UserError
 from sslkit.checkpoints import Checkpoints, Keep
-from sslkit.errors import Lost, Stopped
+from sslkit.errors import Lost, Rewound, Stopped
 from sslkit.reporters import MetricsFile
 from sslkit.training.actions import Action, Measure
 from sslkit.training.duties import check_best, duties
 from sslkit.training.guard import REFUSED, Bad
 from sslkit.training.interrupt import Interrupt, stopping
 from sslkit.training.loop import Loop
-from sslkit.training.numbers import MOST_REWINDS, NotFinite, Rewinds, Rewound
+from sslkit.training.numbers import MOST_REWINDS, NotFinite, Rewinds
 from sslkit.training.pace import Pace
 from sslkit.training.reporting import Reporting
 from sslkit.workdir import Workdir

@@ -93,6 +93,12 @@ class BYOL(Objective):
         cosine = _cosine_to_other_views(_unit(predictions), _unit(targets))
         return Outcome(self._views * (2 - 2 * cosine), {"positive_cosine": cosine})
 
+    def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Says how far the twin is from what it follows."""
+        return {
+            "twin_distance": self.momentum.distance([self.encoder, self.projection])
+        }
+
     def after_build(self) -> None:
         """Starts the twin as a copy."""
         self.momentum.copy([self.encoder, self.projection])

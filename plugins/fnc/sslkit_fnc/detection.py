@@ -36,6 +36,18 @@ class Detection(abc.ABC):
         """
         del candidates
 
+    def most(self, candidates: int | None) -> int | None:
+        """Returns how many an image has at most, where the scores decide how many.
+
+        Args:
+            candidates: how many it has that show other images; None if not known.
+
+        Returns:
+            None where it is not known, or all images have the same number.
+        """
+        del candidates
+        return None
+
 
 class TopKThreshold(Detection):
     """The candidates among the highest scores that also exceed a threshold.
@@ -71,6 +83,12 @@ class TopKThreshold(Detection):
                 f"fnc: topk is {self._topk}, and an image has only {candidates} "
                 "candidates. Lower topk, or raise the batch or the bank."
             )
+
+    def most(self, candidates: int | None) -> int | None:
+        """Implements `Detection.most`."""
+        if self._threshold is None:
+            return None
+        return candidates if self._topk is None else self._topk
 
 
 class Quantile(Detection):

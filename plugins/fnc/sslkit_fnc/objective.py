@@ -242,6 +242,29 @@ class FNC(Objective):
         )
         return Outcome(loss, metrics)
 
+    def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Says how bank, momentum encoder and detector are; see `MemoryBank.health`.
+
+        `false_negatives` is how many candidates an image has cancelled on average, and
+        `detected_share` that number of the most it could be: of `topk`, or of the
+        candidates where there is none. A detector that takes a fixed number has none.
+        """
+        found: dict[str, float] = {}
+        if self.momentum is not None:
+            online = [self.encoder, self.projection]
+            found["twin_distance"] = self.momentum.distance(online)
+        if self.bank is not None:
+            found |= self.bank.health(step=step)
+        if self._detects and "false_negatives" in metrics:
+            found["false_negatives"] = metrics["false_negatives"]
+            columns = None if self.bank is None else self.bank.rows.shape[0]
+            most = self._detection.most(
+                None if columns is None else columns - self._views
+            )
+            if most is not None:
+                found["detected_share"] = metrics["false_negatives"] / most
+        return found
+
     def after_build(self) -> None:
         """Starts the momentum encoder as a copy where that is asked for."""
         if self.momentum is not None and self._momentum_init == "copy":

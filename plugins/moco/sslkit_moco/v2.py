@@ -103,6 +103,13 @@ class MoCoV2(Objective):
         }
         return Outcome(tf.reduce_mean(losses), metrics)
 
+    def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Says how the queue is, and how far the twin is from what it follows."""
+        return {
+            "twin_distance": self.momentum.distance([self.encoder, self.projection]),
+            **self.bank.health(step=step),
+        }
+
     def after_build(self) -> None:
         """Starts the twin as a copy."""
         self.momentum.copy([self.encoder, self.projection])

@@ -114,6 +114,12 @@ class MoCoV3(Objective):
             {"positive_cosine": tf.add_n(cosines) / 2},
         )
 
+    def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Says how far the twin is from what it follows."""
+        return {
+            "twin_distance": self.momentum.distance([self.encoder, self.projection])
+        }
+
     def after_build(self) -> None:
         """Starts the twin as a copy."""
         self.momentum.copy([self.encoder, self.projection])

@@ -109,3 +109,7 @@ class NNCLR(Objective):
         return Outcome(
             tf.add_n(losses) / 2, {"neighbour_cosine": tf.add_n(cosines) / 2}
         )
+
+    def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Says how the queue is."""
+        return self.bank.health(step=step)
