@@ -29,6 +29,11 @@ CORE_ENTRY_POINTS = {
     "sslkit.objectives": {"supervised": "sslkit.objectives.supervised:Supervised"},
     "sslkit.optimizers": {
         "adam": "sslkit.optimize.adam:Adam",
+        "adamw": "sslkit.optimize.decayed:AdamW",
+        "by_layer": "sslkit.optimize.rates:ByLayer",
+        "by_path": "sslkit.optimize.rates:ByPath",
+        "clipped": "sslkit.optimize.clipped:Clipped",
+        "decayed": "sslkit.optimize.decayed:Decayed",
         "lars": "sslkit.optimize.lars:LARS",
         "momentum": "sslkit.optimize.momentum:Momentum",
     },

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import sslkit.keras_backend
 
@@ -38,6 +38,7 @@ from sslkit.arguments import (
 )
 from sslkit.batch import Batch, ViewGroup, Views
 from sslkit.errors import UserError
+from sslkit.optimizer import Moved, Optimizer, Weight
 from sslkit.replica import DeviceKind, kind_of_devices
 from sslkit.reporter import Reporter, RunInfo
 from sslkit.source import Source
@@ -48,7 +49,9 @@ __all__ = [
     "Batch",
     "Cosine",
     "DeviceKind",
+    "Freezable",
     "HalfOpenShare",
+    "Moved",
     "NonNegativeFloat",
     "NonNegativeInt",
     "Objective",
@@ -68,6 +71,7 @@ __all__ = [
     "UserError",
     "ViewGroup",
     "Views",
+    "Weight",
     "checked",
 ]
 
@@ -110,6 +114,19 @@ class Backbone(keras.layers.Layer, abc.ABC):
         A backbone that chooses something by the size of the images says what.
         """
         return f"{type(self).__name__}, {self.feature_dim} features"
+
+
+@runtime_checkable
+class Freezable(Protocol):
+    """A backbone that can be trained in part."""
+
+    def freeze(self, *, through: int) -> None:
+        """Takes blocks out of training.
+
+        Args:
+            through: the last of them, counted from the images: 0 is what comes before
+                the first block, the stem.
+        """
 
 
 class Augmentation(abc.ABC):
@@ -203,6 +220,11 @@ class Objective(keras.layers.Layer, abc.ABC):
     """Columns of `logits`, or None where the objective has no classifier."""
     needs_labels: bool = False
     """Whether it reads `Batch.label` without having a classifier."""
+    mean_over_examples: bool = False
+    """Whether the loss is a mean over images of what each gives by itself, so that
+    `train.accumulate` may take the batch in parts. Batch normalisation may still look
+    at the part. False where images are compared with each other, as negatives or by
+    their correlations, and where `call` writes a bank."""
     steps: int | None = None
     """Updates of the whole run, for what is scheduled over it; the core sets it before
     the first update."""
@@ -221,7 +243,24 @@ class Objective(keras.layers.Layer, abc.ABC):
         """Makes the objective's own state, by `self.add_weight`; called once.
 
         The layers inside are built when `call` first runs. That this method exists
-        spares Keras a call of its own, only to find out what that call builds.
+        spares Keras a call of its own, only to find out what that call builds. State
+        is set in `call` or `after_update` by `sslkit.replica.assign`, with values that
+        are equal on all replicas, such as a centre that follows the global batch:
+
+            def build(self, *shapes, **named):
+                super().build(*shapes, **named)
+                self.centre = self.add_weight(
+                    name="centre",
+                    shape=(self.dim,),
+                    initializer="zeros",
+                    trainable=False,
+                    aggregation="only_first_replica",
+                )
+
+            def call(self, batch, *, step):
+                ...
+                mean = replica.mean(tf.reduce_mean(outputs, axis=0))
+                replica.assign([self.centre], [0.9 * self.centre + 0.1 * mean])
 
         Args:
             *shapes: what Keras tells of the batch; nobody needs it.
@@ -233,6 +272,17 @@ class Objective(keras.layers.Layer, abc.ABC):
     @abc.abstractmethod
     def requires(self) -> Mapping[str, int]:
         """View groups the objective consumes and how many views of each."""
+
+    @property
+    def frozen_steps(self) -> Mapping[str, int]:
+        """Which weights keep their values at first, and for how many updates.
+
+        Patterns, searched in the paths of weights, -> updates of the run, e.g.
+        `{"^prototypes/": 1251}`. Until then the optimizer takes their gradients for
+        zero and their values and slots stay. Afterwards it counts their updates from 0.
+        A pattern that matches no weight is an error.
+        """
+        return {}
 
     def check_batch(self, images: int) -> None:
         """Refuses a batch that it cannot learn from, before any variable exists.
@@ -336,47 +386,6 @@ class Schedule(abc.ABC):
             for place, step in places.items()
         }
         return ", ".join(f"{float(rate):.4g} {place}" for place, rate in rates.items())
-
-
-class Optimizer(abc.ABC):
-    """Moves weights along gradients that are already averaged over replicas."""
-
-    slots: Sequence[str] = ()
-    """Names of the variables kept beside each weight, all zero at the start."""
-
-    def check(self, paths: Sequence[str]) -> None:
-        """Refuses options that fit none of the weights, before the first update.
-
-        Args:
-            paths: the names of all weights that the run moves, as `update` gets them.
-
-        Raises:
-            UserError: e.g. for an exclusion that matches no path.
-        """
-        del paths
-
-    @abc.abstractmethod
-    def update(
-        self,
-        weight: tf.Tensor,
-        gradient: tf.Tensor,
-        slots: Mapping[str, tf.Tensor],
-        *,
-        path: str,
-        rate: tf.Tensor,
-        step: tf.Tensor,
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Returns the new value of one weight and of its slots.
-
-        Args:
-            weight: the value before the update.
-            gradient: same shape; the mean over the global batch.
-            slots: slot name -> value, shaped like `weight`.
-            path: the weight's name, e.g. `encoder/stem/conv/kernel`; exclusions match
-                on it.
-            rate: float32 [], the learning rate of this step.
-            step: int64 [], updates done before this one.
-        """
 
 
 class Runner(abc.ABC):

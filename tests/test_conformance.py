@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 import sslkit.plugins
+from sslkit.optimize.adam import Adam
+from sslkit.optimize.momentum import Momentum
 from sslkit.testing import laws_of, style_laws_of
 
 # At this threshold, false negatives are found among embeddings that mean nothing yet.
@@ -42,6 +44,20 @@ CASES = [
     ("objectives", "supervised", {"classes": 6}),
     ("objectives", "vicreg", {"dim": 6}),
     ("optimizers", "adam", {"weight_decay": 0.1}),
+    ("optimizers", "adamw", {"weight_decay": 0.04, "final_weight_decay": 0.4}),
+    ("optimizers", "by_layer", {"of": Adam(), "decay": 0.5}),
+    ("optimizers", "by_path", {"of": Adam(), "rates": {"^head/": 0.1}}),
+    ("optimizers", "clipped", {"of": Adam(), "norm": 0.5}),
+    (
+        "optimizers",
+        "decayed",
+        {
+            "of": Momentum(),
+            "weight_decay": 0.1,
+            "final_weight_decay": 0.2,
+            "decoupled": False,
+        },
+    ),
     ("optimizers", "lars", {"weight_decay": 0.1}),
     ("optimizers", "momentum", {"weight_decay": 0.1}),
     ("reporters", "metrics_file", {}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated
 
 import tensorflow as tf
 
@@ -11,6 +11,7 @@ from sslkit import replica
 from sslkit.api import (
     Backbone,
     Batch,
+    Freezable,
     Objective,
     Outcome,
     PositiveInt,
@@ -23,14 +24,6 @@ from sslkit.objectives.layout import join_views
 
 _ALL, _NONE = -1, 4
 """Values of `fine_tune_after_block` that any backbone can follow."""
-
-
-@runtime_checkable
-class Freezable(Protocol):
-    """A backbone that can be trained in part."""
-
-    def freeze(self, *, through: int) -> None:
-        """Takes the blocks from 0 (the stem) to `through` out of training."""
 
 
 class Supervised(Objective):

@@ -69,6 +69,8 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
     api.Optimizer: (
         optimizer_laws.keeps_all_state_in_its_slots,
         optimizer_laws.returns_the_slots_it_declares,
+        optimizer_laws.pairs_weights_by_their_paths,
+        optimizer_laws.stays_finite_to_the_end_of_the_run,
         optimizer_laws.updates_alike_in_a_graph_and_under_jit,
         optimizer_laws.moves_against_the_gradient,
         double_laws.computes_without_doubles,

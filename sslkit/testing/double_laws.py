@@ -6,11 +6,20 @@ from typing import Any
 
 import tensorflow as tf
 
-from sslkit.api import Augmentation, Backbone, Objective, Optimizer, Schedule, Views
+from sslkit.api import (
+    Augmentation,
+    Backbone,
+    Objective,
+    Optimizer,
+    Schedule,
+    Views,
+    Weight,
+)
 from sslkit.batch import stack_shapes
 from sslkit.testing.backbone_laws import built
 from sslkit.testing.law import Broken, Subject
 from sslkit.testing.objective_laws import rehearsal_of
+from sslkit.testing.optimizer_laws import SHAPES
 from sslkit.testing.rehearsal import BATCH, SIZE
 
 _DOUBLES = (tf.float64.as_datatype_enum, tf.complex128.as_datatype_enum)
@@ -72,15 +81,19 @@ def _traced(subject: Subject) -> tf.types.experimental.ConcreteFunction:
         run = {"steps": 40, "batch_size": 8, "examples": 100}
         return _trace(lambda step: made.rate(step, **run), step)
     assert isinstance(made, Optimizer), "runners compute nothing of their own"
-    weight = tf.TensorSpec([3, 5])
+    weights = {
+        path: Weight(
+            tf.TensorSpec(shape),
+            tf.TensorSpec(shape),
+            {name: tf.TensorSpec(shape) for name in made.slots},
+            rate=rate,
+            updates=step,
+        )
+        for path, shape in SHAPES.items()
+    }
     return _trace(
-        lambda weight, gradient, slots, rate, step: made.update(
-            weight, gradient, slots, path="encoder/layer/kernel", rate=rate, step=step
-        ),
-        weight,
-        weight,
-        {name: weight for name in made.slots},
-        rate,
+        lambda weights, step: dict(made.update_all(weights, step=step, steps=40)),
+        weights,
         step,
     )
 

@@ -2,49 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from sslkit.api import Optimizer, Schedule
+from sslkit.api import Moved, Optimizer, Schedule, Weight
 from sslkit.errors import first_line
 from sslkit.testing.law import Broken, Subject
 
-_PATH = "encoder/layer/kernel"
+SHAPES = {
+    "encoder/block_0/kernel": [3, 5],
+    "encoder/block_1/kernel": [3, 5],
+    "head/bias": [4],
+}
+"""Path -> shape of the weights that optimizers are tried on."""
 _RUN = {"steps": 40, "batch_size": 8, "examples": 100}
+_STEPS = 40
 
 
-def _inputs(optimizer: Optimizer, dtype: str = "float32") -> dict[str, Any]:
+def _weights(
+    optimizer: Optimizer, dtype: str = "float32", *, step: int = 3
+) -> dict[str, Weight]:
     draw = np.random.default_rng(4)
 
-    def tensor(low: float = -1.0) -> tf.Tensor:
-        return tf.constant(draw.uniform(low, 1.0, [3, 5]), dtype)
+    def tensor(shape: list[int], low: float = -1.0) -> tf.Tensor:
+        return tf.constant(draw.uniform(low, 1.0, shape), dtype)
 
     return {
-        "weight": tensor(),
-        "gradient": tensor(),
-        # What adds squares is not negative.
-        "slots": {name: tensor(0.1) for name in optimizer.slots},
-        "rate": tf.constant(0.1, dtype),
-        "step": tf.constant(3, tf.int64),
+        path: Weight(
+            value=tensor(shape),
+            gradient=tensor(shape),
+            # What adds squares is not negative.
+            slots={name: tensor(shape, 0.1) for name in optimizer.slots},
+            rate=tf.constant(0.1, dtype),
+            updates=tf.constant(step, tf.int64),
+        )
+        for path, shape in SHAPES.items()
     }
 
 
 def _update(
-    optimizer: Optimizer, inputs: dict[str, Any], path: str = _PATH
+    optimizer: Optimizer, weights: Mapping[str, Weight], *, step: int = 3
 ) -> dict[str, np.ndarray]:
-    weight, slots = optimizer.update(
-        inputs["weight"],
-        inputs["gradient"],
-        inputs["slots"],
-        path=path,
-        rate=inputs["rate"],
-        step=inputs["step"],
+    """Returns `weight of PATH`, and the slots likewise -> their new values."""
+    moved = optimizer.update_all(
+        weights, step=tf.constant(step, tf.int64), steps=_STEPS
     )
+    return _named(moved)
+
+
+def _named(moved: Mapping[str, Moved]) -> dict[str, np.ndarray]:
     return {
-        "weight": np.asarray(weight),
-        **{n: np.asarray(s) for n, s in slots.items()},
+        f"{what} of {path}": np.asarray(value)
+        for path, (weight, slots) in moved.items()
+        for what, value in {"weight": weight, **slots}.items()
     }
 
 
@@ -55,15 +68,15 @@ def _equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
 def keeps_all_state_in_its_slots(subject: Subject) -> None:
     """State in the object was not saved, and a resumed run went another way."""
     optimizer = subject.make()
-    inputs = _inputs(optimizer)
-    first = _update(optimizer, inputs)
-    _update(optimizer, _inputs(optimizer), path="head/bias")
-    if not _equal(first, _update(optimizer, inputs)):
+    weights = _weights(optimizer)
+    first = _update(optimizer, weights)
+    _update(optimizer, dict(list(weights.items())[1:]))
+    if not _equal(first, _update(optimizer, weights)):
         raise Broken(
             "the same inputs give another update the second time",
             "Remember nothing in self: the slots are the state, and `step` counts",
         )
-    if not _equal(first, _update(subject.make(), inputs)):
+    if not _equal(first, _update(subject.make(), weights)):
         raise Broken(
             "two instances with the same options differ",
             "Let an update depend on its arguments and the options alone",
@@ -74,56 +87,93 @@ def returns_the_slots_it_declares(subject: Subject) -> None:
     """A slot that was returned under another name never changed."""
     optimizer = subject.make()
     for dtype in ("float32", "float64"):
-        inputs = _inputs(optimizer, dtype)
+        weights = _weights(optimizer, dtype)
         try:
-            made = _update(optimizer, inputs)
+            made = optimizer.update_all(
+                weights, step=tf.constant(3, tf.int64), steps=_STEPS
+            )
         except (TypeError, tf.errors.InvalidArgumentError) as error:
             raise Broken(
                 f"it fails on {dtype} weights: {first_line(error)}",
                 "Cast constants to weight.dtype",
             ) from error
-        wanted = {"weight", *optimizer.slots}
-        if set(made) != wanted:
+        if set(made) != set(weights):
             raise Broken(
-                f"update returns {sorted(set(made) - {'weight'})} and `slots` declares "
-                f"{sorted(optimizer.slots)}",
-                "Use the same names in both",
+                f"of {len(weights)} weights {len(set(made) & set(weights))} come out",
+                "Return every path that is given, and no other",
             )
-        for name, value in made.items():
-            if value.shape != (3, 5) or value.dtype != dtype:
+        for path, (new, slots) in made.items():
+            if set(slots) != set(optimizer.slots):
                 raise Broken(
-                    f"{name} comes out as {value.dtype} {list(value.shape)} for a "
-                    f"{dtype} weight of shape [3, 5]",
-                    "Every slot has the shape and dtype of its weight",
+                    f"update returns {sorted(slots)} and `slots` declares "
+                    f"{sorted(optimizer.slots)}",
+                    "Use the same names in both",
+                )
+            wanted = SHAPES[path]
+            for name, tensor in {"the weight": new, **slots}.items():
+                value = np.asarray(tensor)
+                if list(value.shape) != wanted or value.dtype != dtype:
+                    raise Broken(
+                        f"{name} comes out as {value.dtype} {list(value.shape)} for a "
+                        f"{dtype} weight of shape {wanted}",
+                        "Every slot has the shape and dtype of its weight",
+                    )
+
+
+def pairs_weights_by_their_paths(subject: Subject) -> None:
+    """What was listed first was treated in another way, or got another's gradient."""
+    optimizer = subject.make()
+    weights = _weights(optimizer)
+    straight = _update(optimizer, weights)
+    turned = _update(optimizer, dict(reversed(weights.items())))
+    for name, value in straight.items():
+        # Sums over all weights may be rounded in another way.
+        if not np.allclose(turned[name], value, rtol=1e-5, atol=1e-6):
+            raise Broken(
+                f"with the weights in another order the {name} is another",
+                "Let an update depend on paths and values, not on places",
+            )
+
+
+def stays_finite_to_the_end_of_the_run(subject: Subject) -> None:
+    """What follows the run, such as a weight decay, divided by the steps left."""
+    optimizer = subject.make()
+    for step in (0, 1, _STEPS - 1, _STEPS, _STEPS + 1):
+        made = _update(optimizer, _weights(optimizer, step=step), step=step)
+        for name, value in made.items():
+            if not np.all(np.isfinite(value)):
+                raise Broken(
+                    f"the {name} is not finite at step {step} of {_STEPS}",
+                    "Clip the share of the run that is done to [0, 1]",
                 )
 
 
 def updates_alike_in_a_graph_and_under_jit(subject: Subject) -> None:
     """A Python branch on a tensor was decided once, while tracing."""
     optimizer = subject.make()
-    inputs = _inputs(optimizer)
-    wanted = _update(optimizer, inputs)
+    weights = _weights(optimizer)
+    wanted = _update(optimizer, weights)
     for jit in (False, True):
 
         @tf.function(jit_compile=jit, autograph=False)
-        def run(inputs: dict[str, Any]) -> Any:
-            return optimizer.update(**inputs, path=_PATH)
+        def run(weights: dict[str, Weight], step: tf.Tensor) -> Any:
+            return dict(optimizer.update_all(weights, step=step, steps=_STEPS))
 
         try:
-            weight, slots = run(inputs)
+            moved = run(weights, tf.constant(3, tf.int64))
         except Exception as error:
             lines = str(error).strip().splitlines() or [""]
             raise Broken(
                 f"it fails in a graph ({type(error).__name__}: {lines[-1].strip()})",
                 "Use TensorFlow operations alone; branch with tf.where, not with if",
             ) from error
-        for name, value in {"weight": weight, **slots}.items():
-            off = float(np.max(np.abs(value.numpy() - wanted[name])))
+        for name, value in _named(moved).items():
+            off = float(np.max(np.abs(value - wanted[name])))
             # A few float32 operations on numbers near 1.
             if not off <= 1e-6:
                 raise Broken(
-                    f"{'compiled by XLA' if jit else 'in a graph'} {name} differs by "
-                    f"{off:.2g}",
+                    f"{'compiled by XLA' if jit else 'in a graph'} the {name} differs "
+                    f"by {off:.2g}",
                     "Branch with tf.where, not with if",
                 )
 
@@ -131,23 +181,34 @@ def updates_alike_in_a_graph_and_under_jit(subject: Subject) -> None:
 def moves_against_the_gradient(subject: Subject) -> None:
     """A sign, or a rate that was never multiplied in, made the loss rise."""
     optimizer = subject.make()
-    inputs = _inputs(optimizer)
-    inputs["slots"] = {n: tf.zeros_like(s) for n, s in inputs["slots"].items()}
-    inputs["step"] = tf.constant(0, tf.int64)
-    # Large enough that no weight decay turns the step round.
-    inputs["gradient"] = tf.sign(inputs["gradient"]) * 10.0
-    moved = _update(optimizer, inputs)["weight"] - inputs["weight"].numpy()
-    if not np.all(np.sign(moved) == -np.sign(inputs["gradient"].numpy())):
-        raise Broken(
-            "the first update does not go against the gradient", "Subtract the step"
+    weights = {
+        path: weight._replace(
+            # Large enough that no weight decay turns the step round.
+            gradient=tf.sign(weight.gradient) * 10.0,
+            slots={n: tf.zeros_like(s) for n, s in weight.slots.items()},
         )
-    inputs["rate"] = tf.constant(0.0)
-    moved = _update(optimizer, inputs)["weight"] - inputs["weight"].numpy()
-    if np.any(moved):
-        raise Broken(
-            "with a learning rate of 0 the first update moves the weight",
-            "Multiply every part of the step by the rate, weight decay too",
-        )
+        for path, weight in _weights(optimizer, step=0).items()
+    }
+    moved = _update(optimizer, weights, step=0)
+    still = _update(
+        optimizer,
+        {p: w._replace(rate=tf.zeros_like(w.rate)) for p, w in weights.items()},
+        step=0,
+    )
+    for path, weight in weights.items():
+        name, before = f"weight of {path}", weight.value.numpy()
+        if name not in moved:  # Another law says so.
+            continue
+        step = moved[name] - before
+        if not np.all(np.sign(step) == -np.sign(weight.gradient.numpy())):
+            raise Broken(
+                "the first update does not go against the gradient", "Subtract the step"
+            )
+        if np.any(still[name] != before):
+            raise Broken(
+                "with a learning rate of 0 the first update moves the weight",
+                "Multiply every part of the step by the rate, weight decay too",
+            )
 
 
 def gives_a_finite_rate_at_every_step(subject: Subject) -> None:

@@ -12,15 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from sslkit import plugins
 from sslkit.api import (
-    Augmentation,
     Backbone,
     Objective,
-    Optimizer,
     Outcome,
     UserError,
     ViewGroup,
@@ -167,7 +164,7 @@ def _seen(
 
 def _no_encoder(objective: Objective) -> str:
     came = getattr(objective, "encoder", None)
-    what = "is not there" if came is None else f"is {_described(came)}"
+    what = "is not there" if came is None else f"is {described(came)}"
     return (
         f"{title(objective)}: self.encoder {what}. It is what is evaluated, exported "
         'and restored elsewhere: say self.encoder = backbone(name="encoder") in '
@@ -179,18 +176,18 @@ def _check_outcome(objective: Objective, outcome: object) -> None:
     name = title(objective)
     if not isinstance(outcome, Outcome):
         raise UserError(
-            f"{name}: call returns {_described(outcome)}; wanted "
+            f"{name}: call returns {described(outcome)}; wanted "
             "sslkit.api.Outcome(loss, metrics)."
         )
     wanted = keras.config.floatx()
     if not _is_scalar(outcome.loss, {wanted}):
         raise UserError(
-            f"{name}: the loss is {_described(outcome.loss)}; wanted {wanted} [], the "
+            f"{name}: the loss is {described(outcome.loss)}; wanted {wanted} [], the "
             f"mean over this replica's examples.{_cast(outcome.loss, wanted)}"
         )
     if not isinstance(outcome.metrics, Mapping):
         raise UserError(
-            f"{name}: the metrics are {_described(outcome.metrics)}; wanted a mapping "
+            f"{name}: the metrics are {described(outcome.metrics)}; wanted a mapping "
             "of names to float32 scalars."
         )
     for metric, value in outcome.metrics.items():
@@ -201,7 +198,7 @@ def _check_outcome(objective: Objective, outcome: object) -> None:
             )
         if not _is_scalar(value, {"float32", wanted}):
             raise UserError(
-                f"{name}: the metric {metric!r} is {_described(value)}; wanted a "
+                f"{name}: the metric {metric!r} is {described(value)}; wanted a "
                 "tensor, float32 []."
             )
     drawn = _drawn(tf.compat.v1.get_default_graph())
@@ -228,7 +225,7 @@ def _check_features(encoder: Backbone, features: Any) -> None:
     wide = tf.is_tensor(features) and features.shape[1:] == (encoder.feature_dim,)
     if not wide:
         raise UserError(
-            f"the encoder ({type(encoder).__name__}) returns {_described(features)} "
+            f"the encoder ({type(encoder).__name__}) returns {described(features)} "
             f"and says feature_dim = {encoder.feature_dim}; wanted [n, feature_dim]."
         )
     if features.dtype in (tf.bfloat16, tf.float16):
@@ -243,7 +240,8 @@ def _is_scalar(value: Any, dtypes: set[str]) -> bool:
     return tf.is_tensor(value) and value.shape == () and value.dtype.name in dtypes
 
 
-def _described(value: Any) -> str:
+def described(value: Any) -> str:
+    """Returns what a value is, for messages."""
     if tf.is_tensor(value):
         shape = "?" if value.shape.rank is None else value.shape.as_list()
         return f"a tensor, {value.dtype.name} {shape}"
@@ -259,112 +257,6 @@ def _drawn(graph: tf.Graph) -> list[str]:
     for function in graph.as_graph_def().library.function:
         kinds |= {node.op for node in function.node_def}
     return sorted(kinds & _RANDOM)
-
-
-def check_example(augmentation: Augmentation) -> None:
-    """Checks what an augmentation makes of an image of any size, in a graph.
-
-    Raises:
-        UserError: if it is not each of its groups as uint8 [count, size, size, 3].
-    """
-    name = f"augmentation {type(augmentation).__name__}"
-
-    @_traced(tf.TensorSpec([None, None, 3], tf.uint8))
-    def _(image: tf.Tensor) -> None:
-        made = augmentation.example(image, tf.zeros([2], tf.int32))
-        groups = dict(augmentation.groups)
-        if not isinstance(made, Mapping) or set(made) != set(groups):
-            came = sorted(made) if isinstance(made, Mapping) else _described(made)
-            raise UserError(
-                f"{name}: example returns {came}; wanted a mapping of {sorted(groups)}."
-            )
-        for group, (count, size) in groups.items():
-            value, shape = made[group], [count, size, size, 3]
-            if (
-                not tf.is_tensor(value)
-                or value.dtype != tf.uint8
-                or (not value.shape.is_compatible_with(shape))
-            ):
-                raise UserError(
-                    f"{name}: example returns {group!r} as {_described(value)}; wanted "
-                    f"uint8 {shape}."
-                )
-
-
-def check_update(optimizer: Optimizer, trainable: Mapping[str, keras.Variable]) -> None:
-    """Checks what an optimizer returns for the smallest weight, in a graph.
-
-    Raises:
-        UserError: if it is not a weight and its slots, each shaped as it was; and if
-            the optimizer refuses the paths.
-    """
-    if not trainable:
-        return
-    path = min(trainable, key=lambda name: np.prod(trainable[name].shape))
-    weight = trainable[path]
-
-    def zeros() -> tf.Tensor:
-        return tf.zeros(weight.shape, weight.dtype)
-
-    @_traced()
-    def _() -> None:
-        returned = optimizer.update(
-            zeros(),
-            zeros(),
-            {slot: zeros() for slot in optimizer.slots},
-            path=path,
-            rate=tf.zeros([], keras.config.floatx()),
-            step=tf.zeros([], tf.int64),
-        )
-        _check_returned(optimizer, weight, returned)
-
-    optimizer.check(list(trainable))
-
-
-def _traced(*arguments: tf.TensorSpec) -> Callable[[Callable[..., None]], None]:
-    """Traces a function at once, as a run traces; nothing in it is executed.
-
-    In a plain `tf.Graph` two tensors that are compared with == would be one truth
-    value, as they were in TensorFlow 1.
-    """
-
-    def trace(function: Callable[..., None]) -> None:
-        tf.function(function, autograph=False).get_concrete_function(*arguments)
-
-    return trace
-
-
-def _check_returned(
-    optimizer: Optimizer, weight: keras.Variable, returned: object
-) -> None:
-    name = f"optimizer {type(optimizer).__name__}"
-    declared = sorted(optimizer.slots)
-    if (
-        not isinstance(returned, tuple)
-        or len(returned) != 2
-        or not isinstance(returned[1], Mapping)
-    ):
-        raise UserError(
-            f"{name}: update returns {_described(returned)}; wanted (new weight, "
-            f"{{slot: new value}}) with the slots {declared}."
-        )
-    new, slots = returned
-    if sorted(slots) != declared:
-        raise UserError(
-            f"{name}: update returns the slots {sorted(slots)} and `slots` declares "
-            f"{declared}; wanted the same names in both."
-        )
-    shape = tuple(weight.shape)
-    for what, value in {"the weight": new, **slots}.items():
-        if (
-            not tf.is_tensor(value)
-            or tuple(value.shape) != shape
-            or value.dtype.name != weight.dtype
-        ):
-            raise UserError(
-                f"{name}: update returns {what} as {_described(value)}; wanted "
-                f"{weight.dtype} {list(shape)}, as it came."
-            )
 
 
 class Names:

@@ -36,7 +36,6 @@ from sslkit.runners.tpu import TPU
 from sslkit.source import Source
 from sslkit.training.actions import Action
 from sslkit.training.arithmetic import Arithmetic
-from sslkit.training.checking import check_example
 from sslkit.training.continuing import check_continuing
 from sslkit.training.course import to_the_end
 from sslkit.training.describing import describe
@@ -48,6 +47,7 @@ from sslkit.training.numbers import OnNonFinite
 from sslkit.training.reporting import Reporting, chosen, run_info
 from sslkit.training.state import TrainState
 from sslkit.training.step import TrainStep
+from sslkit.training.trying import check_example
 from sslkit.workdir import Workdir
 
 

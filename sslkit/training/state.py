@@ -13,6 +13,8 @@ from sslkit.api import Batch, Objective, Optimizer, UserError, ViewGroup
 from sslkit.batch import stack_shapes
 from sslkit.nn import MomentumTwin
 from sslkit.training import checking
+from sslkit.training.trying import check_update
+from sslkit.training.updating import held_at_first
 
 STEP = "step"
 OPTIMIZER = "optimizer/"
@@ -24,6 +26,7 @@ class TrainState:
     Attributes:
         objective: built; all its variables exist.
         slots: weight path -> slot name -> variable, zeros at the start.
+        held: weight path -> updates for which it keeps its value.
         step: int64 [], updates done so far.
         table: name -> variable, for everything above; the names are those of the
             checkpoint: `encoder/...`, `optimizer/<slot>/encoder/...` and `step`.
@@ -86,7 +89,8 @@ class TrainState:
             _check_wide(self.objective, weights)
             self.step = _zeros("step", (), "int64")
             self.trainable = by_path(self.objective, self.objective.trainable_variables)
-            checking.check_update(optimizer, self.trainable)
+            self.held = held_at_first(self.objective, list(self.trainable))
+            check_update(optimizer, self.trainable)
             self.slots = {
                 path: {
                     slot: _zeros(slot, weight.shape, weight.dtype)

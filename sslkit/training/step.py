@@ -12,6 +12,7 @@ from sslkit.batch import view_major
 from sslkit.data.batches import TrainingBatch
 from sslkit.training.guard import REFUSED, Guard
 from sslkit.training.state import TrainState
+from sslkit.training.updating import updated
 
 Part = Literal["views", "forward", "backward", "update"]
 """A part of a step; they follow each other in this order."""
@@ -146,24 +147,18 @@ class TrainStep:
     def _update(
         self, gradients: list[tf.Tensor], *, rate: tf.Tensor, step: tf.Tensor
     ) -> None:
-        variables, values = [self._state.step], [step + 1]
-        pairs = zip(self._state.trainable.items(), gradients, strict=True)
-        for (path, weight), gradient in pairs:
-            slots = self._state.slots[path]
-            new_weight, new_slots = self._optimizer.update(
-                tf.convert_to_tensor(weight.value),
-                tf.convert_to_tensor(gradient),
-                {
-                    name: tf.convert_to_tensor(slot.value)
-                    for name, slot in slots.items()
-                },
-                path=path,
-                rate=rate,
-                step=step,
-            )
-            variables += [weight, *slots.values()]
-            values += [new_weight, *(new_slots[name] for name in slots)]
-        replica.assign(variables, values)
+        state = self._state
+        variables, values = updated(
+            self._optimizer,
+            state.trainable,
+            state.slots,
+            gradients,
+            held=state.held,
+            rate=rate,
+            step=step,
+            steps=self._steps,
+        )
+        replica.assign([state.step, *variables], [step + 1, *values])
 
     def _check_reached(self, gradients: list[tf.Tensor | None]) -> None:
         unreached = [

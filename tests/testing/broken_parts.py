@@ -333,6 +333,40 @@ class DoubleLength(Descent):
         return tf.cast(tf.cast(rate, tf.float64) * 2, rate.dtype)
 
 
+class ByNorm(Descent):
+    """Descent by a share of the common norm; healthy."""
+
+    def update_all(self, weights, *, step, steps):
+        scale = self.scale(list(weights.values()), tf.cast(step, tf.float32), steps)
+        shorter = {
+            path: weight._replace(rate=weight.rate * tf.cast(scale, weight.rate.dtype))
+            for path, weight in weights.items()
+        }
+        return super().update_all(shorter, step=step, steps=steps)
+
+    def scale(self, weights, step, steps):
+        return 1 / (1 + tf.linalg.global_norm([weight.gradient for weight in weights]))
+
+
+class LosesAWeight(ByNorm):
+    def update_all(self, weights, *, step, steps):
+        moved = super().update_all(weights, step=step, steps=steps)
+        return {path: new for path, new in moved.items() if path != "head/bias"}
+
+
+class NormOfTheFirst(ByNorm):
+    def scale(self, weights, step, steps):
+        return super().scale(weights[:1], step, steps)
+
+
+class DividesByWhatIsLeft(ByNorm):
+    def scale(self, weights, step, steps):
+        left = steps - step
+        return super().scale(weights, step, steps) * tf.cast(
+            left / left, weights[0].rate.dtype
+        )
+
+
 class Rate(Schedule):
     """Falls in a line; healthy."""
 

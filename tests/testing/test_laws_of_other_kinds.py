@@ -58,7 +58,10 @@ CASES = [
     ("keeps_all_state_in_its_slots", "CountsInstances", "two instances .* differ"),
     ("returns_the_slots_it_declares", "OtherSlot", r"returns \['total'\]"),
     ("returns_the_slots_it_declares", "Float32Only", "fails on float64 weights"),
-    ("updates_alike_in_a_graph_and_under_jit", "PythonBranch", "in a graph weight"),
+    ("returns_the_slots_it_declares", "LosesAWeight", "of 3 weights 2 come out"),
+    ("pairs_weights_by_their_paths", "NormOfTheFirst", "in another order the weight"),
+    ("stays_finite_to_the_end_of_the_run", "DividesByWhatIsLeft", "at step 40 of 40"),
+    ("updates_alike_in_a_graph_and_under_jit", "PythonBranch", "in a graph the weight"),
     ("updates_alike_in_a_graph_and_under_jit", "NumpyStep", "fails in a graph"),
     ("moves_against_the_gradient", "Ascent", "does not go against the gradient"),
     ("moves_against_the_gradient", "RateIgnored", "with a learning rate of 0"),
@@ -112,6 +115,16 @@ def test_passes_what_is_healthy(kind):
 def test_a_backbone_may_draw():
     for case in laws_of(broken.KeyedNoise):
         case()
+
+
+@pytest.mark.parametrize(
+    "plugin", ["LosesAWeight", "NormOfTheFirst", "DividesByWhatIsLeft"]
+)
+def test_a_bug_of_all_weights_at_once_is_found_by_its_law_alone(plugin):
+    mine = {name for name, broken_by, _ in CASES if broken_by == plugin}
+    for case in laws_of(getattr(broken, plugin)):
+        if case.name not in mine:
+            case()
 
 
 def test_every_law_can_fail():

@@ -10,12 +10,12 @@ import tensorflow as tf
 from training.conftest import Brightness, Colour
 
 from sslkit import plugins
-from sslkit.api import Augmentation, Outcome, UserError, ViewGroup
+from sslkit.api import Augmentation, Optimizer, Outcome, UserError, ViewGroup
 from sslkit.optimize.adam import Adam
 from sslkit.optimize.lars import LARS
 from sslkit.optimize.momentum import Momentum
 from sslkit.testing.precision import precision
-from sslkit.training import checking
+from sslkit.training.trying import check_example
 
 
 def returning(change, **attributes):
@@ -188,9 +188,23 @@ class OtherShape(Momentum):
         return tf.reduce_sum(weight), {"momentum": gradient}
 
 
+class Neither(Optimizer):
+    pass
+
+
+class OtherPaths(Momentum):
+    def update_all(self, weights, *, step, steps):
+        return {f"my/{path}": weight for path, weight in weights.items()}
+
+
 @pytest.mark.parametrize(
     ("optimizer", "said"),
     [
+        (Neither(), "Neither implements neither update nor update_all; wanted one"),
+        (
+            OtherPaths(),
+            r"update_all returns \['my/encoder/scale'\]; wanted .* \['encoder/scale'\]",
+        ),
         (
             OneTensor(),
             r"OneTensor: update returns a tensor, float32 \[3\]; wanted \(new weight,",
@@ -263,8 +277,8 @@ class Views(Augmentation):
 )
 def test_what_an_augmentation_makes(change, said):
     with pytest.raises(UserError, match=said):
-        checking.check_example(Views(change))
-    checking.check_example(Views(lambda view: {"instance": view}))
+        check_example(Views(change))
+    check_example(Views(lambda view: {"instance": view}))
 
 
 def announced(monkeypatch, *found):

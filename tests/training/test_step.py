@@ -46,10 +46,13 @@ class Stepper:
         self.share = BATCH // replicas
         self.state = built(*options, place=self.place, **named)
         self.schedule, self.augmentation = Rising(), Plain()
+        self.step_of(Momentum(nesterov=False))
+
+    def step_of(self, optimizer):
         step = TrainStep(
             self.state,
             self.augmentation,
-            Momentum(nesterov=False),
+            optimizer,
             self.schedule,
             steps=10,
             batch_size=BATCH,
@@ -165,6 +168,60 @@ def test_the_step_seed_is_the_same_on_all_replicas_and_new_each_step(built, obje
     first, second = stepper(), stepper()
     # Means over replicas of the least and the greatest agree if all are the same.
     assert first["low"] == first["high"] != second["low"] == second["high"]
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_holds_weights_and_their_slots_for_the_first_updates(
+    built, objective, replicas
+):
+    """Weight decay alone would move them; the count of their updates starts later."""
+
+    class Held(objective):
+        frozen_steps = {"^head": 2}  # noqa: RUF012
+
+        def build(self, *shapes, **named):
+            super().build()
+            self.head = self.add_weight(name="head", shape=(2,), initializer="ones")
+
+        def call(self, batch, *, step):
+            outcome = super().call(batch, step=step)
+            return outcome._replace(loss=outcome.loss + tf.reduce_sum(self.head))
+
+    class Counting(Momentum):
+        def update(self, weight, gradient, slots, *, path, rate, step):
+            told = {"momentum": tf.fill(weight.shape, tf.cast(step + 1, tf.float32))}
+            return weight - gradient - 0.1 * weight, told
+
+    stepper = Stepper(built, Held, optimizer=Counting(), replicas=replicas)
+    stepper.step_of(Counting())
+    encoder = []
+    for _ in range(2):
+        stepper()
+        assert stepper.value("head").tolist() == [1, 1]
+        assert stepper.value("optimizer/momentum/head").tolist() == [0, 0]
+        encoder.append(stepper.value("encoder/scale")[0])
+    assert 1 > encoder[0] > encoder[1]
+    stepper()
+    np.testing.assert_allclose(stepper.value("head"), [-0.1, -0.1], rtol=1e-5)
+    assert stepper.value("optimizer/momentum/head").tolist() == [1, 1]
+    assert stepper.value("optimizer/momentum/encoder/scale").tolist() == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ({"^hed": 2}, r"frozen_steps: the pattern '\^hed' matches none of the 1 wei"),
+        ({"scale": 1.5}, "frozen_steps holds 'scale' for 1.5 updates; wanted a whole"),
+        ({"scale": -1}, "frozen_steps holds 'scale' for -1 updates; wanted a whole"),
+        ({"(": 1}, r"frozen_steps: '\(' is not a regular expression"),
+    ],
+)
+def test_refuses_to_hold_what_is_not_there(built, objective, steps, said):
+    class Held(objective):
+        frozen_steps = steps
+
+    with pytest.raises(UserError, match=said):
+        built(Held)
 
 
 def test_names_a_weight_that_no_gradient_reaches(built, objective):

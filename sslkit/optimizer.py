@@ -1,0 +1,117 @@
+"""The contract of optimizers: from weights, gradients and slots to new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+__all__ = ["Moved", "Optimizer", "Weight"]
+
+
+class Weight(NamedTuple):
+    """One weight before an update, and all that moves it."""
+
+    value: tf.Tensor
+    """Before the update."""
+    gradient: tf.Tensor
+    """Shaped like `value`; the mean over the global batch."""
+    slots: Mapping[str, tf.Tensor]
+    """Slot name -> value, each shaped like `value`."""
+    rate: tf.Tensor
+    """float32 [], its learning rate in this step."""
+    updates: tf.Tensor
+    """int64 [], how often it was moved before: the run's step, unless the objective
+    held it at first (`Objective.frozen_steps`)."""
+
+
+class Moved(NamedTuple):
+    """One weight after an update."""
+
+    value: tf.Tensor
+    """Shaped as it was."""
+    slots: Mapping[str, tf.Tensor]
+    """Slot name -> new value, for all slots."""
+
+
+class Optimizer:
+    """Moves weights along gradients that are already averaged over replicas.
+
+    Most optimizers treat each weight by itself and implement `update`. One that looks
+    at all of them at once, or at how much of the run is done, implements `update_all`
+    in its place.
+    """
+
+    slots: Sequence[str] = ()
+    """Names of the variables kept beside each weight, all zero at the start."""
+
+    def check(self, paths: Sequence[str]) -> None:
+        """Refuses options that fit none of the weights, before the first update.
+
+        Args:
+            paths: the names of all weights that the run moves, as `update` gets them.
+
+        Raises:
+            UserError: e.g. for an exclusion that matches no path.
+        """
+        del paths
+
+    def update(
+        self,
+        weight: tf.Tensor,
+        gradient: tf.Tensor,
+        slots: Mapping[str, tf.Tensor],
+        *,
+        path: str,
+        rate: tf.Tensor,
+        step: tf.Tensor,
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns the new value of one weight and of its slots.
+
+        Args:
+            weight: the value before the update.
+            gradient: same shape; the mean over the global batch.
+            slots: slot name -> value, shaped like `weight`.
+            path: the weight's name, e.g. `encoder/stem/conv/kernel`; exclusions match
+                on it.
+            rate: float32 [], the learning rate of this weight in this step.
+            step: int64 [], how often this weight was moved before.
+
+        Raises:
+            NotImplementedError: if the class implements `update_all` in its place.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} moves all weights at once: call update_all"
+        )
+
+    def update_all(
+        self, weights: Mapping[str, Weight], *, step: tf.Tensor, steps: int
+    ) -> Mapping[str, Moved]:
+        """Returns the new values of all weights and of their slots.
+
+        The default calls `update` for each.
+
+        Args:
+            weights: path -> weight. All that the run moves; one of them alone where a
+                run is checked.
+            step: int64 [], updates of the run done before this one.
+            steps: updates of the whole run.
+
+        Returns:
+            Path -> the new values, for every weight that was given.
+        """
+        del step, steps
+        return {
+            path: Moved(
+                *self.update(
+                    weight.value,
+                    weight.gradient,
+                    weight.slots,
+                    path=path,
+                    rate=weight.rate,
+                    step=weight.updates,
+                )
+            )
+            for path, weight in weights.items()
+        }

@@ -1,0 +1,149 @@
+"""What augmentations and optimizers are held to once, before a run begins.
+
+They are traced as a run traces them, and nothing is executed. A message says which
+class it is about, what came and what was wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sslkit.api import Augmentation, Optimizer, UserError, Weight
+from sslkit.training.checking import described
+
+
+def check_example(augmentation: Augmentation) -> None:
+    """Checks what an augmentation makes of an image of any size, in a graph.
+
+    Raises:
+        UserError: if it is not each of its groups as uint8 [count, size, size, 3].
+    """
+    name = f"augmentation {type(augmentation).__name__}"
+
+    @_traced(tf.TensorSpec([None, None, 3], tf.uint8))
+    def _(image: tf.Tensor) -> None:
+        made = augmentation.example(image, tf.zeros([2], tf.int32))
+        groups = dict(augmentation.groups)
+        if not isinstance(made, Mapping) or set(made) != set(groups):
+            came = sorted(made) if isinstance(made, Mapping) else described(made)
+            raise UserError(
+                f"{name}: example returns {came}; wanted a mapping of {sorted(groups)}."
+            )
+        for group, (count, size) in groups.items():
+            value, shape = made[group], [count, size, size, 3]
+            if (
+                not tf.is_tensor(value)
+                or value.dtype != tf.uint8
+                or (not value.shape.is_compatible_with(shape))
+            ):
+                raise UserError(
+                    f"{name}: example returns {group!r} as {described(value)}; wanted "
+                    f"uint8 {shape}."
+                )
+
+
+def check_update(optimizer: Optimizer, trainable: Mapping[str, keras.Variable]) -> None:
+    """Checks what an optimizer returns for the smallest weight, in a graph.
+
+    Raises:
+        UserError: if it is not a weight and its slots, each shaped as it was; and if
+            the optimizer refuses the paths.
+    """
+    if not trainable:
+        return
+    path = min(trainable, key=lambda name: np.prod(trainable[name].shape))
+    weight = trainable[path]
+
+    def zeros() -> tf.Tensor:
+        return tf.zeros(weight.shape, weight.dtype)
+
+    @_traced()
+    def _() -> None:
+        alone = Weight(
+            zeros(),
+            zeros(),
+            {slot: zeros() for slot in optimizer.slots},
+            rate=tf.zeros([], keras.config.floatx()),
+            updates=tf.zeros([], tf.int64),
+        )
+        moved = _moved(optimizer, path, alone)
+        _check_returned(optimizer, weight, moved)
+
+    optimizer.check(list(trainable))
+
+
+def _traced(*arguments: tf.TensorSpec) -> Callable[[Callable[..., None]], None]:
+    """Traces a function at once, as a run traces; nothing in it is executed.
+
+    In a plain `tf.Graph` two tensors that are compared with == would be one truth
+    value, as they were in TensorFlow 1.
+    """
+
+    def trace(function: Callable[..., None]) -> None:
+        tf.function(function, autograph=False).get_concrete_function(*arguments)
+
+    return trace
+
+
+def _moved(optimizer: Optimizer, path: str, weight: Weight) -> Any:
+    """Returns what an optimizer gives for one weight; it may be anything."""
+    name = f"optimizer {type(optimizer).__name__}"
+    if type(optimizer).update_all is Optimizer.update_all:
+        if type(optimizer).update is Optimizer.update:
+            raise UserError(
+                f"{name} implements neither update nor update_all; wanted one of them."
+            )
+        return optimizer.update(
+            weight.value,
+            weight.gradient,
+            weight.slots,
+            path=path,
+            rate=weight.rate,
+            step=weight.updates,
+        )
+    every = optimizer.update_all({path: weight}, step=weight.updates, steps=100)
+    if not isinstance(every, Mapping) or set(every) != {path}:
+        came = sorted(every) if isinstance(every, Mapping) else described(every)
+        raise UserError(
+            f"{name}: update_all returns {came}; wanted a mapping of the paths that "
+            f"were given, [{path!r}]."
+        )
+    return every[path]
+
+
+def _check_returned(
+    optimizer: Optimizer, weight: keras.Variable, returned: object
+) -> None:
+    name = f"optimizer {type(optimizer).__name__}"
+    declared = sorted(optimizer.slots)
+    if (
+        not isinstance(returned, tuple)
+        or len(returned) != 2
+        or not isinstance(returned[1], Mapping)
+    ):
+        raise UserError(
+            f"{name}: update returns {described(returned)}; wanted (new weight, "
+            f"{{slot: new value}}) with the slots {declared}."
+        )
+    new, slots = returned
+    if sorted(slots) != declared:
+        raise UserError(
+            f"{name}: update returns the slots {sorted(slots)} and `slots` declares "
+            f"{declared}; wanted the same names in both."
+        )
+    shape = tuple(weight.shape)
+    for what, value in {"the weight": new, **slots}.items():
+        if (
+            not tf.is_tensor(value)
+            or tuple(value.shape) != shape
+            or value.dtype.name != weight.dtype
+        ):
+            raise UserError(
+                f"{name}: update returns {what} as {described(value)}; wanted "
+                f"{weight.dtype} {list(shape)}, as it came."
+            )
