@@ -57,6 +57,8 @@ class Supervised(Objective):
         UserError: if an option is none of the above.
     """
 
+    mean_over_examples = True
+
     @checked
     def __init__(
         self,

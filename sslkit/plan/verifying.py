@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import time
@@ -94,6 +95,7 @@ def verify(
             data=_data(loaded, photographs),
             runner=Single(),
             batch_size=_BATCH,
+            accumulate=math.gcd(full.accumulate, _BATCH),
             steps=_STEPS,
             log_every=1,
             checkpoint_every=1,

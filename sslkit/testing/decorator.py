@@ -40,6 +40,7 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         training_laws.resumes_bit_for_bit,
         training_laws.batch_order_does_not_matter,
         training_laws.an_unlabelled_example_changes_nothing,
+        training_laws.parts_of_a_batch_give_its_update,
         double_laws.computes_without_doubles,
         half_laws.bfloat16_stays_close,
         objective_laws.refuses_wrong_views_by_name,

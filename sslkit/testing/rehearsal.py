@@ -128,6 +128,7 @@ class Rehearsal:
         jit: whether XLA compiles the step; for one replica.
         optimizer: moves the weights.
         groups: the views; by default those that the objective requires.
+        accumulate: into how many parts the batch is divided.
 
     Raises:
         UserError: as `TrainState`.
@@ -143,6 +144,7 @@ class Rehearsal:
         jit: bool = False,
         optimizer: Optimizer | None = None,
         groups: Mapping[str, ViewGroup] | None = None,
+        accumulate: int = 1,
     ):
         """Builds the state."""
         self._strategy = devices.strategy(replicas)
@@ -160,7 +162,7 @@ class Rehearsal:
                 optimizer,
                 strategy=self._strategy,
                 groups=self.groups,
-                batch_size=self._share,
+                batch_size=self._share // accumulate,
                 seed=seed,
             )
         step = TrainStep(
@@ -172,6 +174,7 @@ class Rehearsal:
             batch_size=BATCH,
             examples=10 * BATCH,
             seed=0,
+            accumulate=accumulate,
         )
 
         replica_step = tf.function(step, jit_compile=True) if jit else step

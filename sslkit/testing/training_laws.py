@@ -226,6 +226,31 @@ def an_unlabelled_example_changes_nothing(subject: Subject) -> None:
             )
 
 
+def parts_of_a_batch_give_its_update(subject: Subject) -> None:
+    """`mean_over_examples` was said of a loss that compares images."""
+    if not subject.make().mean_over_examples:
+        return
+    # Each image is there twice, once in each part, so that batch normalisation sees
+    # the same statistics in the parts as in the whole.
+    order = [n for n in range(BATCH // 2) for _ in range(2)]
+    alone = rehearsal_of(subject)
+    before = alone.values()
+    whole = alone.run(0, 1, order=order)
+    alone.set(before)
+    parts = Rehearsal(subject.make, accumulate=2).run(0, 1, order=order)
+    trained = list(alone.state.trainable)
+    found = losses_differ(parts.losses, whole.losses, within=FLOAT64) or differences(
+        {name: parts.table[name] for name in trained},
+        {name: whole.table[name] for name in trained},
+        within=FLOAT64,
+    )
+    if found:
+        raise Broken(
+            f"a batch in two parts gives another update than the whole: {found}",
+            "Leave mean_over_examples False where images are compared with each other",
+        )
+
+
 def _columns(record: Record) -> dict[str, np.ndarray]:
     """Returns name -> the metric, a number for each step."""
     names = record.metrics[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sslkit.data.labelling import Labelling
+from sslkit.training.accumulating import describe_parts
 
 if TYPE_CHECKING:
     from sslkit.training.run import Training
@@ -29,6 +30,7 @@ def describe(training: Training, labels: Labelling | None) -> list[str]:
     )
     frozen = f", {state.frozen:,} frozen" if state.frozen else ""
     some = f" ({labels})" if labels is not None and not labels.all else ""
+    parts = describe_parts(training.accumulate, batch_size)
     return [
         f"objective {training.objective.name}: {state.parameters:,} trained "
         f"parameters{frozen}; views {views}",
@@ -40,6 +42,7 @@ def describe(training: Training, labels: Labelling | None) -> list[str]:
         f"learning rate: {rate}",
         f"views finished on: {training.augmentation.describe()}",
         f"runner: {replicas} replica(s) on {runner.hosts} host(s); global batch "
-        f"{batch_size}, {batch_size // replicas} a replica; seed {training.seed}",
+        f"{batch_size}, {batch_size // replicas} a replica{parts}; seed "
+        f"{training.seed}",
         f"precision: {training.arithmetic.describe(runner.strategy)}",
     ]

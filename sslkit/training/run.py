@@ -34,6 +34,7 @@ from sslkit.nn.precision import layers_in
 from sslkit.ownership import Owner
 from sslkit.runners.tpu import TPU
 from sslkit.source import Source
+from sslkit.training.accumulating import in_parts
 from sslkit.training.actions import Action
 from sslkit.training.arithmetic import Arithmetic
 from sslkit.training.continuing import check_continuing
@@ -65,6 +66,7 @@ class Training:
         schedule: Schedule,
         runner: Runner,
         batch_size: PositiveInt,
+        accumulate: PositiveInt = 1,
         epochs: PositiveFloat | None = None,
         steps: PositiveInt | None = None,
         seed: Seed = 0,
@@ -95,6 +97,10 @@ class Training:
             schedule: the learning rate.
             runner: where the run happens.
             batch_size: images in the global batch, over all replicas.
+            accumulate: into how many parts a replica's share of it is divided, which
+                are taken one after another in the memory of one; the update is that
+                of their mean gradient. Batch normalisation sees one part at a time.
+                Refused for losses that compare images.
             epochs: passes over the training split; the run has
                 floor(epochs x examples / batch_size) + 1 updates.
             steps: updates of the run; wins over `epochs`.
@@ -143,6 +149,7 @@ class Training:
         self.schedule = schedule
         self.runner = runner
         self.batch_size = batch_size
+        self.accumulate = accumulate
         self._epochs = epochs
         self._steps = steps
         self.seed = seed
@@ -310,11 +317,16 @@ class Training:
         check_batch_size(self.batch_size, replicas)
         with layers_in(self.arithmetic.precision):
             return TrainState(
-                self._make_objective,
+                in_parts(
+                    self._make_objective,
+                    self.accumulate,
+                    batch_size=self.batch_size,
+                    replicas=replicas,
+                ),
                 self.optimizer,
                 strategy=self.runner.strategy,
                 groups=self.augmentation.groups,
-                batch_size=self.batch_size // replicas,
+                batch_size=self.batch_size // replicas // self.accumulate,
                 seed=self.seed,
             )
 
@@ -358,6 +370,7 @@ class Training:
             examples=self.source.size,
             seed=self.seed,
             guard=Guard(self.state, told),
+            accumulate=self.accumulate,
         )
 
     def batches(

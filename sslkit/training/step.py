@@ -10,6 +10,7 @@ from sslkit import randomness, replica
 from sslkit.api import Augmentation, Batch, Optimizer, Schedule, UserError, Views
 from sslkit.batch import view_major
 from sslkit.data.batches import TrainingBatch
+from sslkit.training.accumulating import mean_of_parts
 from sslkit.training.guard import REFUSED, Guard
 from sslkit.training.state import TrainState
 from sslkit.training.updating import updated
@@ -31,6 +32,8 @@ class TrainStep:
         examples: examples in the training split.
         seed: of what is drawn once a step.
         guard: takes back a step that is not made of numbers; None lets it stand.
+        accumulate: into how many parts each replica's share is divided, see
+            `mean_of_parts`; the state was built for one of them.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class TrainStep:
         examples: int,
         seed: int,
         guard: Guard | None = None,
+        accumulate: int = 1,
     ):
         """Keeps the options; see the class."""
         self._state = state
@@ -56,6 +60,7 @@ class TrainStep:
         self._batch_size = batch_size
         self._examples = examples
         self._seed = seed
+        self._accumulate = accumulate
         state.objective.steps = steps
 
     @property
@@ -92,32 +97,17 @@ class TrainStep:
         state = self._state
         step = tf.convert_to_tensor(state.step.value)
         step_seed = randomness.step_seed(self._seed, step)
-        # Turned here, in bytes: the host, which runs short, would spend as much on it
-        # as on the crops.
-        views = self._augmentation.batch(
-            view_major(batch.views),
-            step_seed=step_seed,
-            example_seeds=batch.example_seeds,
-        )
-        if until == "views":
-            return {"loss": tf.add_n([tf.reduce_mean(v) for v in views.values()])}
         before = self.guard.before() if self.guard is not None else ()
-        weights = [weight.value for weight in state.trainable.values()]
-        with (
-            randomness.drawing(step_seed, batch.example_seeds),
-            tf.GradientTape(watch_accessed_variables=False) as tape,
-        ):
-            tape.watch(weights)
-            outcome = state.objective(
-                Batch(Views.of(views).stacks, batch.label), step=step
-            )
-        if until == "forward":
-            return {"loss": outcome.loss, **outcome.metrics}
-        gradients = tape.gradient(outcome.loss, weights)
-        self._check_reached(gradients)
-        gradients, loss, metrics = replica.mean(
-            (gradients, outcome.loss, dict(outcome.metrics))
+        gradients, loss, metrics = mean_of_parts(
+            lambda part: self._of_part(
+                part, step=step, step_seed=step_seed, until=until
+            ),
+            batch,
+            self._accumulate,
         )
+        if until in ("views", "forward"):
+            return {"loss": loss, **metrics}
+        gradients, loss, metrics = replica.mean((gradients, loss, metrics))
         if until == "backward":
             return {"loss": loss + tf.linalg.global_norm(gradients), **metrics}
         rate = self._schedule.rate(
@@ -143,6 +133,40 @@ class TrainStep:
                 before, loss=loss, squares=squares, step=step
             )
         return {**found, **metrics}
+
+    def _of_part(
+        self,
+        batch: TrainingBatch,
+        *,
+        step: tf.Tensor,
+        step_seed: tf.Tensor,
+        until: Part,
+    ) -> tuple[list[tf.Tensor], tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns gradients, loss and metrics of some of this replica's images."""
+        state = self._state
+        # Turned here, in bytes: the host, which runs short, would spend as much on it
+        # as on the crops.
+        views = self._augmentation.batch(
+            view_major(batch.views),
+            step_seed=step_seed,
+            example_seeds=batch.example_seeds,
+        )
+        if until == "views":
+            return [], tf.add_n([tf.reduce_mean(v) for v in views.values()]), {}
+        weights = [weight.value for weight in state.trainable.values()]
+        with (
+            randomness.drawing(step_seed, batch.example_seeds),
+            tf.GradientTape(watch_accessed_variables=False) as tape,
+        ):
+            tape.watch(weights)
+            outcome = state.objective(
+                Batch(Views.of(views).stacks, batch.label), step=step
+            )
+        if until == "forward":
+            return [], outcome.loss, dict(outcome.metrics)
+        gradients = tape.gradient(outcome.loss, weights)
+        self._check_reached(gradients)
+        return gradients, outcome.loss, dict(outcome.metrics)
 
     def _update(
         self, gradients: list[tf.Tensor], *, rate: tf.Tensor, step: tf.Tensor

@@ -355,3 +355,13 @@ class DoubleInTheStep(Healthy):
         kept = tf.cast(1 - 0.5 / tf.cast(step + 1, tf.float64), tf.float32)
         bias = self.encoder.dense.bias
         replica.assign([bias], [tf.cast(kept, bias.dtype) * bias])
+
+
+class SaysItIsAMean(Healthy):
+    mean_over_examples = True
+
+    def spread(self, first, others=None):
+        others = replica.gather(first)
+        distance = tf.reduce_sum(tf.square(first[:, None] - others[None]), axis=2)
+        # The sum over the others, of which a part of the batch has fewer.
+        return tf.reduce_mean(tf.math.log(tf.reduce_sum(tf.exp(-distance), axis=1)))

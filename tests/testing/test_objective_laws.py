@@ -82,6 +82,11 @@ CASES = [
     ("constructor_spells_its_parameters", "Catchall", r"takes \*\*options"),
     ("docstrings_explain_every_parameter", "Undocumented", "do not explain name"),
     ("docstring_cites_its_source", "Sourceless", "names no source"),
+    (
+        "parts_of_a_batch_give_its_update",
+        "SaysItIsAMean",
+        "in two parts gives another update",
+    ),
 ]
 
 

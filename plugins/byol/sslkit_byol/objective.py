@@ -45,6 +45,8 @@ class BYOL(Objective):
         name: the layer's name.
     """
 
+    mean_over_examples = True
+
     @checked
     def __init__(
         self,

@@ -30,6 +30,8 @@ class SimSiam(Objective):
         name: the layer's name.
     """
 
+    mean_over_examples = True
+
     @checked
     def __init__(
         self,
