@@ -72,10 +72,12 @@ def test_a_file_where_the_output_wants_a_folder(refused, tmp_path, command):
         (["evaluate", "--poll", "0"], "--poll is 0 seconds"),
         (["evaluate", "--data", "x", "--follow"], "leave out --data"),
         (["embed", "--to", "x.npz", "--limit", "0"], "--limit is 0"),
+        (["replay", "--step", "0"], "--step is 0; steps count from 1"),
+        (["replay", "--step", "5"], "is no workdir of a run: it has no config.gin"),
     ],
 )
 def test_options_and_recipes(refused, tmp_path, arguments, message):
-    if arguments[0] in ("train", "evaluate", "embed"):
+    if arguments[0] in ("train", "evaluate", "embed", "replay"):
         arguments = [*arguments, "--workdir", str(tmp_path / "run")]
     assert message in refused(*arguments)
 

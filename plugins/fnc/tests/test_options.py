@@ -245,3 +245,41 @@ def test_decay(schedule, step, kept):
     objective.after_update(step=tf.constant(step, tf.int64))
     wanted = kept * before + (1 - kept) * online
     np.testing.assert_allclose(twin.numpy(), wanted, rtol=1e-6, atol=1e-7)
+
+
+def health(step=1, found=1.5, **options):
+    objective = tiny.build(**options)
+    return objective.health(step=step, metrics={"false_negatives": found})
+
+
+def test_says_how_bank_momentum_encoder_and_detector_are():
+    told = health(momentum_init="copy")
+    # Nothing is written yet, and nothing has moved.
+    assert told == {
+        "twin_distance": 0.0,
+        "bank_filled": 0.0,
+        "bank_age": 0.0,
+        "false_negatives": 1.5,
+        "detected_share": 0.5,
+    }
+    # Of two random networks.
+    assert 0.5 < health()["twin_distance"] < 2
+
+
+@pytest.mark.parametrize(
+    ("options", "share"),
+    [
+        # 5 batches of 6 rows, less the 4 views of the image itself.
+        ({"topk": None}, 1.5 / 26),
+        ({"topk": None, "bank": 0}, None),
+        ({"threshold": None}, None),
+        ({"detection": "quantile", "quantile": 0.75}, None),
+    ],
+)
+def test_a_detector_that_takes_a_fixed_number_is_not_judged(options, share):
+    assert health(**options).get("detected_share") == (share and pytest.approx(share))
+
+
+def test_without_a_detector_there_is_nothing_to_tell_of_it():
+    told = health(false_negatives="ignore", bank=0)
+    assert told == {}
