@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from sslkit.arguments import check_folder
 from sslkit.cli.options import add_recipe_options, add_workdir_option
-from sslkit.cli.stages import ALONE, check_recipe, read_all, run_each
+from sslkit.cli.stages import (
+    ALONE,
+    check_recipe,
+    end_with_chain,
+    read_all,
+    run_each,
+)
 
 if TYPE_CHECKING:
     from sslkit.config import Resolution
@@ -42,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Reads the recipe, with all that can be wrong in it."""
+    end_with_chain()
     check_folder("--workdir", args.workdir)
     check_recipe(args)
 

@@ -6,12 +6,15 @@ import contextlib
 import io
 import json
 import signal
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from sslkit.claims import born
 from sslkit.cli import stages
 from sslkit.cli.main import main
 from sslkit.errors import Stopped
@@ -179,3 +182,39 @@ def test_a_signal_between_two_stages_ends_the_chain(monkeypatch, tmp_path, capsy
     assert capsys.readouterr().err == (
         "sslkit: stopped by SIGTERM; the same command goes on from there\n"
     )
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone does it")
+def test_a_stage_ends_with_the_process_that_runs_the_stages(tmp_path):
+    """Killed without a warning, it leaves nobody in the stage's folder."""
+    stage = (
+        "import os, pathlib, sys, time\n"
+        "from sslkit.cli.stages import end_with_chain\n"
+        "end_with_chain()\n"
+        f"pathlib.Path({str(tmp_path / 'x')!r}).write_text(str(os.getpid()))\n"
+        f"os.rename({str(tmp_path / 'x')!r}, {str(tmp_path / 'stage')!r})\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", stage]
+    chain = f"from sslkit.cli import stages; stages._run({command!r})"
+    with subprocess.Popen([sys.executable, "-c", chain]) as process:
+        while not (tmp_path / "stage").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    pid = int((tmp_path / "stage").read_text())
+    while born(pid) is not None:
+        time.sleep(0.01)
+
+
+def test_a_stage_whose_chain_is_gone_does_not_begin(monkeypatch):
+    monkeypatch.setenv(stages.CHAIN, str(2**22 + 1))
+    if sys.platform.startswith("linux"):
+        # In a process of its own: what it asks of the system is for good.
+        code = "from sslkit.cli.stages import end_with_chain; end_with_chain()"
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True
+        )
+        assert "Lost: the process that runs the stages is gone" in done.stderr
+    monkeypatch.delenv(stages.CHAIN)
+    stages.end_with_chain()
