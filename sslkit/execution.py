@@ -190,9 +190,13 @@ def _carried_out(
     if training.runner.is_chief and (
         mode == "evaluate" or (mode != "train" and (trained or not known))
     ):
-        measured = measure(loaded, training, workdir.write_result)
+        measured = measure(loaded, training, None)
         step = measured.result["step"]
+        # Told before it is kept: a run that is killed in between measures again and
+        # tells it once more, where it would not tell it at all.
         training.reporting(workdir, step, say).result(measured.result)
+        written = workdir.write_result(measured.result)
+        measured = dataclasses.replace(measured, written=written)
     return Run(
         workdir=folder,
         step=int(training.state.step.numpy()),

@@ -89,6 +89,8 @@ class Reporter(abc.ABC):
     def result(self, run: RunInfo, result: Mapping[str, Any]) -> None:
         """Reports the accuracies of an encoder; alone, without `open` and `close`.
 
+        Once more with the same numbers, where a run was killed right afterwards.
+
         Args:
             run: the run, `start` being the step that was measured.
             result: what `result.json` holds.

@@ -35,7 +35,7 @@ class TensorBoard(Reporter):
 
     def open(self, run: RunInfo) -> None:
         """Implements `Reporter.open`."""
-        self._writer = _writer(run.workdir, run.start)
+        self._writer = _writer(run.workdir, after=run.start)
         self._write(0, [*_texts(run), hparams.begin(run.settings, clock.time())])
 
     def write(
@@ -64,7 +64,7 @@ class TensorBoard(Reporter):
     def result(self, run: RunInfo, result: Mapping[str, Any]) -> None:
         """Implements `Reporter.result`."""
         # Not as a run that goes on: nothing that was reported is taken back.
-        self._writer = _writer(run.workdir, 0)
+        self._writer = _writer(run.workdir, after=None)
         values = [_scalar(*item) for item in accuracies(result).items()]
         if run.start >= run.steps:
             values.append(hparams.end(clock.time()))
@@ -109,8 +109,15 @@ def _value(name: str, plugin: str, tensor: Any) -> _Value:
     return value
 
 
-def _writer(workdir: str, start: int) -> tf.io.TFRecordWriter:
-    """Opens a new event file; TensorBoard forgets what it knew of later steps."""
+def _writer(workdir: str, *, after: int | None) -> tf.io.TFRecordWriter:
+    """Opens a new event file.
+
+    Args:
+        workdir: the run's folder.
+        after: TensorBoard forgets what it knew of later steps than this, which a run
+            that was killed may have reported even before its first checkpoint; None to
+            forget nothing.
+    """
     folder = os.path.join(workdir, "tensorboard")
     now = clock.time()
     with storage.reaching("the TensorBoard folder", folder, verb="written"):
@@ -122,9 +129,9 @@ def _writer(workdir: str, start: int) -> tf.io.TFRecordWriter:
         writer = tf.io.TFRecordWriter(path)
         version = tf.compat.v1.Event(wall_time=now, file_version="brain.Event:2")
         writer.write(version.SerializeToString())
-        if start > 0:
+        if after is not None and taken:
             # Purges from this step on, inclusive; the step itself was reported before.
-            restart = tf.compat.v1.Event(wall_time=now, step=start + 1)
+            restart = tf.compat.v1.Event(wall_time=now, step=after + 1)
             restart.session_log.status = tf.compat.v1.SessionLog.START
             writer.write(restart.SerializeToString())
         writer.flush()

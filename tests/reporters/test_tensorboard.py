@@ -87,6 +87,13 @@ def test_a_run_that_goes_on_has_later_steps_purged(tmp_path):
     ]
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_not_shown_twice(tmp_path):
+    for step in (10, 5):
+        report(tmp_path, {"loss": 1.0}, start=0, step=step)
+    starts = [event for event in events(tmp_path) if event.HasField("session_log")]
+    assert [event.step for event in starts] == [1]
+
+
 def test_the_configuration_and_what_it_ran_on_are_texts(tmp_path):
     report(tmp_path, {})
     (_, about, facts), (_, name, config) = values(tmp_path, "text")
