@@ -8,6 +8,16 @@ from collections.abc import Iterable, Sequence
 
 from sslkit.secrets import hide
 
+_LONGEST_WORD = 1000
+_LONGEST = 4000
+"""Characters of a message: more is not read, and fills a terminal."""
+
+
+def _cut(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    return f"{text[: most - most // 4]} … {text[-(most // 4) :]}"
+
 
 class UserError(Exception):
     """Something the user can mend: a typo, a missing file, an impossible size.
@@ -17,11 +27,16 @@ class UserError(Exception):
     """
 
     def __str__(self) -> str:
-        """Returns the message, without secrets and what AutoGraph puts before it."""
+        """Returns the message, without secrets and what AutoGraph puts before it.
+
+        What it quotes may be of any length, such as a number of a thousand digits: of
+        a long word, and of a long message, the middle is left out.
+        """
         text = hide(super().__str__())
-        if not text.startswith("in user code:"):
-            return text
-        return " ".join(text.rpartition(f"{type(self).__name__}: ")[2].split())
+        if text.startswith("in user code:"):
+            text = " ".join(text.rpartition(f"{type(self).__name__}: ")[2].split())
+        words = re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda m: _cut(m[0], 200), text)
+        return _cut(words, _LONGEST)
 
 
 class Lost(UserError):

@@ -37,3 +37,16 @@ def test_the_words_that_keras_puts_before_an_error_are_left_out():
 )
 def test_the_first_line(error, line):
     assert first_line(error) == line
+
+
+def test_what_is_quoted_may_be_of_any_length():
+    text = str(UserError(f"x is {'9' * 5000}; it must be 1. Set x = 1."))
+    assert text.startswith("x is 999")
+    assert text.endswith("99; it must be 1. Set x = 1.")
+    assert len(text) < 300
+    assert len(str(UserError("many words " * 5000))) < 5000
+
+
+def test_a_long_path_is_whole():
+    path = "/" + "folder/" * 120
+    assert str(UserError(f"{path} is no folder")) == f"{path} is no folder"

@@ -75,6 +75,25 @@ class Binding:
         return f"{scope}{self.target}" + (self.parameter and f".{self.parameter}")
 
 
+DEEPEST = 50
+"""How deep sequences and mappings may lie in each other: more is a mistake, and Python
+goes through a value by calls in calls."""
+
+
+def _is_deep(value: Any) -> bool:
+    layer = [value]
+    for _ in range(DEEPEST + 1):
+        layer = [
+            inner
+            for one in layer
+            if isinstance(one, list | tuple | dict)
+            for inner in ([*one, *one.values()] if isinstance(one, dict) else one)
+        ]
+        if not layer:
+            return False
+    return True
+
+
 class _Delegate(config_parser.ParserDelegate):
     def configurable_reference(
         self, scoped_configurable_name: str, evaluate: bool
@@ -196,6 +215,8 @@ def _statements(stream: io.StringIO, source: str, hint: str = "") -> Iterator[An
         # Where gin adds a line to Python's reason, gin's is the clear one.
         reason = str(error.msg).splitlines()[-1].strip().rstrip(".")
         raise UserError(f"{source}{line} is not gin: {reason}.{hint}") from error
+    except (RecursionError, MemoryError) as error:
+        raise UserError(f"{source}: a value is nested too deeply.{hint}") from error
     except (tokenize.TokenError, TypeError, ValueError) as error:
         raise UserError(f"{source} is not gin: {error.args[0]}.{hint}") from error
 
@@ -203,6 +224,10 @@ def _statements(stream: io.StringIO, source: str, hint: str = "") -> Iterator[An
 def _binding(
     statement: config_parser.BindingStatement, place: str, *, override: bool
 ) -> Binding:
+    if _is_deep(statement.value):
+        raise UserError(
+            f"{place}: the value is nested more than {DEEPEST} deep. What is it to be?"
+        )
     return Binding(
         scope=statement.scope,
         target=statement.selector,

@@ -48,7 +48,7 @@ def find_recipe(
         roots.append(beside)
     # Joining with an absolute path gives that path.
     for root in roots:
-        if (root / name).is_file():
+        if _is_file(root / name):
             return root / name
     available = recipes(roots)
     by_stem = {pathlib.PurePath(path).stem: path for path in available}
@@ -62,6 +62,13 @@ def find_recipe(
         f"no recipe '{name}'{place}. {near}Looked in {looked}. "
         f"Recipes: {', '.join(available) or 'none'}."
     )
+
+
+def _is_file(path: pathlib.Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # No file can be called so.
+        return False
 
 
 def recipes(roots: Sequence[pathlib.Path]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from sslkit import plugins
 from sslkit.arguments.wanted import Kind
 from sslkit.config.reading import (
+    DEEPEST,
     Binding,
     Macro,
     Reference,
@@ -32,6 +33,9 @@ STAGES = "stages"
 """What a recipe binds to be several runs; see `sslkit.config.stages`."""
 
 _REQUIRED = ("gin.REQUIRED", "REQUIRED")
+_MOST = 100_000
+"""Values that the macros in one binding may come to: each that holds another twice
+makes them twice as many."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,11 +301,24 @@ def _refuse_secrets(binding: Binding) -> None:
 def _expand(binding: Binding, macros: dict[str, Binding]) -> Binding:
     """Replaces the macros in a binding's value by their values."""
 
-    def expand(value: Any, inside: tuple[str, ...]) -> Any:
+    left = _MOST
+
+    def expand(value: Any, inside: tuple[str, ...], deep: int) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0 or deep > DEEPEST:
+            raise UserError(
+                f"the macros in {binding.key} come to more than {_MOST:,} values, or to"
+                f" some that are more than {DEEPEST} deep ({binding.place}). Write the "
+                "value out."
+            )
         if isinstance(value, dict):
-            return {expand(k, inside): expand(v, inside) for k, v in value.items()}
+            return mapping(
+                (expand(k, inside, deep + 1), expand(v, inside, deep + 1))
+                for k, v in value.items()
+            )
         if isinstance(value, list | tuple):
-            return type(value)(expand(item, inside) for item in value)
+            return type(value)(expand(item, inside, deep + 1) for item in value)
         if not isinstance(value, Macro) or value.name in _REQUIRED:
             return value
         if value.name in inside:
@@ -312,9 +329,18 @@ def _expand(binding: Binding, macros: dict[str, Binding]) -> Binding:
                 f"no macro is called '{value.name}' ({binding.place}). {near}"
                 f"Macros: {', '.join(sorted(macros)) or 'none'}."
             )
-        return expand(macros[value.name].value, (*inside, value.name))
+        return expand(macros[value.name].value, (*inside, value.name), deep + 1)
 
-    expanded = expand(binding.value, ())
+    def mapping(items: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+        try:
+            return dict(items)
+        except TypeError as error:
+            raise UserError(
+                f"{binding.key} has a key that is a list or a mapping "
+                f"({binding.place}). Use a text or a number."
+            ) from error
+
+    expanded = expand(binding.value, (), 0)
     place, value = "", binding.value
     while isinstance(value, Macro) and value.name in macros:
         place, value = macros[value.name].place, macros[value.name].value

@@ -264,3 +264,38 @@ def test_a_byte_order_mark_is_read_over(recipe, world):
     text = "train.objective = @objectives.toy\n"
     (world / "marked.gin").write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert read(["marked.gin"]).bindings[0].place == "marked.gin:1"
+
+
+@pytest.mark.parametrize("deep", [60, 400, 20_000])
+@pytest.mark.parametrize("brackets", [("(", ",)"), ("[", "]")])
+def test_a_value_that_is_nested_too_deeply_is_one_line(recipe, deep, brackets):
+    left, right = brackets
+    nested = f"{left * deep}1{right * deep}"
+    said = refusal(recipe("gin/x.gin", f"train.note = {nested}\n"))
+    assert "nested" in said
+    assert len(said) < 500
+
+
+def test_macros_that_double_each_other_are_refused_at_once(recipe):
+    doubling = [f"m{n} = (%m{n - 1}, %m{n - 1})" for n in range(1, 45)]
+    lines = [BASE, "m0 = 1", *doubling, "train.note = %m44"]
+    said = refusal(recipe("gin/x.gin", "\n".join(lines)))
+    assert "the macros in train.note come to more than 100,000 values" in said
+
+
+def test_a_long_chain_of_macros_is_refused(recipe):
+    chain = [f"m{n} = %m{n - 1}" for n in range(1, 2000)]
+    lines = [BASE, "m0 = 1", *chain, "train.note = %m1999"]
+    said = refusal(recipe("gin/x.gin", "\n".join(lines)))
+    assert "more than 50 deep" in said
+
+
+def test_a_key_that_is_a_list_is_named(recipe):
+    x = recipe("gin/x.gin", BASE + "m = [1]\ntrain.note = {%m: 1}\n")
+    assert "train.note has a key that is a list or a mapping" in refusal(x)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "\\x00"])
+def test_a_name_that_no_file_can_have(recipe, name):
+    said = refusal(recipe("gin/x.gin", f"include '{name}'\n"))
+    assert said.startswith("no recipe '")
