@@ -52,7 +52,7 @@ def parse_claim(text: str) -> Claim | None:
     try:
         found = json.loads(text)
         claim = Claim(**{**found, "instead_of": tuple(found["instead_of"])})
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     kinds = {"pid": int, "renewals": int, "holds": bool, "instead_of": tuple}
     for field in dataclasses.fields(Claim):

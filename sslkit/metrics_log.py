@@ -124,23 +124,25 @@ class MetricsLog:
 def _drop_after(path: str, step: int) -> None:
     """Rewrites a file of JSON lines without the steps after `step`, atomically.
 
-    A line that was cut off when a run was killed goes too.
+    A line that was cut off when a run was killed goes too, and one that is damaged.
     """
     if not tf.io.gfile.exists(path):
         return
-    with tf.io.gfile.GFile(path) as file:
-        lines = file.read().splitlines(keepends=True)
-    kept = [line for line in lines if _is_until(line, step)]
-    if kept == lines:
+    # As bytes: a damaged line may be no text.
+    with tf.io.gfile.GFile(path, "rb") as file:
+        lines = [line + b"\n" for line in file.read().split(b"\n")]
+    # What follows the last end of a line is none, or was cut off.
+    kept = [line for line in lines[:-1] if _is_until(line, step)]
+    if kept == lines[:-1] and lines[-1] == b"\n":
         return
-    with storage.replacing(path) as beside, tf.io.gfile.GFile(beside, "w") as file:
-        file.write("".join(kept))
+    with storage.replacing(path) as beside, tf.io.gfile.GFile(beside, "wb") as file:
+        file.write(b"".join(kept))
 
 
-def _is_until(line: str, step: int) -> bool:
+def _is_until(line: bytes, step: int) -> bool:
     try:
-        return line.endswith("\n") and json.loads(line)["step"] <= step
-    except (ValueError, KeyError, TypeError):
+        return bool(json.loads(line)["step"] <= step)
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

@@ -70,9 +70,13 @@ class Workdir:
         Raises:
             UserError: if this is no run's folder.
         """
-        path = self.config()
-        with self._reading(), tf.io.gfile.GFile(path) as file:
-            return file.read()
+        text = self._text(self.config())
+        if text is None:
+            raise UserError(
+                f"{self._config} is damaged: it is not text. Put back a copy; another "
+                "run of the same recipe has the same, but for its paths."
+            )
+        return text
 
     def write_config(self, resolved: str) -> None:
         """Writes the resolved configuration; makes the folder.
@@ -114,7 +118,7 @@ class Workdir:
         if (
             record is None
             or not isinstance(record.get("train"), Mapping)
-            or not isinstance(record.get("steps"), int)
+            or not _is_count(record.get("steps"))
         ):
             raise UserError(
                 f"{self._data} is damaged. Remove it if the data has not changed since "
@@ -138,7 +142,7 @@ class Workdir:
         if not self._exists(path):
             return None
         result = self._read(path)
-        if result is None or not {"step", "rows"} <= result.keys():
+        if result is None or not _is_result(result):
             raise UserError(
                 f"{path} is damaged. Remove it, and `sslkit evaluate --workdir "
                 f"{self.path}` writes it again."
@@ -200,13 +204,20 @@ class Workdir:
 
     def _read(self, path: str) -> dict[str, Any] | None:
         """Returns the JSON object in a file; None if it holds something else."""
-        with self._reading(), tf.io.gfile.GFile(path) as file:
-            text = file.read()
         try:
-            found = json.loads(text)
-        except ValueError:
+            found = json.loads(self._text(path) or "")
+        except (ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
+
+    def _text(self, path: str) -> str | None:
+        """Returns what a file holds; None if that is not text."""
+        with self._reading(), tf.io.gfile.GFile(path, "rb") as file:
+            data = file.read()
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return None
 
     def _reading(self) -> contextlib.AbstractContextManager[None]:
         return reaching("the workdir", self.path)
@@ -218,3 +229,27 @@ class Workdir:
             tf.io.gfile.GFile(beside, "w") as file,
         ):
             file.write(text)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_result(found: Mapping[str, Any]) -> bool:
+    """Returns whether this has the parts of an evaluation that others than it read."""
+    rows = found.get("rows")
+    return (
+        _is_count(found.get("step"))
+        and isinstance(rows, list)
+        and all(isinstance(row, Mapping) and _is_row(row) for row in rows)
+    )
+
+
+def _is_row(row: Mapping[str, Any]) -> bool:
+    kinds = {
+        "protocol": str,
+        "representation": str,
+        "top1": int | float,
+        "top5": int | float,
+    }
+    return all(isinstance(row.get(name), kind) for name, kind in kinds.items())

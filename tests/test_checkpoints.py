@@ -386,3 +386,27 @@ def test_what_a_killed_process_left_goes(store, table):
     store.save(table(a=1.0), step=2)
     names = {path.name.partition(".")[0] for path in folder.iterdir()}
     assert names == {"step_00000001", "step_00000002", "mine"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"count": 6', '"count": 4'), ("0.25", "0.35"), ('"loss"', '"lo5s"')],
+)
+def test_a_note_that_was_changed_is_damaged(store, table, old, new):
+    """Else the next line of metrics would be wrong without a word."""
+    note = {"count": 6, "sums": {"loss": 1.5}}
+    prefix = store.save(table(a=1.0), step=1, note=note, measures={"knn_top1": 0.25})
+    path = pathlib.Path(f"{prefix}.note.json")
+    text = path.read_text()
+    assert checkpoints.read_note(prefix) == note
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(UserError, match="is damaged: its note is not what was written"):
+        checkpoints.read_note(prefix)
+
+
+def test_a_file_that_names_the_latest_and_is_damaged_names_nothing(tmp_path):
+    for content in (b"\xff\xfe", b"model_checkpoint_path: [", b""):
+        (tmp_path / "checkpoint").write_bytes(content)
+        with pytest.raises(UserError, match="there is no checkpoint at"):
+            checkpoints.find_checkpoint(str(tmp_path))

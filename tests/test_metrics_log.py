@@ -108,3 +108,16 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"metrics\.jsonl cannot be written"):
         MetricsLog(tmp_path / "file", 0)
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"\xff\xfe not text\n", b"[" * 100_000 + b"\n", b'{"step": "x"}\n']
+)
+def test_a_damaged_line_is_dropped_when_the_run_goes_on(tmp_path, damaged):
+    with MetricsLog(tmp_path, 0) as log:
+        log.write(1, {"loss": 1.0})
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(damaged + b'{"step": 2, "time": 1}\n{"step": 3')
+    with MetricsLog(tmp_path, 2) as log:
+        log.write(3, {"loss": 3.0})
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2, 3]

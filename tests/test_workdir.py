@@ -195,3 +195,38 @@ def test_a_damaged_configuration_is_named(workdir):
     pathlib.Path(workdir.config()).write_text("not gin")
     with pytest.raises(UserError, match=r"config.gin:1 is not gin"):
         claim(workdir, CONFIG)
+
+
+RESULT = """{"step": 3, "rows": [{"protocol": "kNN", "representation": "x", "top1": 1,
+  "top5": 1.0}]}"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"3",
+        RESULT.replace("3", '"3"', 1).encode(),
+        RESULT.replace("[{", "[3, {").encode(),
+        RESULT.replace("top1", "top9").encode(),
+        RESULT.replace(": 1,", ": null,").encode(),
+    ],
+)
+def test_a_damaged_result_is_one_line(workdir, tmp_path, text):
+    claim(workdir, CONFIG)
+    path = next(tmp_path.rglob("config.gin")).with_name("result.json")
+    path.write_text(RESULT)
+    assert workdir.result()["step"] == 3
+    path.write_bytes(text)
+    with pytest.raises(UserError, match=r"result\.json is damaged\. Remove it"):
+        workdir.result()
+
+
+@pytest.mark.parametrize("name", ["config.gin", "data.json"])
+def test_what_is_no_text_is_damaged(workdir, tmp_path, name):
+    claim(workdir, CONFIG)
+    next(tmp_path.rglob("config.gin")).with_name(name).write_bytes(b"\xff\xfe\0")
+    read_it = {"config.gin": workdir.read_config, "data.json": workdir.data}[name]
+    with pytest.raises(UserError, match=f"{name} is damaged"):
+        read_it()

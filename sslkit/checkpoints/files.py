@@ -77,6 +77,15 @@ class Beside:
     """What was found at its step: name -> number."""
     digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Name of a tensor -> BLAKE2b of its dtype, shape and bytes."""
+    own_digest: str = ""
+    """BLAKE2b of all the others; empty in notes of before it was kept."""
+
+    def with_digest(self) -> Beside:
+        """Returns the same with its own digest, by which damage to it is noticed."""
+        fields = dataclasses.asdict(dataclasses.replace(self, own_digest=""))
+        text = json.dumps(fields, sort_keys=True).encode()
+        made = hashlib.blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
+        return dataclasses.replace(self, own_digest=made)
 
 
 def is_whole(prefix: str) -> bool:
@@ -121,12 +130,9 @@ def write_values(
     names = list(values)
     folder = os.path.dirname(prefix)
     partial = storage.beside(prefix)
-    text = json.dumps(
-        {
-            **dataclasses.asdict(beside),
-            "digests": {name: _digest(value) for name, value in values.items()},
-        }
-    )
+    digests = {name: _digest(value) for name, value in values.items()}
+    whole = dataclasses.replace(beside, digests=digests).with_digest()
+    text = json.dumps(dataclasses.asdict(whole))
     try:
         with tf.device("CPU:0"):
             tf.raw_ops.SaveV2(
@@ -211,8 +217,10 @@ def read_beside(prefix: str) -> Beside:
             for part in (beside.note, beside.measures, beside.digests)
         ) or not isinstance(beside.time, int | float):
             raise TypeError("its parts are of other kinds")
-    except (ValueError, TypeError) as error:
-        raise Damaged(prefix, "its note is not one") from error
+        if beside.own_digest and beside != beside.with_digest():
+            raise ValueError("it is not what was written")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Damaged(prefix, "its note is not what was written") from error
     return beside
 
 

@@ -271,7 +271,10 @@ def find_checkpoint(path: str) -> str:
 def _named_latest(folder: str) -> str | None:
     """Returns what the file `checkpoint`, which TensorFlow writes, calls the latest."""
     # Not `latest_checkpoint`, which looks for its files by a pattern.
-    state = tf.train.get_checkpoint_state(folder)
+    try:
+        state = tf.train.get_checkpoint_state(folder)
+    except ValueError:  # It is damaged, and names nothing.
+        state = None
     named = os.path.basename(state.model_checkpoint_path) if state else ""
     # In this folder, wherever the file says: it may have moved, or be somebody else's.
     prefix = os.path.join(folder, named)

@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from sslkit.errors import UserError
 from sslkit.evaluate.health import Health
 
 TRAINED = "trained encoder"
@@ -62,13 +63,25 @@ class Report:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Report:
-        """Returns the report that `to_json` made `found` of; other keys are ignored."""
-        return cls(
-            rows=tuple(Row(**row) for row in found["rows"]),
-            health={name: Health(**one) for name, one in found["health"].items()},
-            health_split=found["health_split"],
-            notes=tuple(found["notes"]),
-        )
+        """Returns the report that `to_json` made `found` of; other keys are ignored.
+
+        Raises:
+            UserError: if it is none.
+        """
+        try:
+            report = cls(
+                rows=tuple(Row(**row) for row in found["rows"]),
+                health={name: Health(**one) for name, one in found["health"].items()},
+                health_split=found["health_split"],
+                notes=tuple(found["notes"]),
+            )
+            report.render()
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise UserError(
+                "the evaluation that was kept (result.json) is damaged. Remove it, and "
+                "`sslkit evaluate --workdir W` writes it again."
+            ) from error
+        return report
 
     def render(self) -> Group:
         """Returns tables for `rich`: one for each protocol, then health and notes."""
@@ -82,16 +95,17 @@ class Report:
         """Returns by how much top-1 of the trained encoder exceeds a baseline's.
 
         Only rows of one protocol compare: a linear probe says nothing about a kNN
-        baseline. None where `baseline` is the trained encoder itself.
+        baseline. None where `baseline` is the trained encoder itself, or that has no
+        such row.
         """
         if baseline.representation == TRAINED:
             return None
-        (ours,) = (
+        ours = [
             row
             for row in self.rows
             if row.protocol == baseline.protocol and row.representation == TRAINED
-        )
-        return ours.top1 - baseline.top1
+        ]
+        return ours[0].top1 - baseline.top1 if ours else None
 
     def _accuracies(self, protocol: str) -> Table:
         table = _table(f"Test accuracy, {protocol}")
