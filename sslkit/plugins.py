@@ -10,7 +10,7 @@ import collections
 import dataclasses
 import importlib.metadata
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -61,21 +61,19 @@ class Plugin:
 
 
 def installed() -> list[Plugin]:
-    """Lists every plugin of every kind, sorted, without importing any."""
-    entry_points = importlib.metadata.entry_points()
-    # Metadata is parsed at each look; a distribution has many entry points.
-    origins: dict[importlib.metadata.Distribution, _Origin] = {}
+    """Lists every plugin of every kind, sorted, without importing any.
+
+    A distribution whose metadata is damaged announces nothing; `strays` names it.
+    """
+    groups = {f"sslkit.{kind}": kind for kind in KINDS}
     found = set()
-    for kind in KINDS:
-        for entry_point in entry_points.select(group=f"sslkit.{kind}"):
-            # Entry points found on sys.path always carry their distribution; only
-            # hand-made ones do not.
-            if entry_point.dist is None:
-                continue
-            if entry_point.dist not in origins:
-                origins[entry_point.dist] = _origin(entry_point.dist)
-            origin = origins[entry_point.dist]
-            found.add(Plugin(kind, entry_point.name, entry_point.value, *origin))
+    for announced in _announced():
+        for entry_point in announced.entry_points:
+            kind = groups.get(entry_point.group)
+            if kind is not None and announced.origin is not None:
+                found.add(
+                    Plugin(kind, entry_point.name, entry_point.value, *announced.origin)
+                )
     return sorted(found)
 
 
@@ -103,18 +101,23 @@ def strays() -> list[str]:
     """Says which installed distributions announce plugins of a kind there is not.
 
     Returns:
-        A line for each such entry-point group of a distribution.
+        A line for each such entry-point group of a distribution, and for each whose
+        metadata is damaged, so that it cannot be told what it announces.
     """
-    entry_points = importlib.metadata.entry_points()
     groups = [f"sslkit.{kind}" for kind in KINDS]
     found: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
-    for group in entry_points.groups:
-        if group.startswith("sslkit.") and group not in groups:
-            for entry_point in entry_points.select(group=group):
-                if entry_point.dist is not None:
-                    origin = entry_point.dist.metadata["Name"]
-                    found[group, origin].add(entry_point.name)
-    return [
+    damaged = []
+    for announced in _announced():
+        ours = [e for e in announced.entry_points if e.group.startswith("sslkit.")]
+        if announced.damage is not None and (ours or not announced.entry_points):
+            damaged.append(announced.damage)
+        if announced.origin is None:
+            continue
+        for entry_point in ours:
+            if entry_point.group not in groups:
+                name = announced.origin.distribution
+                found[entry_point.group, name].add(entry_point.name)
+    return damaged + [
         f"{origin} announces {', '.join(sorted(names))} in the entry-point group "
         f"{group}, which is none of sslkit's. {did_you_mean(group, groups)}".rstrip()
         for (group, origin), names in sorted(found.items())
@@ -196,7 +199,12 @@ def load(kind: str, name: str) -> type:
         # stevedore's own listing is cached by file times rounded to two minutes, so
         # it would miss a plugin that was installed a moment ago.
         def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
-            return list(importlib.metadata.entry_points(group=self.namespace))
+            return [
+                entry_point
+                for announced in _announced()
+                for entry_point in announced.entry_points
+                if entry_point.group == self.namespace and announced.origin is not None
+            ]
 
     def fail(
         manager: ExtensionManager,
@@ -214,6 +222,14 @@ def load(kind: str, name: str) -> type:
         raise UserError(
             f"{plugin.title} of {plugin.origin} ({plugin.value}) ends the process when "
             f"it is imported. Mend or uninstall {plugin.distribution}."
+        ) from error
+    except (KeyboardInterrupt, UserError):
+        raise
+    except BaseException as error:
+        # What is no Exception passes stevedore by.
+        raise UserError(
+            f"{plugin.title} of {plugin.origin} ({plugin.value}) does not import: "
+            f"{describe(error)}. Mend or uninstall {plugin.distribution}."
         ) from error
     return _verified(plugin, manager.driver)
 
@@ -237,11 +253,52 @@ class _Origin(NamedTuple):
     requires: tuple[str, ...]
 
 
+class _Announced(NamedTuple):
+    """What a distribution announces."""
+
+    entry_points: tuple[importlib.metadata.EntryPoint, ...]
+    origin: _Origin | None
+    """None where it announces nothing of sslkit's, or is damaged."""
+    damage: str | None
+    """What is wrong with its metadata, in a line."""
+
+
+def _announced() -> Iterator[_Announced]:
+    """Looks at each distribution alone, so that a damaged one hides no other."""
+    seen = set()
+    for distribution in importlib.metadata.distributions():
+        entry_points: tuple[importlib.metadata.EntryPoint, ...] = ()
+        name = "without a name"
+        try:
+            # As the standard library tells them apart: by the name of the folder, if it
+            # has one. Of two of one name the first on the path is what is imported.
+            name = distribution._normalized_name  # type: ignore[attr-defined]
+            if name in seen:
+                continue
+            seen.add(name)
+            entry_points = tuple(distribution.entry_points)
+            ours = any(e.group.startswith("sslkit.") for e in entry_points)
+            # Metadata is parsed at each look, so only where it is of use.
+            yield _Announced(
+                entry_points, _origin(distribution) if ours else None, None
+            )
+        except Exception as error:  # Damage shows in many ways.
+            yield _Announced(
+                entry_points,
+                None,
+                f"the metadata of the installed distribution {name} is damaged "
+                f"({describe(error)}). Install it again, or uninstall it.",
+            )
+
+
 def _origin(distribution: importlib.metadata.Distribution) -> _Origin:
     metadata = distribution.metadata
+    name, version = metadata["Name"], metadata["Version"]
+    if not name or not version:
+        raise ValueError("it has no name or no version")
     return _Origin(
-        metadata["Name"],
-        metadata["Version"],
+        name,
+        version,
         tuple(filter(_is_about_sslkit, metadata.get_all("Requires-Dist") or ())),
     )
 

@@ -283,3 +283,33 @@ def test_a_plugin_that_ends_the_process_is_named(site):
         UserError, match=r"schedules.leaves of .* ends the process when"
     ):
         plugins.load("schedules", "leaves")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("METADATA", b""),
+        ("METADATA", None),
+        ("entry_points.txt", b"\xff\xfe"),
+    ],
+)
+def test_a_damaged_distribution_hides_no_other(site, file, content):
+    schedule(site, "hurt")
+    schedule(site, "beside_it")
+    path = next(site.glob("acme_hurt-*")) / file
+    path.unlink() if content is None else path.write_bytes(content)
+    titles = {plugin.title for plugin in plugins.installed()}
+    assert {"schedules.beside_it", "schedules.cosine"} <= titles
+    assert "schedules.hurt" not in titles
+    (line,) = plugins.strays()
+    assert "acme_hurt is damaged" in line.replace("-", "_")
+    assert line.endswith("Install it again, or uninstall it.")
+    assert plugins.load("schedules", "beside_it")
+
+
+@pytest.mark.parametrize("error", ["BaseException('no')", "GeneratorExit"])
+def test_what_is_no_exception_is_a_failing_import_too(site, error):
+    name = f"odd_{error.partition('(')[0].lower()}"
+    schedule(site, name, source=f"raise {error}")
+    with pytest.raises(UserError, match=rf"{name} of .* does not import: "):
+        plugins.load("schedules", name)

@@ -54,7 +54,7 @@ def read_source(module: str) -> Source | None:
     try:
         state = path.stat()
         return _parsed(module, path, state.st_mtime_ns, state.st_size)
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
