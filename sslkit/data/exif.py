@@ -51,7 +51,8 @@ def _of_jpeg(file: BinaryIO) -> bytes | None:
     for _ in range(_MOST):
         mark, kind, length = struct.unpack(">BBH", file.read(4))
         while kind == 0xFF:  # Filling before a segment.
-            kind, length = length >> 8, (length & 0xFF) << 8 | file.read(1)[0]
+            (low,) = struct.unpack(">B", file.read(1))
+            kind, length = length >> 8, (length & 0xFF) << 8 | low
         if mark != 0xFF or kind in (0xDA, 0xD9) or length < 2:
             return None
         if kind == 0xE1:

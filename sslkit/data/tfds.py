@@ -17,7 +17,7 @@ from sslkit.arguments import checked
 from sslkit.data.decoding import decode
 from sslkit.data.labels import Labels, find_labels
 from sslkit.data.records import fingerprint, read_record, record_table
-from sslkit.errors import UserError
+from sslkit.errors import UserError, first_line
 from sslkit.source import Source
 from sslkit.storage import reaching
 
@@ -67,7 +67,7 @@ class PreparedTFDS(Source):
         label: str | None,
     ) -> None:
         folder = _prepared(name, data_dir)
-        info = _library().builder_from_directory(folder).info
+        info = _described(folder)
         if info.file_format.value != "tfrecord":
             raise UserError(
                 f"{folder} is stored as {info.file_format.value}; only tfrecord is "
@@ -201,6 +201,23 @@ def _library() -> types.ModuleType:
         import tensorflow_datasets
 
     return tensorflow_datasets
+
+
+def _described(folder: str) -> Any:
+    """Returns what TFDS says of a dataset: splits, features, format.
+
+    Raises:
+        UserError: if its files are damaged.
+    """
+    try:
+        return _library().builder_from_directory(folder).info
+    except (tf.errors.OpError, OSError):
+        raise
+    except Exception as error:  # Each of its readers has errors of its own.
+        raise UserError(
+            f"{folder} is no prepared dataset that TFDS can read "
+            f"({type(error).__name__}: {first_line(error)}); prepare the dataset again"
+        ) from error
 
 
 def _prepared(name: str, data_dir: str | None) -> str:

@@ -102,3 +102,11 @@ def test_values_without_a_meaning_are_upright(value):
 def test_filling_bytes_between_segments():
     content = picture(8, "JPEG")
     assert orientation(io.BytesIO(content[:2] + b"\xff\xff" + content[2:])) == 8
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xd8\xff\xff\xff\xff", b"\xff\xd8\xff\xff\xff", b"\xff\xd8\xff\xe1\0\x0a"],
+)
+def test_a_file_that_ends_before_it_says_anything_is_upright(content):
+    assert orientation(io.BytesIO(content)) == 1

@@ -154,6 +154,17 @@ def test_damage_is_named(opened, shared_data, tmp_path):
     assert f"{shard} is missing" in message
 
 
+@pytest.mark.parametrize("file", ["dataset_info.json", "features.json"])
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'{"featuresDict": {"x": 3}}'])
+def test_damaged_descriptions_are_named(opened, shared_data, tmp_path, file, content):
+    root = copied(shared_data, tmp_path, "imagenet2012_subset")
+    (path,) = root.glob(f"*/1pct/*/{file}")
+    path.write_bytes(content)
+    message = refusal(opened, "imagenet2012_subset/1pct", data_dir=root)
+    assert f"{path.parent} is no prepared dataset that TFDS can read (" in message
+    assert message.endswith("; prepare the dataset again")
+
+
 def test_other_storage_is_refused(opened, shared_data, tmp_path):
     root = copied(shared_data, tmp_path, "imagenet2012_subset")
     (path,) = root.glob("*/1pct/*/dataset_info.json")
