@@ -155,6 +155,9 @@ class LiveEncoder(Encoder):
         self._backbone = backbone
 
     def _features(self, images: tf.Tensor, *, training: bool) -> tf.Tensor:
+        if images.shape[0] == 0:
+            # Not every layer takes nothing, and there is nothing to compute.
+            return tf.zeros([0, self.feature_dim])
         return tf.cast(self._backbone(images, training=training), tf.float32)
 
     def _endpoints(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:

@@ -71,7 +71,7 @@ class Training:
         steps: PositiveInt | None = None,
         seed: Seed = 0,
         initialize: str | None = None,
-        restore: Sequence[str] = ("encoder/",),
+        restore: Sequence[str] | None = None,
         variable_schema: str | None = None,
         log_every: PositiveInt = 10,
         checkpoint_every: PositiveInt = 1000,
@@ -107,7 +107,8 @@ class Training:
             seed: of the initial weights, the order of examples and all views.
             initialize: a workdir or checkpoint to start weights from; also one of the
                 published TensorFlow 1 code, such as `model.ckpt-1234`.
-            restore: regular expressions of the names taken from it.
+            restore: regular expressions of the names taken from it; `encoder/` if
+                None.
             variable_schema: takes the place of `restore` where `initialize` is a
                 checkpoint of the published TensorFlow 1 code: the regular expression
                 of the same name there, over its names.
@@ -137,11 +138,19 @@ class Training:
                 time; slower on a GPU. A CPU does so anyway.
 
         Raises:
-            UserError: if an argument is not what its annotation says, or neither
-                `epochs` nor `steps` is given.
+            UserError: if an argument is not what its annotation says, neither `epochs`
+                nor `steps` is given, or there is something to take from another run
+                and no such run.
         """
         if epochs is None and steps is None:
             raise UserError("bind train.epochs or train.steps: how long to train.")
+        for name, given in (("restore", restore), ("variable_schema", variable_schema)):
+            if given is not None and initialize is None:
+                raise UserError(
+                    f"train.{name} says what is taken from another run, and no run is "
+                    "named: nothing would be. Bind train.initialize, or train."
+                    f"{name} = None to start from scratch."
+                )
         self._make_objective = objective
         self.bound_augmentation = augmentation
         self.data = data
@@ -154,7 +163,7 @@ class Training:
         self._steps = steps
         self.seed = seed
         self._initialize = initialize
-        self._restore = tuple(restore)
+        self._restore = ("encoder/",) if restore is None else tuple(restore)
         self._variable_schema = variable_schema
         self.log_every = log_every
         self.checkpoint_every = checkpoint_every

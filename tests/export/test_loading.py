@@ -31,6 +31,11 @@ def test_a_workdir_and_its_export_are_one_encoder(workdir, exported):
     assert not np.allclose(saved(IMAGES, training=True), want)
 
 
+def test_no_images_have_no_features(workdir, exported):
+    for encoder in (sslkit.load_encoder(workdir), sslkit.load_encoder(exported)):
+        assert encoder(IMAGES[:0]).shape == (0, 512)
+
+
 def test_a_published_checkpoint(golden):
     folder = golden / "resnet" / "r18_cifar"
     encoder = sslkit.load_encoder(folder / "model.ckpt-1234")

@@ -272,6 +272,8 @@ def test_counts_epochs_in_examples():
     ("options", "message"),
     [
         ({"steps": None}, r"bind train\.epochs or train\.steps"),
+        ({"restore": ["encoder/"]}, r"train\.restore says what is taken from another"),
+        ({"variable_schema": ".*"}, r"train\.variable_schema says what is taken from"),
         ({"steps": 0}, r"Training\.steps is 0; it must be .* 1 or more"),
         ({"batch_size": 0}, r"Training\.batch_size is 0"),
         ({"log_every": 0}, r"Training\.log_every is 0"),
