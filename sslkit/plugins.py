@@ -10,6 +10,8 @@ import collections
 import dataclasses
 import importlib.metadata
 import inspect
+import sys
+import threading
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -30,6 +32,9 @@ KINDS = {
     "sources": "Source",
 }
 """Kind -> its base class in `sslkit.api`. The entry-point group is `sslkit.<kind>`."""
+
+_PATIENCE = 60.0
+"""Seconds after which it is said which plugin is being imported."""
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -216,6 +221,9 @@ def load(kind: str, name: str) -> type:
             f"{describe(error)}. Mend or uninstall {plugin.distribution}."
         ) from error
 
+    slow = threading.Timer(_PATIENCE, _say_slow, [plugin])
+    slow.daemon = True
+    slow.start()
     try:
         manager = Driver(f"sslkit.{kind}", name, on_load_failure_callback=fail)
     except SystemExit as error:
@@ -231,7 +239,19 @@ def load(kind: str, name: str) -> type:
             f"{plugin.title} of {plugin.origin} ({plugin.value}) does not import: "
             f"{describe(error)}. Mend or uninstall {plugin.distribution}."
         ) from error
+    finally:
+        slow.cancel()
     return _verified(plugin, manager.driver)
+
+
+def _say_slow(plugin: Plugin) -> None:
+    # What hangs cannot be ended from here, and may only be slow.
+    print(
+        f"note: {plugin.title} of {plugin.origin} ({plugin.value}) is still being "
+        f"imported after {_PATIENCE:g} s. `sslkit doctor` ends an import that hangs.",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def describe(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 import subprocess
 import sys
@@ -313,3 +314,21 @@ def test_what_is_no_exception_is_a_failing_import_too(site, error):
     schedule(site, name, source=f"raise {error}")
     with pytest.raises(UserError, match=rf"{name} of .* does not import: "):
         plugins.load("schedules", name)
+
+
+def test_a_plugin_that_hangs_is_named(site, monkeypatch):
+    monkeypatch.setattr(plugins, "_PATIENCE", 0.01)
+    # It goes on once it was named.
+    waiting = """
+    import sys, time
+    while "still being" not in sys.stderr.getvalue():
+        time.sleep(0.001)
+    """
+    errors = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", errors)
+    schedule(site, "sleepy", source=waiting + SCHEDULE)
+    assert plugins.load("schedules", "sleepy")
+    assert errors.getvalue() == (
+        "note: schedules.sleepy of acme-sleepy 1.0 (sleepy:Plugin) is still being "
+        "imported after 0.01 s. `sslkit doctor` ends an import that hangs.\n"
+    )
