@@ -249,6 +249,10 @@ def cut(path, left):
         file.truncate(left)
 
 
+def size(path):
+    return pathlib.Path(path).stat().st_size
+
+
 def digest_in(path):
     return pathlib.Path(path).read_text().index('"b": "') + 6
 
@@ -261,6 +265,8 @@ DAMAGES = {
     "data that ends early": (DATA, lambda path: cut(path, 100)),
     "an empty data file": (DATA, lambda path: cut(path, 0)),
     "an index that ends early": (".index", lambda path: cut(path, 20)),
+    "an index of half its size": (".index", lambda path: cut(path, size(path) // 2)),
+    "an index without its end": (".index", lambda path: cut(path, size(path) - 1)),
     "an empty index": (".index", lambda path: cut(path, 0)),
     "a note that ends early": (".note.json", lambda path: cut(path, 9)),
 }
@@ -390,7 +396,13 @@ def test_what_a_killed_process_left_goes(store, table):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('"count": 6', '"count": 4'), ("0.25", "0.35"), ('"loss"', '"lo5s"')],
+    [
+        ('"count": 6', '"count": 4'),
+        ("0.25", "0.35"),
+        ('"loss"', '"lo5s"'),
+        ('"digests"', '"digestr"'),
+        ('"own_digest"', '"own_digesu"'),
+    ],
 )
 def test_a_note_that_was_changed_is_damaged(store, table, old, new):
     """Else the next line of metrics would be wrong without a word."""

@@ -211,7 +211,8 @@ def read_beside(prefix: str) -> Beside:
         if not isinstance(found, dict):
             raise TypeError("it holds no mapping")
         # sslkit 0.1 wrote the note and nothing else.
-        beside = Beside(**found) if "digests" in found else Beside(note=found)
+        alone = not any(field.name in found for field in dataclasses.fields(Beside))
+        beside = Beside(note=found) if alone else Beside(**found)
         if not all(
             isinstance(part, dict)
             for part in (beside.note, beside.measures, beside.digests)
@@ -236,7 +237,7 @@ def read(prefix: str) -> tf.train.CheckpointReader:
         try:
             # Not `load_checkpoint`, which first asks whether the prefix is a folder.
             reader = tf.compat.v1.train.NewCheckpointReader(plain)
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
             _reach(prefix)
             reason = first_line(error).replace(plain, prefix)
             raise Damaged(prefix, reason, "is no readable checkpoint") from error

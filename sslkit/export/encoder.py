@@ -63,6 +63,9 @@ class Encoder(keras.layers.Layer, abc.ABC):
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Encodes images that were looked at; see `__call__`."""
+        if images.shape[0] == 0:
+            # oneDNN's convolution makes something of another shape of nothing.
+            return tf.zeros([0, self.feature_dim])
         return self._features(in_unit_interval(images), training=training)
 
     def compute_output_shape(self, images_shape: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -155,9 +158,6 @@ class LiveEncoder(Encoder):
         self._backbone = backbone
 
     def _features(self, images: tf.Tensor, *, training: bool) -> tf.Tensor:
-        if images.shape[0] == 0:
-            # Not every layer takes nothing, and there is nothing to compute.
-            return tf.zeros([0, self.feature_dim])
         return tf.cast(self._backbone(images, training=training), tf.float32)
 
     def _endpoints(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
