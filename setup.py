@@ -25,7 +25,10 @@ CORE_ENTRY_POINTS = {
         "resnet": "sslkit.nn.resnet:ResNet",
         "vit": "sslkit.nn.vit:ViT",
     },
-    "sslkit.augmentations": {"crop_flip": "sslkit.views.augmentations:CropFlip"},
+    "sslkit.augmentations": {
+        "crop_flip": "sslkit.views.augmentations:CropFlip",
+        "multi_crop": "sslkit.views.multi_crop:MultiCrop",
+    },
     "sslkit.objectives": {"supervised": "sslkit.objectives.supervised:Supervised"},
     "sslkit.optimizers": {
         "adam": "sslkit.optimize.adam:Adam",

@@ -101,6 +101,7 @@ class Views(Mapping[str, tf.Tensor]):
 
         Raises:
             KeyError: if there is no such group.
+            ValueError: if the groups differ in size.
         """
         runs: list[tuple[Layout, int, int]] = []
         for group in groups:
@@ -108,6 +109,12 @@ class Views(Mapping[str, tf.Tensor]):
             if runs and runs[-1][0] == layout and runs[-1][2] == start:
                 start = runs.pop()[1]
             runs.append((layout, start, stop))
+        sizes = sorted({int(self.stacks[layout].shape[2]) for layout, _, _ in runs})
+        if len(sizes) > 1:
+            raise ValueError(
+                f"views of {sizes} pixels cannot lie in one row; join those of one "
+                "size, as sslkit.objectives.join_sizes does"
+            )
         parts = [self._slice(*run) for run in runs]
         return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from sslkit.api import ViewGroup, Views
 from sslkit.batch import stack_shapes, view_major
-from sslkit.objectives import join_views
+from sslkit.objectives import join_sizes, join_views
 
 LAYOUT = (("a", 2), ("b", 3), ("c", 1))
 STACK = np.arange(6 * 4 * 2 * 2 * 3, dtype=np.float32).reshape([6, 4, 2, 2, 3])
@@ -102,3 +102,18 @@ def test_stacks_pass_through_tensorflow_with_their_layout():
         )
     )
     np.testing.assert_array_equal(run(passed)["b"], STACK[2:5])
+
+
+def test_views_of_several_sizes_are_joined_size_by_size():
+    groups = {
+        "large": tf.ones([2, 3, 4, 4, 3]),
+        "small": tf.ones([5, 3, 2, 2, 3]),
+        "more": 2 * tf.ones([1, 3, 4, 4, 3]),
+    }
+    views = Views.of(groups)
+    with pytest.raises(ValueError, match=r"views of \[2, 4\] pixels cannot lie in one"):
+        views.joined(["large", "small"])
+    large, small = join_sizes(views, groups)
+    assert large.shape == (9, 4, 4, 3)
+    assert small.shape == (15, 2, 2, 3)
+    assert large[:, 0, 0, 0].numpy().tolist() == [1] * 6 + [2] * 3

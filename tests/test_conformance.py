@@ -17,6 +17,7 @@ FNC = {"threshold": 0.2, "projection_layers": 2, "projection_dim": 8}
 CASES = [
     ("augmentations", "crop_flip", {"size": 8}),
     ("augmentations", "fnc", {"size": 24, "support": 1}),
+    ("augmentations", "multi_crop", {"size": 24, "local_size": 20, "local": 2}),
     ("augmentations", "simclr", {"size": 24}),
     ("backbones", "convnet", {}),
     ("backbones", "keras", {"network": "ResNet50"}),

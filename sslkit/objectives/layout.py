@@ -32,6 +32,26 @@ def join_views(views: Views, groups: Iterable[str]) -> tf.Tensor:
     return tf.reshape(stack, [-1, *stack.shape[2:]])
 
 
+def join_sizes(views: Views, groups: Iterable[str]) -> list[tf.Tensor]:
+    """Joins groups of views into one row of images for each size.
+
+    For multi-crop: an encoder is called once for each row, and what it returns, joined
+    again, is view-major in the order of the groups if groups of one size are named one
+    after the other.
+
+    Args:
+        views: group -> [count, b, size, size, 3].
+        groups: the groups to take, in order.
+
+    Returns:
+        [V * b, size, size, 3] for each size, in the order in which the sizes come.
+    """
+    of_size: dict[int, list[str]] = {}
+    for group in groups:
+        of_size.setdefault(int(views[group].shape[2]), []).append(group)
+    return [join_views(views, names) for names in of_size.values()]
+
+
 def each_view(views: Views, groups: Iterable[str]) -> list[tf.Tensor]:
     """Returns the views of some groups one by one.
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sslkit.api import Augmentation, UserError, Views
+from sslkit.api import Augmentation, Views
 from sslkit.data import order
 from sslkit.randomness import example_seed, step_seed
 from sslkit.source import Source
@@ -69,21 +69,20 @@ def lines(
         step_seed=step_seed(seed, 0),
         example_seeds=tf.stack(drawn),
     )
-    sizes = {group.size for group in augmentation.groups.values()}
-    if len(sizes) > 1:
-        raise UserError(
-            f"views have the sizes {sorted(sizes)}; a contact sheet shows one size"
-        )
-    stacks = Views.of(batch).joined(augmentation.groups)
+    places = [
+        (name, view)
+        for name, (count, _) in augmentation.groups.items()
+        for view in range(count)
+    ]
     return [
         Line(
             image=image.numpy(),
             title=_title(source, int(label), int(index)),
-            views=shown.numpy(),
+            views=[batch[name][view, row].numpy() for name, view in places],
             captions=_captions(augmentation, key),
         )
-        for (image, label), index, key, shown in zip(
-            examples, indices, drawn, tf.unstack(stacks, axis=1), strict=True
+        for row, ((image, label), index, key) in enumerate(
+            zip(examples, indices, drawn, strict=True)
         )
     ]
 

@@ -224,7 +224,7 @@ class Views(Action):
         try:
             png = self._draw()
         except Exception as error:
-            # Such as views of several sizes. A picture is not worth a run.
+            # Such as a missing matplotlib. A picture is not worth a run.
             self._reporting.say(f"note: no picture of the views: {first_line(error)}")
         else:
             self._reporting.picture("views", png, step=0)

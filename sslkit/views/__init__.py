@@ -15,12 +15,14 @@ from sslkit.views.crop import (
     to_uint8,
 )
 from sslkit.views.groups import check_groups, split_views
+from sslkit.views.multi_crop import MultiCrop
 from sslkit.views.randaugment import RandAugment
 
 __all__ = [
     "ContrastiveViews",
     "CropFlip",
     "Kernel",
+    "MultiCrop",
     "Placement",
     "RandAugment",
     "Strength",

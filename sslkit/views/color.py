@@ -108,25 +108,36 @@ class Jitter(NamedTuple):
         return found
 
 
-def draw_jitter(numbers: tf.Tensor, *, strength: float) -> Jitter:
+Strength = float | tuple[float, float, float, float]
+"""Of the jitter. Four numbers say how far the factors of brightness, contrast and
+saturation may be from 1, and the shift of the hue from 0. One number s is short for
+(0.8 s, 0.8 s, 0.8 s, 0.2 s)."""
+
+
+def draw_jitter(numbers: tf.Tensor, *, strength: Strength) -> Jitter:
     """Turns uniform numbers into jitters.
 
     Args:
         numbers: float32 [n, NUMBERS] in [0, 1).
-        strength: 1 lets the factors range over 1 +- 0.8 and the hue over +- 0.2.
+        strength: see `Strength`.
 
     Returns:
         Independent uniform draws; a random order.
     """
-    low, high = max(0.0, 1 - 0.8 * strength), 1 + 0.8 * strength
-    factors = low + (high - low) * numbers[:, 1:4]
+    if isinstance(strength, tuple):
+        *reach, turn = strength
+    else:
+        reach, turn = [0.8 * strength] * 3, 0.2 * strength
+    low = [max(0.0, 1 - by) for by in reach]
+    width = [1 + by - least for by, least in zip(reach, low, strict=True)]
+    factors = tf.constant(low) + tf.constant(width) * numbers[:, 1:4]
     return Jitter(
         applied=numbers[:, 0] < _PROBABILITY,
         order=_sorted(numbers[:, 5:9]),
         brightness=factors[:, 0],
         contrast=factors[:, 1],
         saturation=factors[:, 2],
-        hue=(2 * numbers[:, 4] - 1) * 0.2 * strength,
+        hue=(2 * numbers[:, 4] - 1) * turn,
     )
 
 
@@ -180,6 +191,11 @@ def apply_jitter(
     return row_by_row(
         treat, (images, jitter.applied, jitter.order, amounts), dtype=dtype
     )
+
+
+def solarize(images: tf.Tensor) -> tf.Tensor:
+    """Returns float32 in [0, 1] whose values from the middle on are turned round."""
+    return tf.where(images < 0.5, images, 1.0 - images)
 
 
 def grayscale(images: tf.Tensor) -> tf.Tensor:

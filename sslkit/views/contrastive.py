@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
+import numpy as np
 import tensorflow as tf
 
 from sslkit.api import (
@@ -15,6 +17,7 @@ from sslkit.api import (
     PositiveShare,
     Range,
     Share,
+    UserError,
     ViewGroup,
     Views,
     checked,
@@ -23,7 +26,12 @@ from sslkit.randomness import uniform, view_seed
 from sslkit.replica import kind_of_devices
 from sslkit.views import color, crop
 from sslkit.views.blur import SIGMA, random_blur, taps
-from sslkit.views.groups import check_groups, split_views
+from sslkit.views.groups import (
+    check_groups,
+    split_views,
+    stack_numbers,
+    view_numbers,
+)
 from sslkit.views.randaugment import NAMES, NUMBERS, RandAugment
 
 Placement = Literal["auto", "host", "device"]
@@ -32,6 +40,14 @@ Placement = Literal["auto", "host", "device"]
 
 Strength = Annotated[float, Range(0, 2.5)]
 """Of the colour jitter, see `sslkit.views.draw_jitter`."""
+
+Area = tuple[PositiveShare, PositiveShare]
+"""Smallest and largest share of the image that a crop takes."""
+
+Reach = Annotated[float, Range(0)]
+
+Odds = Sequence[Share]
+"""Probabilities, one for each view by its number."""
 
 
 class ContrastiveViews(Augmentation):
@@ -60,42 +76,64 @@ class ContrastiveViews(Augmentation):
         self,
         *,
         groups: Mapping[str, ViewGroup],
-        area: tuple[PositiveShare, PositiveShare],
+        area: Area | Mapping[str, Area],
         flip: bool,
-        strength: Strength,
+        strength: Strength | tuple[Reach, Reach, Reach, Reach],
         randaugment: RandAugment | None,
         gray: Share,
-        blur: bool,
+        blur: bool | Odds,
         kernel: crop.Kernel,
         placement: Placement,
+        solarize: Odds = (),
+        covered: Share = crop.LEAST_COVERED,
     ) -> None:
         """Fixes what views are made and how.
 
         Args:
-            groups: what to make; all of one size.
-            area: smallest and largest share of the image that a crop takes.
+            groups: what to make. Views are numbered from 0 in the order of the groups,
+                and their draws depend on their number.
+            area: smallest and largest share of the image that a crop takes, of all
+                views or of those of each group.
             flip: whether to mirror half of the views left to right.
-            strength: of the colour jitter, see `sslkit.views.draw_jitter`; 0 for none.
+            strength: of the colour jitter, see `sslkit.views.draw_jitter`: one number,
+                0 for none, or those of brightness, contrast, saturation and hue.
             randaugment: applied between jitter and grayscale, or None.
             gray: probability of grayscale.
-            blur: whether to blur half of the views, on the device.
+            blur: whether to blur half of the views, on the device; or the probability
+                for each view.
             kernel: how crops are resized, see `sslkit.views.Kernel`.
-            placement: where all but crop and blur happens, see `Placement`.
+            placement: where all but crop, blur and solarisation happens, see
+                `Placement`.
+            solarize: the probability for each view that its values from the middle on
+                are turned round, after the blur; nothing for none.
+            covered: share of the image that a crop covers at least, whatever `area`
+                says, as SimCLR publishes; 0 for no such limit.
 
         Raises:
             UserError: if an argument is out of its range.
         """
-        crop.check_area(area)
         self._groups = check_groups(groups)
+        self._areas = {
+            name: area[name] if isinstance(area, Mapping) else area
+            for name in self._groups
+        }
+        for own in self._areas.values():
+            crop.check_area(own, covered)
         self._count = sum(group.count for group in self._groups.values())
-        self._size = next(iter(self._groups.values())).size
-        self._area = area
+        self._sizes = [
+            group.size for group in self._groups.values() for _ in range(group.count)
+        ]
+        self._covered = covered
         self._flip = flip
         self._kernel = kernel
-        self._strength = strength
+        still = isinstance(strength, tuple) and not any(strength)
+        self._strength = 0.0 if still else strength
         self._randaugment = randaugment
         self._gray = gray
-        self._blur = blur
+        if isinstance(blur, bool):
+            blur = [0.5 * blur] * self._count
+        self._blur = self._each("blur", blur)
+        self._solarize = self._each("solarize", solarize or [0.0] * self._count)
         self._placement = placement
         self._device: DeviceKind | None = None
 
@@ -121,7 +159,8 @@ class ContrastiveViews(Augmentation):
     def describe(self) -> str:
         """Returns where views are finished, for the log."""
         chosen = f" (placement 'auto' on a {self._kind})"
-        blur = ", blurred on the device" if self._blurs else ""
+        numbers = range(self._count)
+        blur = ", blurred on the device" if any(self._blurred(numbers)) else ""
         return (
             f"{self.placement}{chosen if self._placement == 'auto' else ''}"
             f"{blur if self.placement == 'host' else ''}"
@@ -137,17 +176,40 @@ class ContrastiveViews(Augmentation):
 
         See `Augmentation.example`. What is left to do after it, `batch` does.
         """
-        crops = crop.random_crops(
-            image,
-            seed,
-            count=self._count,
-            size=self._size,
-            area=self._area,
-            kernel=self._kernel,
-        )
-        if self.placement == "host":
-            crops = self._distort(crops, seed)
-        return split_views(crops, self._groups)
+        crops = self._crops(image, seed)
+        if self.placement == "device":
+            return crops
+        found: dict[str, tf.Tensor] = {}
+        for layout, numbers in stack_numbers(self._groups).items():
+            parts = [crops[name] for name, _ in layout]
+            stack = parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
+            groups = {name: self._groups[name] for name, _ in layout}
+            found |= split_views(self._distort(stack, seed, numbers), groups)
+        return {name: found[name] for name in self._groups}
+
+    def _crops(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Cuts the crops of all groups; those cut alike are one loop."""
+        found: dict[str, tf.Tensor] = {}
+        numbers = view_numbers(self._groups)
+
+        def alike(name: str) -> tuple[int, tuple[float, float]]:
+            return self._groups[name].size, self._areas[name]
+
+        for (size, area), names in itertools.groupby(self._groups, alike):
+            groups = {name: self._groups[name] for name in names}
+            crops = crop.random_crops(
+                image,
+                seed,
+                count=sum(group.count for group in groups.values()),
+                size=size,
+                area=area,
+                kernel=self._kernel,
+                covered=self._covered,
+                first=numbers[next(iter(groups))].start,
+                views=self._count,
+            )
+            found |= split_views(crops, groups)
+        return found
 
     def batch(
         self, views: Views, *, step_seed: tf.Tensor, example_seeds: tf.Tensor
@@ -157,9 +219,17 @@ class ContrastiveViews(Augmentation):
         Where blurred, one sigma for each view of the global batch; each image of it is
         blurred or not by its own coin.
         """
-        stack = views.joined(self._groups)
-        layout = tuple((name, count) for name, (count, _) in self._groups.items())
-        return Views({layout: self._finish(stack, step_seed, example_seeds)})
+        return Views(
+            {
+                layout: self._finish(
+                    views.joined(name for name, _ in layout),
+                    step_seed,
+                    example_seeds,
+                    numbers,
+                )
+                for layout, numbers in stack_numbers(self._groups).items()
+            }
+        )
 
     def drawn(self, seed: tf.Tensor) -> list[list[str]]:
         """Returns what is drawn for each view of an example, for people to read.
@@ -169,13 +239,14 @@ class ContrastiveViews(Augmentation):
 
         Returns:
             For each view, the operations in their order, such as `flip`, `hue +0.10`,
-            `Rotate`, `gray`, `blur`; without the crop, and without the blur's sigma,
-            which is the batch's.
+            `Rotate`, `gray`, `blur`, `solarize`; without the crop, and without the
+            blur's sigma, which is the batch's.
         """
         seeds = view_seed(seed, tf.range(self._count))
         coins, jitter, operations = (part.numpy() for part in self._numbers(seeds))
-        blurs = uniform(seed[tf.newaxis], self._count)[0].numpy() < 0.5
-        blurs &= self._blurs
+        drawn = uniform(seed[tf.newaxis], 2 * self._count)[0].numpy()
+        blurs = drawn[: self._count] < self._blurred(range(self._count))
+        solarized = drawn[self._count :] < np.array(self._solarize)
         jitters = color.draw_jitter(tf.constant(jitter), strength=self._strength)
         found = []
         for view in range(self._count):
@@ -187,6 +258,7 @@ class ContrastiveViews(Augmentation):
                 words += [NAMES[number] for number in draw.operation[view]]
             words += ["gray"] if coins[view, 1] < self._gray else []
             words += ["blur"] if blurs[view] else []
+            words += ["solarize"] if solarized[view] else []
             found.append(words)
         return found
 
@@ -196,7 +268,11 @@ class ContrastiveViews(Augmentation):
         return tf.function(self._finished, jit_compile=True)
 
     def _finished(
-        self, stack: tf.Tensor, step_seed: tf.Tensor, example_seeds: tf.Tensor
+        self,
+        stack: tf.Tensor,
+        step_seed: tf.Tensor,
+        example_seeds: tf.Tensor,
+        numbers: tuple[int, ...],
     ) -> tf.Tensor:
         count, batch, *shape = stack.shape
         at_once = self._kind != "CPU"
@@ -204,27 +280,60 @@ class ContrastiveViews(Augmentation):
             images = tf.image.convert_image_dtype(stack, tf.float32)
         else:
             rows = count * batch
-            seeds = view_seed(example_seeds, tf.range(count)[:, tf.newaxis])
+            seeds = view_seed(example_seeds, tf.constant(numbers)[:, tf.newaxis])
             images = self._distorted(
                 tf.reshape(stack, [rows, *shape]),
                 tf.reshape(seeds, [rows, 2]),
                 at_once=at_once,
             )
             images = tf.reshape(images, stack.shape)
-        if self._blurs:
+        # The first numbers of a seed do not depend on how many are drawn.
+        blurred = self._blurred(numbers)
+        if any(blurred):
             low, high = SIGMA
-            numbers = uniform(step_seed[tf.newaxis], count)[0]
+            drawn = uniform(step_seed[tf.newaxis], self._count)[0]
             images = random_blur(
                 images,
-                sigma=low + (high - low) * numbers,
-                coins=tf.transpose(uniform(example_seeds, count)) < 0.5,
+                sigma=low + (high - low) * _taken(drawn, numbers),
+                coins=self._coins(example_seeds, 0, numbers, blurred),
                 at_once=at_once,
+            )
+        solarized = [self._solarize[number] for number in numbers]
+        if any(solarized):
+            coins = self._coins(example_seeds, 1, numbers, solarized)
+            images = tf.where(
+                coins[..., tf.newaxis, tf.newaxis, tf.newaxis],
+                color.solarize(images),
+                images,
             )
         return images
 
-    @property
-    def _blurs(self) -> bool:
-        return self._blur and taps(self._size) > 1
+    def _coins(
+        self,
+        example_seeds: tf.Tensor,
+        toss: int,
+        numbers: Sequence[int],
+        odds: Sequence[float],
+    ) -> tf.Tensor:
+        """Returns whether something happens to views, bool [views, batch]."""
+        drawn = tf.transpose(uniform(example_seeds, (toss + 1) * self._count))
+        own = _taken(drawn[toss * self._count :], numbers)
+        return own < tf.constant(odds, tf.float32)[:, tf.newaxis]
+
+    def _blurred(self, numbers: Sequence[int]) -> list[float]:
+        """Returns the odds of blur of some views: 0 where one pixel is all of it."""
+        return [
+            self._blur[number] if taps(self._sizes[number]) > 1 else 0.0
+            for number in numbers
+        ]
+
+    def _each(self, option: str, odds: Odds) -> tuple[float, ...]:
+        if len(odds) != self._count:
+            raise UserError(
+                f"{option} has {len(odds)} probabilities for {self._count} views; "
+                "wanted one for each"
+            )
+        return tuple(odds)
 
     @property
     def _kind(self) -> DeviceKind:
@@ -235,8 +344,10 @@ class ContrastiveViews(Augmentation):
 
     @functools.cached_property
     def _distort(self) -> Callable[..., tf.Tensor]:
-        def distort(crops: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-            seeds = view_seed(seed, tf.range(self._count))
+        def distort(
+            crops: tf.Tensor, seed: tf.Tensor, numbers: tuple[int, ...]
+        ) -> tf.Tensor:
+            seeds = view_seed(seed, tf.constant(numbers))
             # tf.data runs on a CPU, wherever the step does.
             return crop.to_uint8(self._distorted(crops, seeds, at_once=False))
 
@@ -278,3 +389,11 @@ class ContrastiveViews(Augmentation):
         layers = self._randaugment.layers if self._randaugment is not None else 0
         parts = [2, color.NUMBERS, NUMBERS * layers]
         return tf.split(uniform(seeds, sum(parts)), parts, axis=1)
+
+
+def _taken(rows: tf.Tensor, numbers: Sequence[int]) -> tf.Tensor:
+    """Returns some rows; neighbours, as most are, by a slice."""
+    first, last = numbers[0], numbers[-1]
+    if last - first + 1 == len(numbers):
+        return rows[first : last + 1]
+    return tf.gather(rows, tf.constant(numbers))

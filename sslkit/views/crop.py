@@ -21,7 +21,8 @@ WHOLE_IMAGE_SIZE = 32
 """Evaluation views of at most this side, in pixels, do not cut the margin off."""
 
 _ASPECT = (3 / 4, 4 / 3)
-_LEAST_COVERED = 0.1
+LEAST_COVERED = 0.1
+"""Share of the image that a published SimCLR crop covers at least."""
 _ATTEMPTS = 100
 
 
@@ -35,11 +36,15 @@ def check_kernel(kernel: str) -> None:
         raise UserError(f"kernel is {kernel!r}; use one of {get_args(Kernel)}")
 
 
-def check_area(area: tuple[float, float]) -> None:
+def check_area(area: tuple[float, float], covered: float = LEAST_COVERED) -> None:
     """Refuses an impossible range of crop areas.
 
+    Args:
+        area: smallest and largest share of the image.
+        covered: share that a box covers at least.
+
     Raises:
-        UserError: if not 0 < low <= high <= 1.
+        UserError: if not 0 < low <= high <= 1, or if no box covers enough.
     """
     low, high = area
     if not 0 < low <= high <= 1:
@@ -47,10 +52,21 @@ def check_area(area: tuple[float, float]) -> None:
             f"a crop's area is ({low:g}, {high:g}) of the image; "
             "give two shares with 0 < low <= high <= 1"
         )
+    if high <= covered:
+        # Every attempt would fail, and the whole image be taken.
+        raise UserError(
+            f"a crop's area is ({low:g}, {high:g}) of the image, and crops cover "
+            f"{covered:g} of it at least; give a larger share"
+        )
 
 
 def random_box(
-    height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, *, area: tuple[float, float]
+    height: tf.Tensor,
+    width: tf.Tensor,
+    seed: tf.Tensor,
+    *,
+    area: tuple[float, float],
+    covered: float = LEAST_COVERED,
 ) -> tf.Tensor:
     """Draws a box of random area, aspect ratio and place.
 
@@ -63,6 +79,7 @@ def random_box(
         width: int32 [], of the image.
         seed: int32 [2].
         area: smallest and largest share of the image.
+        covered: share of the image that the box covers at least.
 
     Returns:
         int32 [4], a box.
@@ -71,7 +88,7 @@ def random_box(
         tf.stack([height, width, 3]),
         bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
         seed=seed,
-        min_object_covered=_LEAST_COVERED,
+        min_object_covered=covered,
         aspect_ratio_range=_ASPECT,
         area_range=area,
         max_attempts=_ATTEMPTS,
@@ -147,6 +164,9 @@ def random_crops(
     size: int,
     area: tuple[float, float],
     kernel: Kernel,
+    covered: float = LEAST_COVERED,
+    first: int = 0,
+    views: int | None = None,
 ) -> tf.Tensor:
     """Cuts random boxes (see `random_box`) out and resizes each to a square.
 
@@ -157,6 +177,9 @@ def random_crops(
         size: side of the results, in pixels.
         area: smallest and largest share of the image.
         kernel: see `Kernel`.
+        covered: see `random_box`.
+        first: number of the first box among all views of the example.
+        views: how many views the example has; `count` unless given.
 
     Returns:
         uint8 [count, size, size, 3]; the kernel's overshoot is cut off.
@@ -164,14 +187,14 @@ def random_crops(
     shape = tf.shape(image)
 
     def cut(box_seed: tf.Tensor) -> tf.Tensor:
-        box = random_box(shape[0], shape[1], box_seed, area=area)
+        box = random_box(shape[0], shape[1], box_seed, area=area, covered=covered)
         return _to_pixels(_resized(image, box, size, size, kernel))
 
     # One traced body for all views: a graph of ten copies takes seconds to build.
     return tf.ensure_shape(
         tf.map_fn(
             cut,
-            host_view_seeds(seed, count),
+            host_view_seeds(seed, views or count)[first : first + count],
             fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
         ),
         [count, size, size, 3],

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from sslkit.api import ViewGroup
+from sslkit.batch import Layout, stack_shapes
 from sslkit.errors import UserError
 
 
@@ -14,8 +15,7 @@ def check_groups(groups: Mapping[str, ViewGroup]) -> dict[str, ViewGroup]:
     """Returns the groups that are not empty.
 
     Raises:
-        UserError: if none is left, a count is negative, a size is no size or sizes
-            differ.
+        UserError: if none is left, a count is negative or a size is no size.
     """
     for name, (count, size) in groups.items():
         if count < 0 or size < 1:
@@ -26,11 +26,6 @@ def check_groups(groups: Mapping[str, ViewGroup]) -> dict[str, ViewGroup]:
     kept = {name: group for name, group in groups.items() if group.count}
     if not kept:
         raise UserError("the augmentation makes no views; give a count of 1 or more")
-    sizes = {group.size for group in kept.values()}
-    if len(sizes) > 1:
-        raise UserError(
-            f"view groups have sizes {sorted(sizes)}; one size for all is wanted"
-        )
     return kept
 
 
@@ -48,3 +43,37 @@ def split_views(
     """
     counts = [group.count for group in groups.values()]
     return dict(zip(groups, tf.split(stack, counts), strict=True))
+
+
+def view_numbers(groups: Mapping[str, ViewGroup]) -> dict[str, range]:
+    """Numbers the views of an image: those of the first group, then of the next.
+
+    A view's number is what its seed is made of, see `sslkit.randomness.view_seed`.
+
+    Args:
+        groups: in their order.
+
+    Returns:
+        Group -> the numbers of its views.
+    """
+    found, first = {}, 0
+    for name, (count, _) in groups.items():
+        found[name] = range(first, first + count)
+        first += count
+    return found
+
+
+def stack_numbers(groups: Mapping[str, ViewGroup]) -> dict[Layout, tuple[int, ...]]:
+    """Says which views lie in each stack of a batch; there is one for each size.
+
+    Args:
+        groups: in their order.
+
+    Returns:
+        Layout, as in `sslkit.api.Views.stacks` -> the numbers of its views.
+    """
+    numbers = view_numbers(groups)
+    return {
+        layout: tuple(number for name, _ in layout for number in numbers[name])
+        for layout in stack_shapes(groups, batch=0)
+    }

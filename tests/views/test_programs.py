@@ -19,6 +19,7 @@ BATCH = 6
 SHIPPED = {
     "crop_flip": {"size": 40},
     "fnc": {"size": 40, "support": 2, "translate": 17, "cutout": 7},
+    "multi_crop": {"size": 40, "local": 3, "local_size": 24},
     "simclr": {"size": 40},
 }
 
