@@ -365,3 +365,30 @@ class SaysItIsAMean(Healthy):
         distance = tf.reduce_sum(tf.square(first[:, None] - others[None]), axis=2)
         # The sum over the others, of which a part of the batch has fewer.
         return tf.reduce_mean(tf.math.log(tf.reduce_sum(tf.exp(-distance), axis=1)))
+
+
+class WaitsForItsCentre(Healthy):
+    """Its encoder learns once a running centre, state of its own, is written; healthy.
+
+    The loss looks at what the centre says, which is nothing at first.
+
+    Args:
+        backbone: makes the encoder.
+        name: the layer's name.
+    """
+
+    def build(self, *shapes, **named):
+        super().build(*shapes, **named)
+        self.centre = self.add_weight(
+            name="centre",
+            shape=(4,),
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def loss(self, first, second):
+        centre = tf.convert_to_tensor(self.centre)
+        mean = replica.mean(tf.reduce_mean(tf.stop_gradient(second), axis=0))
+        replica.assign([self.centre], [0.9 * centre + 0.1 * mean])
+        return tf.reduce_mean(tf.reduce_sum(tf.square(first) * centre**2, axis=1))

@@ -113,6 +113,20 @@ def test_passes_what_is_healthy(name):
     law(name, "Healthy")()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "builds_without_side_effects",
+        "gradient_reaches_all_that_is_learned_and_no_twin",
+        "replicas_stay_equal",
+        "replicas_do_not_change_the_result",
+        "resumes_bit_for_bit",
+    ],
+)
+def test_an_objective_may_wait_for_state_of_its_own(name):
+    law(name, "WaitsForItsCentre")()
+
+
 def test_a_classifier_may_be_healthy():
     law("an_unlabelled_example_changes_nothing", "Classifier")()
 
