@@ -503,9 +503,8 @@ def test_each_view_is_blurred_and_solarised_by_its_own_odds():
     middle = np.concatenate([out["instance"], out["local"]])[:, :, 20, 20, 0]
     turned = np.abs(middle - 55 / 255) < 1e-5
     assert np.all(turned | (np.abs(middle - 200 / 255) < 1e-5))
-    np.testing.assert_allclose(
-        turned.mean(1), [0, 0.2, 0, 0, 0], atol=[0, 0.08, 0, 0, 0]
-    )
+    off = np.abs(turned.mean(1) - [0, 0.2, 0, 0, 0])
+    assert np.all(off <= [0, 0.08, 0, 0, 0])
 
 
 def test_drawn_says_which_views_are_blurred_and_solarised():
