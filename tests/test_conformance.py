@@ -111,6 +111,9 @@ SLOW = {
     "augmentations.simclr-makes_the_same_views_on_a_gpu_as_on_a_cpu",
     # 175 layers, built for each precision.
     "backbones.keras-gives_one_vector_an_image",
+    # By the same class as fnc; both of its sizes are in tests/views.
+    "augmentations.multi_crop-finishes_batches_alike_on_two_replicas",
+    "augmentations.multi_crop-makes_the_same_views_on_a_gpu_as_on_a_cpu",
     # About variables, of which the same objective has more with a bank.
     "objectives.fnc-bank0-builds_without_side_effects",
     "objectives.fnc-bank0-has_the_same_paths_twice",
