@@ -105,12 +105,19 @@ SLOW = {
     # Its layers are those of convnet, which is under this law by default; they are held
     # to their formula on two replicas in tests/nn/test_batch_norm.py.
     "backbones.resnet-encodes_alike_on_two_replicas",
-    # The views of fnc and of simclr are made by one class; each is under some of these.
+    # The views of fnc, simclr and multi_crop are made by one class, whose two forms
+    # and places tests/views compares; by default each is under some of these.
     "augmentations.fnc-finishes_batches_alike_on_two_replicas",
+    "augmentations.simclr-finishes_batches_alike_on_two_replicas",
+    "augmentations.fnc-makes_the_same_views_on_a_gpu_as_on_a_cpu",
+    "augmentations.multi_crop-stays_in_the_unit_interval",
+    "augmentations.multi_crop-gives_the_same_views_for_a_seed",
+    "augmentations.multi_crop-runs_in_tf_data",
     "augmentations.fnc-stays_in_the_unit_interval",
     "augmentations.simclr-makes_the_same_views_on_a_gpu_as_on_a_cpu",
     # 175 layers, built for each precision.
     "backbones.keras-gives_one_vector_an_image",
+    "backbones.keras-is_deterministic",
     # By the same class as fnc; both of its sizes are in tests/views.
     "augmentations.multi_crop-finishes_batches_alike_on_two_replicas",
     "augmentations.multi_crop-makes_the_same_views_on_a_gpu_as_on_a_cpu",

@@ -11,6 +11,7 @@ import inspect
 import pytest
 
 import sslkit.plugins
+from sslkit.optimize.adam import Adam
 from sslkit.testing import laws_of
 
 FNC = {"support": 2, "bank": 6, "topk": 2, "projection_layers": 2, "projection_dim": 8}
@@ -26,6 +27,17 @@ OPTIONS = [
         "augmentations",
         "simclr",
         {"size": 24, "placement": "host", "kernel": "modern", "strength": 0.0},
+    ),
+    (
+        "augmentations",
+        "multi_crop",
+        {
+            "size": 24,
+            "local": 1,
+            "local_size": 12,
+            "kernel": "modern",
+            "placement": "host",
+        },
     ),
     ("backbones", "convnet", {"filters": (4, 8)}),
     (
@@ -93,6 +105,8 @@ OPTIONS = [
         "lars",
         {"nesterov": True, "classic_momentum": False, "no_adaptation": ()},
     ),
+    ("optimizers", "by_layer", {"of": Adam(), "decay": 0.5, "blocks": r"block_(\d+)/"}),
+    ("optimizers", "clipped", {"of": Adam(), "norm": 0.5, "by": "weight"}),
     ("optimizers", "momentum", {"nesterov": False, "no_decay": ()}),
     ("schedules", "constant", {"base": 0.1, "scaling": "sqrt"}),
     ("schedules", "cosine", {"base": 0.1, "scaling": "linear", "warmup_epochs": 0.0}),

@@ -153,6 +153,7 @@ def test_without_credentials_is_one_line(locked, capsys, workdir, changed, what)
     assert CREDENTIALS in line
 
 
+@pytest.mark.slow
 def test_data_without_credentials_is_one_line(locked, capsys):
     arguments = ["--workdir", "W", "--data-dir", "gs://mine/data"]
     recipe = ["--gin", "gin/simclr_cifar10_pretrain.gin"]

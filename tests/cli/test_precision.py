@@ -89,6 +89,7 @@ def test_it_is_exported_in_float32_unless_asked_and_the_card_says_so(half, tmp_p
     assert np.any(features[0] != own)
 
 
+@pytest.mark.slow
 def test_it_is_planned(repository, capsys):
     words = ["plan", *RECIPE, "--examples", "1437", *settings(*SMALL[:4], HALF)]
     assert main(words) == 0

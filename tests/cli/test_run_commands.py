@@ -189,6 +189,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(finished, tmp_path, interru
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 def test_linear_evaluation_starts_from_the_run_and_exports_logits(finished, tmp_path):
     result = sslkit(
         *("train", "--gin", "gin/digits_linear.gin", "--workdir", str(tmp_path / "W")),

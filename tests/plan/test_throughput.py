@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from sslkit.data import data
@@ -45,6 +46,7 @@ def training(**options):
     )
 
 
+@pytest.mark.slow
 def test_each_part_of_a_step_is_measured():
     said = []
     # A run of one step is begun again and again.

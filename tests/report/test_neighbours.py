@@ -78,6 +78,7 @@ def test_a_file_from_elsewhere_finds_its_copy(source, folder, encode, tmp_path):
     assert len(found) == 5  # The broken one is left out.
 
 
+@pytest.mark.slow
 def test_a_sheet_of_the_sets_own_images(source, encode, tmp_path):
     queries = neighbours.from_source(source, 99)
     assert len(queries) == 5

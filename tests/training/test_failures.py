@@ -44,6 +44,7 @@ class Hungry(ToyMoCo):
         return outcome._replace(loss=outcome.loss + 0 * most)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)]
 )

@@ -169,6 +169,7 @@ def test_a_step_that_is_to_be_left_out_is(replicas):
     assert steps.guard.why(steps(2)) is None
 
 
+@pytest.mark.slow
 def test_the_guard_changes_no_bit_of_a_good_step():
     guarded, plain = Steps(), Steps()
     plain.guard = None
