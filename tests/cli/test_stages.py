@@ -159,9 +159,11 @@ def test_a_signal_reaches_the_stage_that_runs(ending, outcome):
     # The stage asks for the signal itself, so nobody has to guess when it is ready.
     stage = (
         "import os, signal, sys\n"
-        f"signal.signal(signal.SIGTERM, lambda *_: {ending})\n"
+        # Held back until it is waited for: it may come at once.
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
         "os.kill(os.getppid(), signal.SIGTERM)\n"
-        "signal.pause()\n"
+        "signal.sigwait([signal.SIGTERM])\n"
+        f"{ending}\n"
     )
     before = signal.getsignal(signal.SIGTERM)
     command = [sys.executable, "-c", stage]
