@@ -158,12 +158,15 @@ def _run(command: Sequence[str]) -> int:
     """
     running: list[subprocess.Popen[bytes]] = []
     came: list[int] = []
+    early: list[int] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         del frame
         came.append(number)
         if running:
             running[0].send_signal(number)
+        else:
+            early.append(number)
 
     before = {
         number: signal.signal(number, pass_on)
@@ -174,7 +177,8 @@ def _run(command: Sequence[str]) -> int:
         # and from here.
         variables = {**os.environ, CHAIN: str(os.getpid())}
         running.append(subprocess.Popen(command, start_new_session=True, env=variables))
-        for number in list(came):
+        # Once each: a second signal would stop it before it has saved.
+        for number in early:
             running[0].send_signal(number)
         code = running[0].wait()
     finally:
