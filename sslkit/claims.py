@@ -15,6 +15,8 @@ import re
 
 CLAIM = re.compile(r"owner-([0-9a-f]{16})\.json")
 """Names of the files that hold claims."""
+LEASE_SECONDS = 120.0
+"""An owner on another machine that has not renewed for so long has lost the folder."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,13 +28,11 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 from sslkit import storage
-from sslkit.claims import CLAIM, Claim, born, lives, machine, parse_claim
+from sslkit.claims import CLAIM, LEASE_SECONDS, Claim, born, lives, machine, parse_claim
 from sslkit.errors import UserError
 
 RENEW_SECONDS = 15.0
 """An owner renews its claim so often."""
-LEASE_SECONDS = 120.0
-"""An owner on another machine that has not renewed for so long has lost the folder."""
 
 _LOOK_SECONDS = 0.1
 _LOOK_FAR_SECONDS = 2.0

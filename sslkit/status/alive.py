@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from sslkit.claims import CLAIM, lives, parse_claim
-
-_LEASE_SECONDS = 120.0  # as `sslkit.ownership` has it, which imports TensorFlow
+from sslkit.claims import CLAIM, LEASE_SECONDS, lives, parse_claim
 
 
 def is_alive(folder: str) -> bool | None:
@@ -39,7 +37,7 @@ def is_alive(folder: str) -> bool | None:
         if claim is not None and claim.holds:
             found = lives(claim)
             if found is None:
-                found = time.time() - changed < _LEASE_SECONDS
+                found = time.time() - changed < LEASE_SECONDS
             if found:
                 return True
     return False
