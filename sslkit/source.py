@@ -29,6 +29,10 @@ UNREADABLE = (
 
 _ATTEMPTS = 16
 
+# With several devices the trace may name a value on its way from one to another too,
+# as `[[cond/IteratorGetNext_1/_17]]`: who waited for it, not who failed.
+_READS = re.compile(r"(?:\[\[|\{\{node )[^\s{}\[\]]*IteratorGetNext\w*(?:\]\]|\}\})")
+
 
 def is_of_pipeline(error: Exception) -> bool:
     """Returns whether an error was met where batches are made, not where they are used.
@@ -39,7 +43,7 @@ def is_of_pipeline(error: Exception) -> bool:
     # The operation that a step reads by, on one device or several, stands in the trace
     # of what comes through it. Damaged text says nothing, and comes from data.
     return not isinstance(error, tf.errors.OpError) or (
-        "IteratorGetNext" in error.message
+        _READS.search(error.message) is not None
     )
 
 

@@ -205,6 +205,22 @@ def test_errors_of_the_pipeline_are_told_from_those_of_the_step(mirrored, replic
     assert not is_of_pipeline(error(reading=-1, computing=4))
 
 
+@pytest.mark.parametrize(
+    ("trace", "reading"),
+    [
+        ("[[{{node Assert/Assert}}]] [[IteratorGetNext]]", True),
+        ("[[{{node Assert/Assert}}]] [[while/body/_9/IteratorGetNext_1]]", True),
+        ("[[{{node cond/else/_1/cond/IteratorGetNext_1}}]]", True),
+        ("[[MultiDeviceIteratorGetNextFromShard]] [[RemoteCall]]", True),
+        ("[[{{node Assert/Assert}}]] [[cond/IteratorGetNext_1/_17]]", False),
+        ("[[{{node Assert/Assert}}]] [[Identity_2/_34]]", False),
+    ],
+)
+def test_a_value_between_devices_in_a_trace_is_not_what_failed(trace, reading):
+    error = tf.errors.InvalidArgumentError(None, None, f"it broke {trace}")
+    assert is_of_pipeline(error) == reading
+
+
 def test_batch_size_does_not_change_what_a_position_shows():
     wide, narrow = batches(0, 2, batch_size=12), batches(0, 6, batch_size=4)
     for field in ("label", "example_seeds"):
