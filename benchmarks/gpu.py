@@ -29,64 +29,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
+
+from gpu_rows import Row, compared, equal_arrays, last_line, show
+from gpu_sizes import SIZES, Size
 
 HERE = pathlib.Path(__file__).resolve().parent
 SSLKIT = [sys.executable, "-P", "-m", "sslkit"]
 DETERMINISTIC = "train.deterministic = True"
 PRECISION = "train.precision = '{}'"
-
-
-class Row(NamedTuple):
-    """One line of the table."""
-
-    name: str
-    ours: str
-    against: str
-    ratio: float | None
-    """Ours over the other; None where there is nothing to compare."""
-    note: str = ""
-
-
-class Size(NamedTuple):
-    """How large everything is."""
-
-    images: int
-    fnc_images: int
-    pixels: dict[str, int]
-    networks: tuple[str, ...]
-    seconds: float
-    steps: int
-    resume_steps: int
-    accuracy_steps: int
-    overrides: tuple[str, ...]
-    """Bindings that make a recipe small enough."""
-
-
-SIZES = {
-    "full": Size(
-        images=64,
-        fnc_images=16,
-        pixels={"resnet18": 32, "resnet50": 224},
-        networks=("resnet50", "resnet18"),
-        seconds=4.0,
-        steps=400,
-        resume_steps=200,
-        accuracy_steps=800,
-        overrides=(),
-    ),
-    "toy": Size(
-        images=2,
-        fnc_images=2,
-        pixels={"resnet18": 32, "resnet50": 32},
-        networks=("resnet18",),
-        seconds=0.1,
-        steps=12,
-        resume_steps=4,
-        accuracy_steps=4,
-        overrides=("train.batch_size = 16",),
-    ),
-}
 
 
 class Check:
@@ -137,11 +88,11 @@ class Check:
         for network in self.size.networks:
             base = f"ours:{network}:bfloat16"
             for who in ("plain", "torch-compiled", "torch"):
-                yield _compared(rates, base, f"{who}:{network}:bfloat16")
+                yield compared(rates, base, f"{who}:{network}:bfloat16")
             for precision in ("tf32", "float32"):
-                yield _compared(rates, base, f"ours:{network}:{precision}")
+                yield compared(rates, base, f"ours:{network}:{precision}")
         large = self.size.networks[0]
-        yield _compared(rates, f"ours:{large}:bfloat16", f"fnc:{large}:bfloat16")
+        yield compared(rates, f"ours:{large}:bfloat16", f"fnc:{large}:bfloat16")
         for case in ("ours", "plain"):
             name = f"{case}:{large}:bfloat16"
             first = rates.get(name, {}).get("first_seconds")
@@ -211,7 +162,7 @@ class Check:
         while line := process.stdout.readline():
             if line.startswith("{"):
                 return json.loads(line)
-        return {"error": _last_line([self._errors(case).read_text()])}
+        return {"error": last_line([self._errors(case).read_text()])}
 
     def _errors(self, case: str) -> pathlib.Path:
         return self.folder / f"{case.replace(':', '_')}.err"
@@ -301,9 +252,9 @@ class Check:
             for kind, other in (("resumed", cut), ("the same again", again)):
                 title = f"{kind}, {name}, against an uninterrupted run"
                 try:
-                    same, arrays = _equal(whole, other, self.size.resume_steps)
+                    same, arrays = equal_arrays(whole, other, self.size.resume_steps)
                 except FileNotFoundError:
-                    yield Row(title, "", "", None, _last_line(said))
+                    yield Row(title, "", "", None, last_line(said))
                     continue
                 yield Row(
                     title, f"{same} arrays equal", f"{arrays} arrays", same / arrays
@@ -343,7 +294,7 @@ class Check:
     def accuracy(self) -> Iterator[Row]:
         """Trains and evaluates in both precisions."""
         steps = f"train.steps = {self.size.accuracy_steps}"
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, dict[str, float]] = {}
         running = {}
         for precision in ("bfloat16", "float32"):
             workdir = self.folder / f"accuracy_{precision}"
@@ -359,94 +310,22 @@ class Check:
         for precision in running:
             path = self.folder / f"accuracy_{precision}" / "result.json"
             if not path.exists():
-                yield Row(
-                    "accuracy", precision, "", None, _last_line([said[precision]])
-                )
+                yield Row("accuracy", precision, "", None, last_line([said[precision]]))
                 return
-            found[precision] = json.loads(path.read_text())
-        for name, half in _numbers(found["bfloat16"]):
-            full = dict(_numbers(found["float32"])).get(name)
-            if name.endswith("top1") and full:
-                yield Row(
-                    f"{name}, bfloat16 against float32",
-                    f"{half:.4f}",
-                    f"{full:.4f}",
-                    half / full,
-                )
-
-
-def _compared(rates: dict[str, dict[str, Any]], ours: str, other: str) -> Row:
-    """Returns the row of two cases."""
-    shown = []
-    for case in (ours, other):
-        found = rates.get(case, {"error": "not started: the time was over"})
-        if "views_per_second" not in found:
-            missing = found.get("missing")
-            why = f"{missing} is not installed" if missing else found.get("error", "")
-            return Row(f"{ours} / {other}", "", "", None, f"{case}: {why}")
-        shown.append(found["views_per_second"])
-    first, second = shown
-    return Row(
-        f"{ours} / {other}",
-        f"{first:,.0f} views/s",
-        f"{second:,.0f} views/s",
-        first / second,
-    )
-
-
-def _last_line(texts: Sequence[str]) -> str:
-    lines = [line for text in texts for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "it said nothing"
-
-
-def _equal(one: pathlib.Path, other: pathlib.Path, step: int) -> tuple[int, int]:
-    """Returns how many arrays of two checkpoints are equal, and how many there are."""
-    program = """
-import sys, tensorflow as tf
-a, b = (tf.train.load_checkpoint(path) for path in sys.argv[1:])
-names = a.get_variable_to_shape_map()
-assert set(names) == set(b.get_variable_to_shape_map())
-print(sum(a.get_tensor(n).tobytes() == b.get_tensor(n).tobytes() for n in names))
-print(len(names))
-"""
-    prefixes = [str(path / "checkpoints" / f"step_{step:08d}") for path in (one, other)]
-    for prefix in prefixes:
-        if not os.path.exists(f"{prefix}.index"):
-            raise FileNotFoundError(prefix)
-    out = subprocess.run(
-        [sys.executable, "-c", program, *prefixes],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-    ).stdout
-    same, arrays = map(int, out.split())
-    return same, arrays
-
-
-def _numbers(found: dict[str, Any], above: str = "") -> Iterator[tuple[str, float]]:
-    """Yields the numbers of nested results, with their names."""
-    for name, value in found.items():
-        if isinstance(value, dict):
-            yield from _numbers(value, f"{above}{name}.")
-        elif isinstance(value, int | float):
-            yield f"{above}{name}", float(value)
-
-
-def show(rows: Sequence[Row]) -> str:
-    """Returns the table."""
-    cells = [("what", "ours", "against", "ratio", "note")]
-    for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.3f}"
-        cells.append((row.name, row.ours, row.against, ratio, row.note))
-    widths = [max(len(line[place]) for line in cells) for place in range(4)]
-    return "\n".join(
-        "  ".join(
-            text.ljust(width) for text, width in zip(line, [*widths, 0], strict=True)
-        ).rstrip()
-        for line in cells
-    )
+            found[precision] = {
+                row["protocol"]: row["top1"]
+                for row in json.loads(path.read_text())["rows"]
+                if row["representation"] == "trained encoder"
+            }
+        for (protocol, half), full in zip(
+            found["bfloat16"].items(), found["float32"].values(), strict=True
+        ):
+            yield Row(
+                f"{protocol}, bfloat16 against float32",
+                f"{half:.4f}",
+                f"{full:.4f}",
+                half / full,
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

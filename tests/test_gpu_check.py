@@ -13,7 +13,10 @@ def gpu(repository):
     path = repository / "benchmarks" / "gpu.py"
     spec = importlib.util.spec_from_file_location("gpu", path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        # As where Python is started with its path: beside it are its other files.
+        patch.syspath_prepend(path.parent)
+        spec.loader.exec_module(module)
     return module
 
 
@@ -36,14 +39,14 @@ def test_a_row_compares_two_rates_or_says_why_it_does_not(gpu):
         "torch": {"missing": "torch"},
         "broken": {"error": "out of memory"},
     }
-    row = gpu._compared(rates, "ours", "plain")
+    row = gpu.compared(rates, "ours", "plain")
     assert row.ratio == 1.5
     assert (row.ours, row.against) == ("3,000 views/s", "2,000 views/s")
-    assert gpu._compared(rates, "ours", "torch").note == (
+    assert gpu.compared(rates, "ours", "torch").note == (
         "torch: torch is not installed"
     )
-    assert gpu._compared(rates, "ours", "broken").note == "broken: out of memory"
-    assert "time was over" in gpu._compared(rates, "ours", "later").note
+    assert gpu.compared(rates, "ours", "broken").note == "broken: out of memory"
+    assert "time was over" in gpu.compared(rates, "ours", "later").note
 
 
 @pytest.mark.slow
@@ -54,3 +57,10 @@ def test_every_case_of_a_step_runs(gpu, tmp_path):
     assert rows[f"{ours} / plain:resnet18:bfloat16"].ratio > 0
     assert rows[f"{ours} / fnc:resnet18:bfloat16"].ratio > 0
     assert rows[f"{ours} / ours:resnet18:float32"].ratio > 0
+
+
+@pytest.mark.slow
+def test_accuracy_is_compared_by_protocol(gpu, tmp_path):
+    rows = list(gpu.Check(gpu.SIZES["toy"], tmp_path, None, float("inf")).accuracy())
+    assert any(row.name.startswith("linear") for row in rows)
+    assert all(row.ratio > 0 for row in rows)
