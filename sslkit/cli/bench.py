@@ -69,10 +69,10 @@ def _show_input(training: Training, seconds: float) -> None:
     _note_no_accelerator()
     print(f"bottleneck: {found.bottleneck}")
     if found.bottleneck == "host":
-        print(
-            "next: placement = 'device' of the augmentation, data.cache for small data "
-            "or more processors: sslkit data-service"
-        )
+        ways = ["data.cache for small data", "more processors: sslkit data-service"]
+        if getattr(training.augmentation, "placement", None) == "host":
+            ways.insert(0, "on a GPU or TPU placement = 'device' of the augmentation")
+        print(f"next: {'; '.join(ways)}")
 
 
 def _show_step(training: Training, seconds: float) -> None:

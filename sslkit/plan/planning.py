@@ -165,7 +165,7 @@ def _breaks(found: Plan, on: Outlook) -> str:
         if host > 1:
             return (
                 f"host: {host:.1f} times what {_HOST_CORES} cores like these make; "
-                "use more hosts, data.service or placement = 'device'"
+                "use more hosts, data.service, or the device for views on the host"
             )
     views = found.views_a_step // found.replicas
     if views < _FEW_VIEWS:

@@ -265,7 +265,7 @@ class ContrastiveViews(Augmentation):
     @functools.cached_property
     def _finish(self) -> Callable[..., tf.Tensor]:
         # Compiled wherever it runs: on a CPU, too, that makes it several times faster.
-        return tf.function(self._finished, jit_compile=True)
+        return tf.function(self._finished, autograph=False, jit_compile=True)
 
     def _finished(
         self,
@@ -351,7 +351,7 @@ class ContrastiveViews(Augmentation):
             # tf.data runs on a CPU, wherever the step does.
             return crop.to_uint8(self._distorted(crops, seeds, at_once=False))
 
-        return tf.function(distort, jit_compile=True)
+        return tf.function(distort, autograph=False, jit_compile=True)
 
     def _distorted(
         self, crops: tf.Tensor, seeds: tf.Tensor, *, at_once: bool
