@@ -34,10 +34,10 @@ def small():
 
 
 def test_counts_what_the_recipe_says(small):
-    # 40 epochs of 1,437 images in batches of 64, and the one update more.
-    assert small.steps == 40 * 1437 // 64 + 1
+    # 30 epochs of 1,437 images in batches of 64, and the one update more.
+    assert small.steps == 30 * 1437 // 64 + 1
     assert small.views == small.images * 4 == small.steps * 64 * 4
-    assert small.input_bytes == 64 * 4 * 16 * 16 * 3
+    assert small.input_bytes == 64 * 4 * 12 * 12 * 3
     # Two networks, a slot or more for each weight, and the bank.
     bank = 4 * 64 * 32 * 4
     assert bank + 4 * small.parameters < small.bank_bytes < small.state_bytes
