@@ -29,6 +29,11 @@ CORE_ENTRY_POINTS = {
         "crop_flip": "sslkit.views.augmentations:CropFlip",
         "multi_crop": "sslkit.views.multi_crop:MultiCrop",
     },
+    "sslkit.evaluations": {
+        "knn": "sslkit.evaluate.knn:KNN",
+        "linear": "sslkit.evaluate.linear:Linear",
+        "logits": "sslkit.evaluate.logits:Logits",
+    },
     "sslkit.objectives": {"supervised": "sslkit.objectives.supervised:Supervised"},
     "sslkit.optimizers": {
         "adam": "sslkit.optimize.adam:Adam",

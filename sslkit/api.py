@@ -1,6 +1,6 @@
 """The contract between sslkit and its plugins: all that a plugin author reads.
 
-A plugin is a class of one of eight kinds, announced as an entry point in the group
+A plugin is a class of one of nine kinds, announced as an entry point in the group
 `sslkit.<kind>`. Constructors spell every keyword, because recipes bind them by name,
 and do no work: variables appear when the core calls the object symbolically inside
 the runner's strategy scope. Their annotations say what each keyword takes, with
@@ -38,17 +38,21 @@ from sslkit.arguments import (
 )
 from sslkit.batch import Batch, ViewGroup, Views
 from sslkit.errors import UserError
+from sslkit.evaluation import Accuracy, Evaluation, Features, Score, accuracy
 from sslkit.optimizer import Moved, Optimizer, Weight
 from sslkit.replica import DeviceKind, kind_of_devices
 from sslkit.reporter import Reporter, RunInfo
 from sslkit.source import Source
 
 __all__ = [
+    "Accuracy",
     "Augmentation",
     "Backbone",
     "Batch",
     "Cosine",
     "DeviceKind",
+    "Evaluation",
+    "Features",
     "Freezable",
     "HalfOpenShare",
     "Moved",
@@ -65,6 +69,7 @@ __all__ = [
     "RunInfo",
     "Runner",
     "Schedule",
+    "Score",
     "Seed",
     "Share",
     "Source",
@@ -72,6 +77,7 @@ __all__ = [
     "ViewGroup",
     "Views",
     "Weight",
+    "accuracy",
     "checked",
 ]
 

@@ -24,6 +24,7 @@ from sslkit.errors import UserError, did_you_mean, first_line
 KINDS = {
     "augmentations": "Augmentation",
     "backbones": "Backbone",
+    "evaluations": "Evaluation",
     "objectives": "Objective",
     "optimizers": "Optimizer",
     "reporters": "Reporter",

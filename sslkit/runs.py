@@ -14,7 +14,7 @@ from sslkit import config
 from sslkit.api import Backbone, Batch, Objective, Outcome
 from sslkit.checkpoints import find_checkpoint, read, step_of
 from sslkit.errors import UserError
-from sslkit.evaluate.protocol import Evaluation
+from sslkit.evaluate.protocol import Planned
 from sslkit.export.encoder import Encoder, ExportedEncoder, LiveEncoder
 from sslkit.nn.precision import Precision
 from sslkit.published.encoder import (
@@ -79,7 +79,7 @@ def claimed(run: Run) -> Run:
     return run
 
 
-def evaluation(run: config.Config, training: Training, **settings: Any) -> Evaluation:
+def evaluation(run: config.Config, training: Training, **settings: Any) -> Planned:
     """Describes how a run's recipe evaluates its encoder; nothing is read yet.
 
     Args:
@@ -98,7 +98,7 @@ def evaluation(run: config.Config, training: Training, **settings: Any) -> Evalu
 
 
 def measures(
-    training: Training, planned: Evaluation, say: Callable[[str], None] = print
+    training: Training, planned: Planned, say: Callable[[str], None] = print
 ) -> list[Action]:
     """Returns what is measured of a run while it trains: kNN, where a recipe asks.
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from sslkit.arguments import check_folder
 from sslkit.checkpoints import CHECKPOINTS
 from sslkit.errors import UserError
+from sslkit.evaluation import numbers_of
 from sslkit.ownership import Owner
 from sslkit.secrets import hide
 from sslkit.storage import reaching, replacing
@@ -246,10 +247,10 @@ def _is_result(found: Mapping[str, Any]) -> bool:
 
 
 def _is_row(row: Mapping[str, Any]) -> bool:
-    kinds = {
-        "protocol": str,
-        "representation": str,
-        "top1": int | float,
-        "top5": int | float,
-    }
-    return all(isinstance(row.get(name), kind) for name, kind in kinds.items())
+    names = ("protocol", "representation")
+    if not all(isinstance(row.get(name), str) for name in names):
+        return False
+    try:
+        return bool(numbers_of(row))
+    except (TypeError, OverflowError):
+        return False

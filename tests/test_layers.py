@@ -26,7 +26,7 @@ LAYERS = (
     "checkpoints ownership",
     "plugins storage",
     "api",
-    "batch optimizer programs replica randomness reporter source",
+    "batch evaluation optimizer programs replica randomness reporter source",
     "keras_backend",
     "arguments claims environment",
     "errors",

@@ -17,6 +17,7 @@ from sslkit.errors import UserError
 from sslkit.scaffold import (
     augmentation,
     backbone,
+    evaluation,
     objective,
     optimizer,
     project,
@@ -30,6 +31,7 @@ from sslkit.testing import laws_of, style_laws_of
 OPTIONS = {
     augmentation: {"size": 8},
     backbone: {"width": 8},
+    evaluation: {"shots": 2},
     objective: {"dim": 6},
     optimizer: {},
     reporter: {},

@@ -209,7 +209,7 @@ RESULT = """{"step": 3, "rows": [{"protocol": "kNN", "representation": "x", "top
         b"3",
         RESULT.replace("3", '"3"', 1).encode(),
         RESULT.replace("[{", "[3, {").encode(),
-        RESULT.replace("top1", "top9").encode(),
+        RESULT.replace("protocol", "name").encode(),
         RESULT.replace(": 1,", ": null,").encode(),
     ],
 )

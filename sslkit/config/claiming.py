@@ -32,6 +32,7 @@ FREE = (
     "train.reporters",
     "reporters.*",
     "evaluate.*",
+    "evaluations.*",
 )
 """Bindings that a resumed run may change: they do not change what it computes, but for
 rounding."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 from collections import deque
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from sslkit.data.batches import evaluation_batches, evaluation_indices
 from sslkit.errors import UserError, first_line
+from sslkit.evaluation import Features
 from sslkit.runners.gpus import is_out_of_memory
 from sslkit.source import UNREADABLE
 from sslkit.views.crop import evaluation_view
@@ -26,34 +26,6 @@ Encode = Callable[[tf.Tensor], tf.Tensor]
 
 FrozenEncoder = Callable[[tf.Tensor], tf.Tensor]
 """What `frozen` returns: uint8 images [b, size, size, 3] -> float32 [b, dim]."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Features:
-    """The features of one split, row by row."""
-
-    features: np.ndarray
-    """float32 [n, dim]."""
-    label: np.ndarray
-    """int32 [n]; -1 where the source has no label."""
-    index: np.ndarray
-    """int64 [n], the example's place in its source."""
-
-    def labelled(self) -> Features:
-        """Returns the rows that have a label.
-
-        Raises:
-            UserError: if none has.
-        """
-        kept = self.label >= 0
-        if kept.all():
-            return self
-        if not kept.any():
-            raise UserError(
-                f"none of {len(kept):,} examples has a label; use a split that has, or "
-                "more examples of it"
-            )
-        return Features(self.features[kept], self.label[kept], self.index[kept])
 
 
 def frozen(encode: Encode) -> FrozenEncoder:

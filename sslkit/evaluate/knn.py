@@ -7,12 +7,68 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from sslkit.errors import UserError
-from sslkit.evaluate.accuracy import Accuracy, accuracy
-from sslkit.evaluate.features import Features
+from sslkit.api import (
+    Accuracy,
+    Evaluation,
+    Features,
+    PositiveFloat,
+    PositiveInt,
+    Score,
+    UserError,
+    accuracy,
+    checked,
+)
 
 _BLOCK_ELEMENTS = 2**25
 """Similarities held at once: 128 MiB of float32."""
+
+
+class KNN(Evaluation):
+    """The weighted vote of nearest neighbours (Wu et al. 2018, arXiv:1805.01978).
+
+    Each number of neighbours is a protocol of its own; see `knn_accuracies`.
+
+    Args:
+        neighbours: numbers of neighbours that vote; one that exceeds the bank is left
+            out, or clipped if there is no other.
+        temperature: divides cosine similarities in the vote's exponent.
+    """
+
+    @checked
+    def __init__(
+        self,
+        *,
+        neighbours: Sequence[PositiveInt] = (20, 200),
+        temperature: PositiveFloat = 0.07,
+    ) -> None:
+        """Keeps the options."""
+        if not neighbours:
+            raise UserError("kNN with no number of neighbours; give one, e.g. (20,)")
+        self._neighbours = tuple(dict.fromkeys(neighbours))
+        self._temperature = temperature
+
+    def measure(
+        self, bank: Features, test: Features, *, classes: int, seed: int
+    ) -> list[Score]:
+        """Classifies by each number of neighbours; see `Evaluation`."""
+        del seed
+        bank_size = len(bank.label)
+        # Of several, those that the bank is too small for say nothing.
+        fitting = [k for k in self._neighbours if k <= bank_size]
+        numbers = fitting or self._neighbours[:1]
+        temperature = self._temperature
+        found = knn_accuracies(bank, test, neighbours=numbers, temperature=temperature)
+        return [
+            Score(
+                knn_protocol(
+                    neighbours=k, temperature=temperature, bank_size=bank_size
+                ),
+                one.numbers(classes=classes),
+                bank_size,
+                len(test.label),
+            )
+            for k, one in zip(numbers, found, strict=True)
+        ]
 
 
 def knn_accuracy(

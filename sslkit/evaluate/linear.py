@@ -15,11 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sslkit.errors import UserError
-from sslkit.evaluate.accuracy import Accuracy, accuracy
-from sslkit.evaluate.features import Features
+from sslkit.api import Accuracy, Evaluation, Features, Score, UserError, accuracy
 from sslkit.evaluate.softmax_regression import Setting, fit_minibatches
 
+_PROTOCOL = "linear (logistic regression on frozen features)"
 STRENGTHS = (1.0, 0.1, 1e-2, 1e-3, 1e-4)
 """L2 strengths that are tried, per example; scikit-learn's C is 1 / (strength * n)."""
 RATES = (0.03, 0.1, 0.3)
@@ -31,6 +30,22 @@ _LBFGS_WORK = 2e9
 """Examples * features * classes up to which lbfgs is used: seconds an iteration."""
 _LBFGS_EXAMPLES = 100_000
 _LBFGS_ITERATIONS = 300
+
+
+class Linear(Evaluation):
+    """Logistic regression on frozen features, its L2 chosen on the bank alone.
+
+    See `linear_probe`.
+    """
+
+    def measure(
+        self, bank: Features, test: Features, *, classes: int, seed: int
+    ) -> list[Score]:
+        """Fits and scores; see `Evaluation`."""
+        probe = linear_probe(bank, test, seed=seed)
+        numbers = probe.accuracy.numbers(classes=classes)
+        sizes = len(bank.label), len(test.label)
+        return [Score(_PROTOCOL, numbers, *sizes, detail=probe.chosen)]
 
 
 class LinearProbe(NamedTuple):

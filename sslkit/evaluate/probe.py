@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sslkit.evaluate.features import Encode, Features, frozen
+from sslkit.api import Features
+from sslkit.evaluate.features import Encode, frozen
 from sslkit.evaluate.knn import knn_accuracy, knn_protocol
 from sslkit.evaluate.splits import Side, Splits
 

@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from sslkit.api import (
     Backbone,
+    Evaluation,
+    Features,
     Objective,
     PositiveFloat,
     PositiveInt,
@@ -18,21 +20,22 @@ from sslkit.api import (
     checked,
 )
 from sslkit.errors import UserError
-from sslkit.evaluate.accuracy import accuracy
-from sslkit.evaluate.features import Features, FrozenEncoder, frozen
+from sslkit.evaluate.features import FrozenEncoder, frozen
 from sslkit.evaluate.health import health
-from sslkit.evaluate.knn import knn_accuracies, knn_protocol
-from sslkit.evaluate.linear import linear_probe
+from sslkit.evaluate.knn import KNN
+from sslkit.evaluate.linear import Linear
+from sslkit.evaluate.logits import Logits
 from sslkit.evaluate.probe import KnnProbe
 from sslkit.evaluate.report import PIXELS, TRAINED, UNTRAINED, Report, Row
+from sslkit.evaluate.scores import Names, rehearse, scores_of
 from sslkit.evaluate.splits import Side, Splits
 
 if TYPE_CHECKING:
     from sslkit.data.dataset import Data
 
-LINEAR_PROTOCOL = "linear (logistic regression on frozen features)"
-CLASSIFIER_PROTOCOL = "classifier (the objective's own head)"
 _PIXEL_SIDE = 32
+_NEIGHBOURS, _TEMPERATURE = (20, 200), 0.07
+_SIDES: tuple[Side, ...] = ("bank", "test")
 
 
 @checked
@@ -44,20 +47,22 @@ def evaluate(
     seed: Seed,
     untrained: Callable[[], Backbone] | None = None,
     bank: str | None = None,
-    knn_neighbours: Sequence[PositiveInt] = (20, 200),
-    knn_temperature: PositiveFloat = 0.07,
+    protocols: Sequence[Evaluation] | None = None,
+    knn_neighbours: Sequence[PositiveInt] = _NEIGHBOURS,
+    knn_temperature: PositiveFloat = _TEMPERATURE,
     linear: bool = True,
     classifier: bool = True,
     baselines: bool = True,
     batch_size: PositiveInt = 256,
     train_limit: PositiveInt | None = None,
     test_limit: PositiveInt | None = None,
-) -> Evaluation:
+) -> Planned:
     """Says how a frozen encoder is evaluated; nothing is read or encoded yet.
 
-    With labels: kNN and a linear probe on the encoder's features, the objective's own
-    classifier where it has one, and as baselines the same kNN and probe on an
-    untrained encoder and on raw pixels (the same views, at most 32 px, flattened).
+    With labels: each protocol on the encoder's features, and as baselines on those of
+    an untrained encoder and on raw pixels (the same views, at most 32 px, flattened);
+    unless a recipe names others, kNN, a linear probe, and the objective's own
+    classifier where it has one.
     With or without labels: the health of the features. Images are central crops
     without augmentation; the encoder runs in inference mode. Memory holds the features
     of one split of one representation at a time. An example without a label is in no
@@ -74,34 +79,56 @@ def evaluate(
             in the dataset; None for the split that was trained on, which is what most
             published numbers mean. For a run on unlabelled images, name the labelled
             split beside them.
-        knn_neighbours: neighbours that vote, a row for each number; one that exceeds
-            the bank is left out, or clipped if there is no other.
-        knn_temperature: divides cosine similarities in the vote's exponent.
-        linear: whether to fit linear probes.
-        classifier: whether to score the objective's own classifier, where it has one;
-            on other data than the run's it means nothing.
+        protocols: what is measured, such as `(@evaluations.knn(),
+            @evaluations.linear(), @evaluations.logits())`, which is what None stands
+            for.
+        knn_neighbours: of kNN where `protocols` is None: `evaluations.knn.neighbours`.
+        knn_temperature: likewise, `evaluations.knn.temperature`.
+        linear: whether there is a linear probe where `protocols` is None.
+        classifier: whether to measure what reads the logits of the objective's own
+            classifier, where it has one; on other data than the run's they mean
+            nothing.
         baselines: whether to measure baselines too.
         batch_size: images encoded at once.
         train_limit: examples of the bank's split to use, a fixed mixed choice; None is
             all.
         test_limit: test examples to score, likewise.
+
+    Raises:
+        UserError: if `protocols` is given, and a setting that is for None.
     """
-    return Evaluation(
+    named = protocols is not None
+    if protocols is None:
+        protocols = [
+            KNN(neighbours=knn_neighbours, temperature=knn_temperature),
+            *([Linear()] if linear else []),
+            Logits(),
+        ]
+    elif (*knn_neighbours, knn_temperature, linear) != (
+        *_NEIGHBOURS,
+        _TEMPERATURE,
+        True,
+    ):
+        raise UserError(
+            "evaluate.protocols names what is measured, so evaluate.knn_neighbours, "
+            "evaluate.knn_temperature and evaluate.linear say nothing; leave them out, "
+            "and bind evaluations.knn.neighbours and the like"
+        )
+    return Planned(
         objective=objective,
         splits=Splits(data, bank, train_limit, test_limit, batch_size),
         size=size,
         seed=seed,
         untrained=untrained if baselines else None,
-        knn_neighbours=knn_neighbours,
-        knn_temperature=knn_temperature,
-        linear=linear,
+        protocols=tuple(protocols),
+        named=named,
         classifier=classifier and objective.classes is not None,
         pixels=baselines,
     )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Planned:
     """An evaluation that is described and not yet made; see `evaluate`."""
 
     objective: Objective
@@ -109,25 +136,41 @@ class Evaluation:
     size: int
     seed: int
     untrained: Callable[[], Backbone] | None
-    knn_neighbours: Sequence[int]
-    knn_temperature: float
-    linear: bool
+    protocols: tuple[Evaluation, ...]
+    named: bool
     classifier: bool
     pixels: bool
 
+    @property
+    def of_features(self) -> list[Evaluation]:
+        """Protocols that read features."""
+        return [one for one in self.protocols if one.reads == "features"]
+
+    @property
+    def of_logits(self) -> list[Evaluation]:
+        """Protocols that read the classifier's logits; none where they are not read."""
+        wanted = self.protocols if self.classifier else ()
+        return [one for one in wanted if one.reads == "logits"]
+
     def check(self) -> str | None:
-        """Looks at splits and labels, before a run spends hours on what it measures.
+        """Looks at splits, labels and protocols, before a run spends hours.
 
         Returns:
             Why accuracies cannot be measured, in words; None if they can.
 
         Raises:
             UserError: if the data has more classes than the classifier, labelled data
-                has no test split, or a bank that was named has no labels.
+                has no test split, a bank that was named has no labels, a protocol
+                lacks something or does not work, or two would give one result.
         """
+        measured = [*self.of_features, *self.of_logits]
+        for one in measured:
+            one.check()
         why_not = self.splits.unlabelled()
-        if why_not is None and self.classifier:
-            self._check_classes()
+        if why_not is None:
+            rehearse(measured)
+            if self.of_logits:
+                self._check_classes()
         return why_not
 
     def probe(self) -> KnnProbe:
@@ -152,25 +195,48 @@ class Evaluation:
             encoders[UNTRAINED] = _inference(self.untrained())
         if why_not is not None:
             return self._without_labels(encoders, why_not)
-        if self.pixels:
+        if self.pixels and self.of_features:
             encoders[PIXELS] = frozen(_pixels)
 
         rows: list[Row] = []
         found = {}
         notes: tuple[str, ...] = ()
         for name, encode in encoders.items():
-            bank, test = (self._features(side, encode) for side in ("bank", "test"))
+            bank, test = (self._features(side, encode) for side in _SIDES)
             if name != PIXELS:
                 found[name] = health(test.features)
             notes = self._left_out(bank, test)
             bank, test = bank.labelled(), test.labelled()
-            rows += _knn(name, bank, test, self.knn_neighbours, self.knn_temperature)
-            if self.linear:
-                rows.append(_linear(name, bank, test, self.seed))
-        if self.classifier:
-            logits = self._features("test", frozen(self.objective.logits))
-            rows.append(_classifier(logits.labelled()))
-        return Report(tuple(rows), found, "test", notes)
+            rows += self._rows(name, self.of_features, bank, test)
+        if self.of_logits:
+            test = self._features("test", frozen(self.objective.logits)).labelled()
+            nothing = Features(test.features[:0], test.label[:0], test.index[:0])
+            rows += self._rows(TRAINED, self.of_logits, nothing, test)
+        return Report(tuple(rows), found, "test", notes + self._without_classifier())
+
+    def _rows(
+        self,
+        representation: str,
+        protocols: Sequence[Evaluation],
+        bank: Features,
+        test: Features,
+    ) -> list[Row]:
+        names = Names()
+        rows = []
+        for one in protocols:
+            scores = scores_of(one, bank, test, classes=self._classes, seed=self.seed)
+            names.claim(one, scores)
+            for score in scores:
+                numbers = {name: float(n) for name, n in score.numbers.items()}
+                sizes = int(score.n_train), int(score.n_test)
+                row = Row(score.protocol, representation, numbers, *sizes, score.detail)
+                rows.append(row)
+        return rows
+
+    @property
+    def _classes(self) -> int:
+        """Classes of the data, where there are labels."""
+        return max(self.splits.source(side).classes or 0 for side in _SIDES)
 
     def _features(self, side: Side, encode: FrozenEncoder) -> Features:
         return self.splits.features(side, encode, size=self.size)
@@ -184,9 +250,17 @@ class Evaluation:
             if (missing := int(np.sum(found.label < 0)))
         )
 
+    def _without_classifier(self) -> tuple[str, ...]:
+        names = [
+            type(one).__name__
+            for one in self.protocols
+            if one.reads == "logits" and self.named and self.objective.classes is None
+        ]
+        left = f"no classifier: {', '.join(names)} is left out"
+        return (left,) if names else ()
+
     def _check_classes(self) -> None:
-        sides: tuple[Side, ...] = ("bank", "test")
-        classes = max(self.splits.source(side).classes or 0 for side in sides)
+        classes = self._classes
         if self.objective.classes is not None and classes > self.objective.classes:
             raise UserError(
                 f"the data has {classes} classes and the classifier "
@@ -211,46 +285,6 @@ class Evaluation:
         }
         name = "train" if side == "bank" else side
         return Report((), found, name, tuple(notes))
-
-
-def _knn(
-    name: str,
-    train: Features,
-    test: Features,
-    neighbours: Sequence[int],
-    temperature: float,
-) -> list[Row]:
-    bank_size = len(train.label)
-    # Of several, those that the bank is too small for say nothing.
-    numbers = [k for k in neighbours if k <= bank_size] or list(neighbours)[:1]
-    scores = knn_accuracies(train, test, neighbours=numbers, temperature=temperature)
-    return [
-        Row(
-            knn_protocol(neighbours=k, temperature=temperature, bank_size=bank_size),
-            name,
-            *score,
-            bank_size,
-            len(test.label),
-        )
-        for k, score in zip(numbers, scores, strict=True)
-    ]
-
-
-def _linear(name: str, train: Features, test: Features, seed: int) -> Row:
-    probe = linear_probe(train, test, seed=seed)
-    return Row(
-        LINEAR_PROTOCOL,
-        name,
-        *probe.accuracy,
-        len(train.label),
-        len(test.label),
-        detail=probe.chosen,
-    )
-
-
-def _classifier(logits: Features) -> Row:
-    score = accuracy(logits.features, logits.label)
-    return Row(CLASSIFIER_PROTOCOL, TRAINED, *score, 0, len(logits.label))
 
 
 def _inference(encoder: Backbone) -> FrozenEncoder:

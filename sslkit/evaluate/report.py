@@ -13,31 +13,64 @@ from rich.text import Text
 
 from sslkit.errors import UserError
 from sslkit.evaluate.health import Health
+from sslkit.evaluation import numbers_of
 
 TRAINED = "trained encoder"
 UNTRAINED = "untrained encoder"
 PIXELS = "raw pixels"
 
+SHARES = {"top1": "top-1", "top5": "top-5"}
+"""Numbers that are shown in percent, and what they are called then."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One number pair and all that is needed to read it."""
+    """What one protocol found of one representation, and what is needed to read it."""
 
     protocol: str
     """E.g. `kNN (k=20, T=0.07)`."""
     representation: str
     """What was classified: `trained encoder`, `untrained encoder` or `raw pixels`."""
-    top1: float
-    """Share in [0, 1]."""
-    top5: float
-    """Share in [0, 1]."""
+    numbers: Mapping[str, float]
+    """Name -> number, the first of which encoders are compared by; `top1` and `top5`
+    are shares in [0, 1]."""
     n_train: int
-    """Examples the classifier saw; 0 for the objective's own classifier, which was
-    trained by the run itself."""
+    """Examples of the bank that were used; 0 for the objective's own classifier, which
+    the run itself has trained."""
     n_test: int
     """Examples that were scored."""
     detail: str = ""
     """Settings that were chosen on the way, e.g. the L2 strength."""
+
+    @property
+    def headline(self) -> str:
+        """The name of the number that encoders are compared by."""
+        return next(iter(self.numbers))
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns one flat mapping: the numbers stand beside what they are of."""
+        return {
+            "protocol": self.protocol,
+            "representation": self.representation,
+            **self.numbers,
+            "n_train": self.n_train,
+            "n_test": self.n_test,
+            "detail": self.detail,
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Row:
+        """Returns the row that `to_json` made `found` of.
+
+        Raises:
+            TypeError: if it is none, like a KeyError or ValueError.
+        """
+        numbers = numbers_of(found)
+        if not numbers:
+            raise ValueError("a row without a number")
+        sizes = found["n_train"], found["n_test"]
+        names = found["protocol"], found["representation"]
+        return cls(*names, numbers, *sizes, found["detail"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +88,7 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Returns plain lists, dicts, strings and numbers; accuracies in [0, 1]."""
         return {
-            "rows": [dataclasses.asdict(row) for row in self.rows],
+            "rows": [row.to_json() for row in self.rows],
             "health": {name: one._asdict() for name, one in self.health.items()},
             "health_split": self.health_split,
             "notes": list(self.notes),
@@ -70,7 +103,7 @@ class Report:
         """
         try:
             report = cls(
-                rows=tuple(Row(**row) for row in found["rows"]),
+                rows=tuple(map(Row.from_json, found["rows"])),
                 health={name: Health(**one) for name, one in found["health"].items()},
                 health_split=found["health_split"],
                 notes=tuple(found["notes"]),
@@ -92,7 +125,7 @@ class Report:
         return Group(*parts)
 
     def margin(self, baseline: Row) -> float | None:
-        """Returns by how much top-1 of the trained encoder exceeds a baseline's.
+        """Returns by how much the trained encoder's number exceeds a baseline's.
 
         Only rows of one protocol compare: a linear probe says nothing about a kNN
         baseline. None where `baseline` is the trained encoder itself, or that has no
@@ -105,23 +138,27 @@ class Report:
             for row in self.rows
             if row.protocol == baseline.protocol and row.representation == TRAINED
         ]
-        return ours[0].top1 - baseline.top1 if ours else None
+        name = baseline.headline
+        if not ours or name not in ours[0].numbers:
+            return None
+        return ours[0].numbers[name] - baseline.numbers[name]
 
     def _accuracies(self, protocol: str) -> Table:
-        table = _table(f"Test accuracy, {protocol}")
+        rows = [row for row in self.rows if row.protocol == protocol]
+        names = list(dict.fromkeys(name for row in rows for name in row.numbers))
+        what = "accuracy" if names[0] in SHARES else "split"
+        table = _table(f"Test {what}, {protocol}")
         table.add_column("representation", no_wrap=True)
-        for name in ("top-1 %", "top-5 %", "trained leads", "train", "test"):
-            table.add_column(name, justify="right", no_wrap=True)
+        heads = [f"{SHARES[name]} %" if name in SHARES else name for name in names]
+        for head in (*heads, "trained leads", "train", "test"):
+            table.add_column(head, justify="right", no_wrap=True)
         table.add_column("chosen", no_wrap=True)
-        for row in self.rows:
-            if row.protocol != protocol:
-                continue
+        for row in rows:
             margin = self.margin(row)
             table.add_row(
                 row.representation,
-                f"{100 * row.top1:.2f}",
-                f"{100 * row.top5:.2f}",
-                "" if margin is None else f"{100 * margin:+.2f}",
+                *(_shown(name, row.numbers.get(name)) for name in names),
+                _shown(row.headline, margin, sign="+"),
                 str(row.n_train) if row.n_train else "-",
                 str(row.n_test),
                 row.detail,
@@ -145,6 +182,14 @@ class Report:
                 str(one.examples),
             )
         return table
+
+
+def _shown(name: str, value: float | None, sign: str = "") -> str:
+    if value is None:
+        return ""
+    if name in SHARES:
+        return f"{100 * value:{sign}.2f}"
+    return f"{value:{sign}.4g}"
 
 
 def _table(title: str) -> Table:

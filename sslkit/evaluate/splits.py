@@ -10,12 +10,8 @@ import tensorflow as tf
 
 from sslkit.data.labelling import labelling
 from sslkit.errors import UserError
-from sslkit.evaluate.features import (
-    Features,
-    FrozenEncoder,
-    evaluation_views,
-    extract,
-)
+from sslkit.evaluate.features import FrozenEncoder, evaluation_views, extract
+from sslkit.evaluation import Features
 
 if TYPE_CHECKING:
     from sslkit.data.dataset import Data

@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from sslkit.evaluate.report import SHARES
+from sslkit.evaluation import numbers_of
+
 
 def model_card(
     *,
@@ -86,16 +89,24 @@ def _measured(step: int, result: Mapping[str, Any] | None) -> list[str]:
     lines = []
     if result["step"] != step:
         lines += [f"These are of step {result['step']:,}, not of this export's.", ""]
-    lines += [
-        "| protocol | representation | top-1 | top-5 | train | test |",
-        "|---|---|---|---|---|---|",
-    ]
+    names = dict.fromkeys(name for row in result["rows"] for name in numbers_of(row))
+    heads = [SHARES.get(name, name) for name in names]
+    heads = ["protocol", "representation", *heads, "train", "test"]
+    lines += [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for row in result["rows"]:
+        numbers = numbers_of(row)
+        shown = [_shown(name, numbers.get(name)) for name in names]
         detail = f" ({row['detail']})" if row["detail"] else ""
         lines.append(
             f"| {row['protocol']}{detail} | {row['representation']} "
-            f"| {row['top1']:.2%} | {row['top5']:.2%} "
+            f"| {' | '.join(shown)} "
             f"| {row['n_train']:,} | {row['n_test']:,} |"
         )
     lines += [f"\n{note}" for note in result["notes"]]
     return lines
+
+
+def _shown(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2%}" if name in SHARES else f"{value:.4g}"

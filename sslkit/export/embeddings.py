@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from sslkit.api import UserError
 from sslkit.data.batches import evaluation_batches
-from sslkit.evaluate.features import Features, FrozenEncoder, stream
+from sslkit.evaluate.features import FrozenEncoder, stream
+from sslkit.evaluation import Features
 from sslkit.source import Source
 from sslkit.storage import on_disk
 from sslkit.views.crop import evaluation_view

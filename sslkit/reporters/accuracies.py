@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from sslkit.evaluation import numbers_of, plain
+
 
 def accuracies(result: Mapping[str, Any]) -> dict[str, float]:
-    """Returns name -> accuracy of a result's rows, in [0, 1].
+    """Returns name -> number of a result's rows; accuracies are in [0, 1].
 
     Args:
         result: what `result.json` holds.
@@ -18,11 +19,7 @@ def accuracies(result: Mapping[str, Any]) -> dict[str, float]:
     """
     found = {}
     for row in result["rows"]:
-        name = f"result/{_plain(row['representation'])}/{_plain(row['protocol'])}"
-        found[f"{name}/top1"] = float(row["top1"])
-        found[f"{name}/top5"] = float(row["top5"])
+        name = f"result/{plain(row['representation'])}/{plain(row['protocol'])}"
+        for number, value in numbers_of(row).items():
+            found[f"{name}/{plain(number)}"] = value
     return found
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_")

@@ -22,6 +22,7 @@ _CLASS, _MODULE = "NewThing", "new_thing"
 _OPTIONS = {
     "augmentation": "size=8",
     "backbone": "width=8",
+    "evaluation": "shots=2",
     "objective": "dim=6",
     "reporter": "",
     "runner": "",
@@ -40,6 +41,10 @@ augmentations.{name}.size = %size
     "backbone": """include 'gin/simclr_digits_pretrain.gin'
 
 backbone = @backbones.{name}
+""",
+    "evaluation": """include 'gin/simclr_digits_pretrain.gin'
+
+evaluate.protocols = (@evaluations.knn(), @evaluations.{name}())
 """,
     "objective": """include 'gin/simclr_digits_pretrain.gin'
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sslkit.evaluate.accuracy import accuracy
+from sslkit.evaluation import accuracy
 
 
 def test_counts_first_and_first_five():

@@ -5,8 +5,8 @@ import pytest
 
 from sslkit.errors import UserError
 from sslkit.evaluate import knn
-from sslkit.evaluate.features import Features
 from sslkit.evaluate.knn import knn_accuracy, knn_protocol
+from sslkit.evaluation import Features
 
 
 def features(x, label) -> Features:

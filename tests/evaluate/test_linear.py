@@ -5,9 +5,9 @@ import pytest
 
 from sslkit.errors import UserError
 from sslkit.evaluate import linear
-from sslkit.evaluate.features import Features
 from sslkit.evaluate.linear import RATES, STRENGTHS, linear_probe
 from sslkit.evaluate.softmax_regression import Setting, fit_minibatches
+from sslkit.evaluation import Features
 
 
 def features(x, label) -> Features:

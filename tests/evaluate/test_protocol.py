@@ -26,7 +26,7 @@ def test_labelled_report_names_every_protocol(report):
         ("classifier (the objective's own head)", "trained encoder"),
     ]
     # Colours are classes with a wide margin: every protocol reads them.
-    assert all(row.top1 > 0.9 for row in report.rows)
+    assert all(row.numbers["top1"] > 0.9 for row in report.rows)
     assert {row.n_test for row in report.rows} == {40}
     assert [row.n_train for row in report.rows] == [90] * 6 + [0]
     assert set(report.health) == {"trained encoder", "untrained encoder"}
@@ -35,16 +35,17 @@ def test_labelled_report_names_every_protocol(report):
 
 def test_report_is_json_and_a_table(report):
     again = json.loads(json.dumps(report.to_json()))
-    assert again["rows"][0]["top1"] == report.rows[0].top1
+    assert again["rows"][0]["top1"] == report.rows[0].numbers["top1"]
     assert again["health"]["trained encoder"]["dim"] == 6
 
     console = rich.console.Console(file=io.StringIO(), width=160)
     console.print(report.render())
     text = console.file.getvalue()
-    for word in ("kNN (k=20, T=0.07)", "raw pixels", "top-5 %", "RankMe"):
+    for word in ("kNN (k=20, T=0.07)", "raw pixels", "top-1 %", "RankMe"):
         assert word in text
+    assert "top-5" not in text  # of three classes
     margin = report.margin(report.rows[2])
-    assert margin == report.rows[0].top1 - report.rows[2].top1
+    assert margin == report.rows[0].numbers["top1"] - report.rows[2].numbers["top1"]
     (line,) = (
         line for line in text.splitlines() if "raw pixels" in line and "L2" not in line
     )
@@ -101,7 +102,7 @@ def test_raw_pixels_are_at_most_32_wide(encoder, colours, judged):
     settings = {"seed": 0, "linear": False, "train_limit": 20, "test_limit": 5}
     report = evaluate(judged(encoder), colours, size=40, **settings).report()
     assert report.rows[1].representation == "raw pixels"
-    assert report.rows[1].top1 > 0.5
+    assert report.rows[1].numbers["top1"] > 0.5
 
 
 def test_unlabelled_data_gives_health_and_says_why(

@@ -105,7 +105,7 @@ _CLAIM = {
 _RESULT = {
     "step": 20,
     **Report(
-        rows=(Row("kNN (k=20, T=0.07)", TRAINED, 0.5, 0.75, 60, 30),),
+        rows=(Row("kNN (k=20, T=0.07)", TRAINED, {"top1": 0.5, "top5": 0.75}, 60, 30),),
         health={TRAINED: health(np.random.default_rng(0).random([9, 4], np.float32))},
         health_split="test",
     ).to_json(),
