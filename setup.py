@@ -53,6 +53,7 @@ CORE_ENTRY_POINTS = {
         "arrays": "sslkit.data.arrays:Arrays",
         "digits": "sslkit.data.digits:Digits",
         "folder": "sslkit.data.folder:Folder",
+        "huggingface": "sslkit.data.huggingface:HuggingFace",
         "tfds": "sslkit.data.tfds:PreparedTFDS",
     },
     "sslkit.reporters": {

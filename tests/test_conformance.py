@@ -78,8 +78,8 @@ CASES = [
     ("sources", "digits", {}),
 ]
 
-ELSEWHERE = {("sources", name) for name in ("arrays", "folder", "tfds")}
-"""Under all laws in tests/data/test_sources.py, which makes the files they read."""
+ELSEWHERE = {("sources", name) for name in ("arrays", "folder", "huggingface", "tfds")}
+"""Under all laws in tests/data, which makes the files they read."""
 
 FAMILY = {
     *("barlow", "byol", "dcl", "moco_v2", "moco_v3", "nnclr", "simsiam", "supcon"),

@@ -9,6 +9,7 @@ from typing import Literal
 
 from sslkit.api import Source
 from sslkit.arguments import checked
+from sslkit.data.in_python import calls_python
 from sslkit.data.service import Service
 from sslkit.errors import UserError
 from sslkit.source import OnError
@@ -70,9 +71,17 @@ class Data:
             The source.
 
         Raises:
-            UserError: if the dataset or the split is not there.
+            UserError: if the dataset or the split is not there, or a data service
+                cannot read it.
         """
-        return self.split({"train": self.train, "test": self.test}[part])
+        source = self.split({"train": self.train, "test": self.test}[part])
+        if part == "train" and self.service is not None and calls_python(source):
+            raise UserError(
+                f"data.service is {self.service!r}, and {source.name} is read by Python"
+                " in this process, where the service's workers are not: set data.cache"
+                " = 'disk', in a data.cache_dir that they share, or data.service = None"
+            )
+        return source
 
     def split(self, split: str) -> Source:
         """Opens any split of the dataset by its name, once.

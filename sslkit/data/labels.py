@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,6 +57,7 @@ class Labels(NamedTuple):
 def find_labels(
     features: Mapping[str, Any],
     files: Sequence[str],
+    records: Callable[[], tf.data.Dataset] | None = None,
     *,
     name: str | None = None,
     cache_dir: str | None = None,
@@ -66,7 +67,9 @@ def find_labels(
 
     Args:
         features: key -> feature of TFDS.
-        files: all TFRecord files of the dataset.
+        files: all files of the dataset.
+        records: makes a dataset of their records, string [] each; None reads them as
+            TFRecord.
         name: the feature to use; `label` or `labels` unless given.
         cache_dir: where what was read is kept; see `record_table`.
         kinds: `tensorflow_datasets.features`.
@@ -91,7 +94,7 @@ def find_labels(
     found = None
     text = isinstance(feature, kinds.Text)
     if text or _is_number(feature):
-        found = _read(chosen, files, text=text, cache_dir=cache_dir)
+        found = _read(chosen, files, records, text=text, cache_dir=cache_dir)
         plain = name is not None or found.classes <= max(2, found.examples // 2)
         if found.low >= -1 and 0 < found.classes <= _MOST and plain:
             return Labels(chosen, found.names(), found.classes, found.texts)
@@ -117,17 +120,26 @@ class _Found(NamedTuple):
 
 
 def _read(
-    key: str, files: Sequence[str], *, text: bool, cache_dir: str | None
+    key: str,
+    files: Sequence[str],
+    records: Callable[[], tf.data.Dataset] | None,
+    *,
+    text: bool,
+    cache_dir: str | None,
 ) -> _Found:
     kept = cache_folder(cache_dir) / "labels" / f"{fingerprint([*files])}-{key}.json"
     found = _load(kept)
     if found is not None:
         return found
     spec = {key: tf.io.FixedLenFeature([], tf.string if text else tf.int64)}
-    records = tf.data.TFRecordDataset(list(files), num_parallel_reads=tf.data.AUTOTUNE)
+    found_in = (
+        tf.data.TFRecordDataset(list(files), num_parallel_reads=tf.data.AUTOTUNE)
+        if records is None
+        else records()
+    )
     values: set[Any] = set()
     examples = 0
-    batches = records.batch(_BATCH).map(lambda part: tf.io.parse_example(part, spec))
+    batches = found_in.batch(_BATCH).map(lambda part: tf.io.parse_example(part, spec))
     try:
         for batch in batches.as_numpy_iterator():
             examples += len(batch[key])

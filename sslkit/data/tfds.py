@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import types
@@ -16,7 +15,7 @@ import tensorflow as tf
 from sslkit.arguments import checked
 from sslkit.data.decoding import decode
 from sslkit.data.labels import Labels, find_labels
-from sslkit.data.records import fingerprint, read_record, record_table
+from sslkit.data.shards import ArrayRecords, Shards, TFRecords, all_array_records
 from sslkit.errors import UserError, first_line
 from sslkit.source import Source
 from sslkit.storage import reaching
@@ -28,7 +27,10 @@ _BY_HAND = ("imagenet2012", "imagenet2012_subset")
 
 
 class PreparedTFDS(Source):
-    """One split of a prepared dataset, with random access into its TFRecord shards.
+    """One split of a prepared dataset, with random access into its shards.
+
+    They are TFRecord or ArrayRecord files, as the dataset was prepared. Those of
+    ArrayRecord are found without an index that is made first, and read in Python.
 
     Args:
         split: anything TFDS reads, such as `train`, `train[:10%]`, `train+test`.
@@ -41,7 +43,7 @@ class PreparedTFDS(Source):
 
     Raises:
         UserError: if the dataset is not prepared, has no such split, is not stored as
-            TFRecord, or has no images, or `label` is not a label.
+            TFRecord or ArrayRecord, or has no images, or `label` is not a label.
     """
 
     @checked
@@ -67,10 +69,12 @@ class PreparedTFDS(Source):
         label: str | None,
     ) -> None:
         folder = _prepared(name, data_dir)
-        info = _described(folder)
-        if info.file_format.value != "tfrecord":
+        builder = _opened(folder)
+        info = builder.info
+        stored = info.file_format.value
+        if stored not in ("tfrecord", "array_record"):
             raise UserError(
-                f"{folder} is stored as {info.file_format.value}; only tfrecord is "
+                f"{folder} is stored as {stored}; only tfrecord and array_record are "
                 "read: prepare it again with file_format='tfrecord'"
             )
         try:
@@ -84,14 +88,17 @@ class PreparedTFDS(Source):
         self.name = f"{name}/{split}"
         self.size = part.num_examples
         self._release = f"{info.name}/{info.version}"
-        files = [str(file) for one in info.splits.values() for file in one.filepaths]
         self._read_features(info.features, folder)
-        self._read_labels(info.features, files, label, cache_dir)
-        self._index_records(part, cache_dir)
+        self._read_labels(builder, label, cache_dir)
+        self._shards: Shards = (
+            TFRecords(part, cache_dir=cache_dir)
+            if stored == "tfrecord"
+            else ArrayRecords(builder, split, part)
+        )
 
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Reads and decodes one record; see `Source.example`."""
-        features = tf.io.parse_single_example(self._record(index), self._features)
+        features = tf.io.parse_single_example(self._shards.read(index), self._features)
         image = decode(features["image"])
         if self._label is None:
             return image, tf.constant(-1, tf.int32)
@@ -99,12 +106,7 @@ class PreparedTFDS(Source):
 
     def record(self) -> Mapping[str, Any]:
         """Returns the version, and which records of which shards; see `Source`."""
-        digest = hashlib.sha256()
-        for column in (self._shards, self._starts, self._lengths):
-            digest.update(column.numpy().tobytes())
-        for path in self._paths.numpy():
-            digest.update(os.path.basename(path) + b"\0")
-        version = {"version": self._release, "records": digest.hexdigest()[:32]}
+        version = {"version": self._release, "records": self._shards.digest()}
         return {**super().record(), **version}
 
     def why_unlabelled(self) -> str:
@@ -115,29 +117,16 @@ class PreparedTFDS(Source):
         """Reads one record and decodes no image; see `Source.label`."""
         if self._label is None:
             return tf.constant(-1, tf.int32)
-        found = tf.io.parse_single_example(self._record(index), self._label.spec())
-        return self._label.of(found)
-
-    def _record(self, index: tf.Tensor) -> tf.Tensor:
-        shard = tf.gather(self._shards, index)
-        return read_record(
-            tf.gather(self._paths, shard),
-            tf.gather(self._starts, index),
-            tf.gather(self._lengths, index),
-        )
+        record = self._shards.read(index)
+        return self._label.of(tf.io.parse_single_example(record, self._label.spec()))
 
     def identity(self) -> str:
         """Returns a digest of the shards, and which of their records these are."""
-        rows = hashlib.sha256()
-        for column in (self._shards, self._starts):
-            rows.update(column.numpy().tobytes())
-        files = [path.decode() for path in self._paths.numpy()]
-        return f"{fingerprint(files)} {rows.hexdigest()} {self.label_names}"
+        return f"{self._shards.identity()} {self.label_names}"
 
     def describe(self, index: int) -> str:
-        """Returns the shard and the byte at which the record starts."""
-        path = self._paths[int(self._shards[index])].numpy().decode()
-        return f"{path}, record at byte {int(self._starts[index])}"
+        """Returns the shard, and the record in it."""
+        return self._shards.describe(index)
 
     def _read_features(self, features: Any, folder: str) -> None:
         kinds = _library().features
@@ -153,12 +142,18 @@ class PreparedTFDS(Source):
         self._features = {"image": tf.io.FixedLenFeature([], tf.string)}
 
     def _read_labels(
-        self, features: Any, files: list[str], label: str | None, cache_dir: str | None
+        self, builder: Any, label: str | None, cache_dir: str | None
     ) -> None:
-        there = [file for file in files if tf.io.gfile.exists(file)]
+        splits = builder.info.splits
+        files = [str(file) for one in splits.values() for file in one.filepaths]
+
+        def records() -> tf.data.Dataset:
+            return all_array_records(builder, [*splits])
+
         found = find_labels(
-            dict(features.items()),
-            there,
+            dict(builder.info.features.items()),
+            [file for file in files if tf.io.gfile.exists(file)],
+            records if builder.info.file_format.value == "array_record" else None,
             name=label,
             cache_dir=cache_dir,
             kinds=_library().features,
@@ -171,28 +166,6 @@ class PreparedTFDS(Source):
             self.classes = self._label.classes
             self.label_names = self._label.names
 
-    def _index_records(self, part: Any, cache_dir: str | None) -> None:
-        paths = sorted({chunk.filename for chunk in part.file_instructions})
-        table = record_table(paths, cache_dir=cache_dir)
-        ends = np.searchsorted(table[:, 0], np.arange(len(paths) + 1))
-        rows = []
-        for chunk in part.file_instructions:
-            shard = paths.index(chunk.filename)
-            found = int(ends[shard + 1] - ends[shard])
-            if found != chunk.examples_in_shard:
-                raise UserError(
-                    f"{chunk.filename} holds {found} records where dataset_info.json "
-                    f"says {chunk.examples_in_shard}; prepare the dataset again"
-                )
-            first = ends[shard] + chunk.skip
-            rows.append(table[first : first + chunk.take])
-        chosen = np.concatenate(rows)
-        with tf.device("CPU:0"):
-            self._paths = tf.constant(paths)
-            self._shards = tf.constant(chosen[:, 0])
-            self._starts = tf.constant(chosen[:, 1])
-            self._lengths = tf.constant(chosen[:, 2])
-
 
 def _library() -> types.ModuleType:
     # Slow to import, and it warns about packages that reading does not need.
@@ -203,14 +176,16 @@ def _library() -> types.ModuleType:
     return tensorflow_datasets
 
 
-def _described(folder: str) -> Any:
-    """Returns what TFDS says of a dataset: splits, features, format.
+def _opened(folder: str) -> Any:
+    """Returns a dataset of TFDS, which knows its splits, features and format.
 
     Raises:
         UserError: if its files are damaged.
     """
     try:
-        return _library().builder_from_directory(folder).info
+        builder = _library().builder_from_directory(folder)
+        builder.info  # noqa: B018
+        return builder
     except (tf.errors.OpError, OSError):
         raise
     except Exception as error:  # Each of its readers has errors of its own.

@@ -72,6 +72,7 @@ def test_the_table_lists_by_kind_and_marks_a_conflict(site):
     assert [line for line in lines if not line.startswith(" ")] == [
         "augmentations",
         "backbones",
+        "evaluations",
         "objectives",
         "optimizers",
         "reporters",

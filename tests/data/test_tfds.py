@@ -169,10 +169,10 @@ def test_other_storage_is_refused(opened, shared_data, tmp_path):
     root = copied(shared_data, tmp_path, "imagenet2012_subset")
     (path,) = root.glob("*/1pct/*/dataset_info.json")
     info = json.loads(path.read_text())
-    info["fileFormat"] = "array_record"
+    info["fileFormat"] = "riegeli"
     path.write_text(json.dumps(info))
     message = refusal(opened, "imagenet2012_subset/1pct", data_dir=root)
-    assert "is stored as array_record; only tfrecord is read" in message
+    assert "is stored as riegeli; only tfrecord and array_record are read" in message
 
 
 @pytest.mark.parametrize(
