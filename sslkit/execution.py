@@ -12,6 +12,7 @@ from sslkit import config, plugins, runs
 from sslkit.checkpoints import Checkpoints
 from sslkit.errors import UserError
 from sslkit.evaluate.report import Report
+from sslkit.training.continuing import changed_since
 from sslkit.training.failures import explained
 from sslkit.training.interrupt import stopping
 from sslkit.training.maintenance import heeding
@@ -175,6 +176,8 @@ def _carried_out(
     config.claim(workdir, resolved, write=False, extend=extend)
     trained = False
     if mode == "evaluate":
+        for line in changed_since(workdir, training.data, ["train", "test"]):
+            say(f"note: {line}")
         say(f"step {training.load(workdir)} of {folder}")
     else:
         # Before anything is written: the workdir's configuration is that of its run.

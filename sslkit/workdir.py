@@ -119,6 +119,7 @@ class Workdir:
         if (
             record is None
             or not isinstance(record.get("train"), Mapping)
+            or not isinstance(record.get("test", {}), Mapping)
             or not _is_count(record.get("steps"))
         ):
             raise UserError(

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from sslkit.evaluate.features import frozen
     from sslkit.export.embeddings import embed
     from sslkit.runs import claimed, reopen
+    from sslkit.training.continuing import changed_since
 
     run = claimed(reopen(args.workdir, args.set, data_dir=args.data_dir))
     _, training, workdir = run
@@ -53,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     encoder = training.objective.encoder
     source = training.data.source(args.part)
     print(source.summary())
+    for line in changed_since(workdir, training.data, [args.part]):
+        print(f"note: {line}")
     rows = embed(
         frozen(lambda images: encoder(images, training=False)),
         source,

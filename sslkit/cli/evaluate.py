@@ -55,12 +55,16 @@ def run(args: argparse.Namespace) -> int:
     """
     from sslkit.execution import measure
     from sslkit.runs import claimed, reopen
+    from sslkit.training.continuing import changed_since
 
     if args.data is not None:
         args.set.append(f"data.name = {args.data!r}")
     run = claimed(reopen(args.workdir, args.set, data_dir=args.data_dir))
     loaded, training, workdir = run
     print(training.source.summary())
+    if args.data is None:
+        for line in changed_since(workdir, training.data, ["train", "test"]):
+            print(f"note: {line}")
     if args.follow:
         return _follow(args, loaded, training, workdir)
     print(f"step {training.load(workdir)} of {workdir.path}")

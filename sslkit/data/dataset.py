@@ -106,6 +106,10 @@ class Data:
             self._opened[split] = self._cached(source)
         return self._opened[split]
 
+    def opened(self, part: Part) -> Source | None:
+        """Returns a split if it is open already."""
+        return self._opened.get({"train": self.train, "test": self.test}[part])
+
     @functools.cached_property
     def connection(self) -> Service | None:
         """What makes the training batches, if not this process."""

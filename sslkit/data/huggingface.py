@@ -166,7 +166,7 @@ def _image_column(library: Any, split: Any, path: str, name: str | None) -> str:
     images = [n for n, f in split.features.items() if isinstance(f, library.Image)]
     if name is None and len(images) == 1:
         return images[0]
-    if name in images:
+    if name is not None and name in images:
         return name
     there = f"its images are {', '.join(images)}" if images else "it has no images"
     wanted = "name the column of images" if name is None else f"'{name}' is not one"

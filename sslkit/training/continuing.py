@@ -1,16 +1,17 @@
-"""Whether a run that is started again is still the run that it was."""
+"""Whether a run that is taken up again, or measured, is still on the same data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sslkit.checkpoints import Checkpoints
+from sslkit.data.dataset import Data, Part
 from sslkit.errors import UserError
 from sslkit.source import Source
 from sslkit.workdir import Workdir
 
-__all__ = ["check_continuing", "remember"]
+__all__ = ["changed_since", "check_continuing", "remember"]
 
 
 def check_continuing(
@@ -68,13 +69,65 @@ def check_continuing(
         )
 
 
-def remember(workdir: Workdir, source: Source, steps: int) -> None:
+def changed_since(workdir: Workdir, data: Data, parts: Sequence[Part]) -> list[str]:
+    """Says which splits are not those that a run was started with.
+
+    Args:
+        workdir: the run's folder.
+        data: the dataset, as it is now.
+        parts: the splits to look at; one that is not there is passed over.
+
+    Returns:
+        A line for each that has changed.
+    """
+    try:
+        before = workdir.data() or {}
+    except UserError as error:
+        return [f"whether the data has changed is not known: {error}"]
+    found = []
+    for part in parts:
+        if part not in before:
+            continue
+        try:
+            source = data.source(part)
+        except UserError:
+            continue
+        changes = _changes(before[part], source.record())
+        there = before[part].get("name", source.name)
+        if there == source.name:
+            what = "has changed since the run was trained"
+        else:
+            what = f"is not the data that the run was trained with, {there}"
+        if changes:
+            found.append(f"{source.name} {what}: {'; '.join(changes)}")
+    return found
+
+
+def remember(workdir: Workdir, data: Data, steps: int, *, extend: bool = False) -> None:
     """Writes down what a run is started with.
+
+    What is known of the test split stays, once there is a checkpoint: another one does
+    not end the run, and evaluation says what has changed.
+
+    Args:
+        workdir: the run's folder.
+        data: the dataset. Its test split is written down if it was opened, which it is
+            not just for this: a machine that trains may not have it.
+        steps: of the whole run.
+        extend: whether the user wants to go on with other data.
 
     Raises:
         UserError: if it cannot be written.
     """
-    workdir.write_data({"train": dict(source.record()), "steps": steps})
+    kept = {"train": dict(data.source("train").record()), "steps": steps}
+    begun = Checkpoints(workdir.checkpoints).latest() is not None
+    before = (workdir.data() or {}) if begun else {}
+    test = data.opened("test")
+    if "test" in before and (test is None or not extend):
+        kept["test"] = before["test"]
+    elif test is not None:
+        kept["test"] = dict(test.record())
+    workdir.write_data(kept)
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

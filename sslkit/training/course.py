@@ -16,7 +16,7 @@ from sslkit.ownership import Owner
 from sslkit.randomness import step_seed
 from sslkit.training.actions import Action
 from sslkit.training.agreement import check_agreement
-from sslkit.training.continuing import remember
+from sslkit.training.continuing import changed_since, remember
 from sslkit.training.duties import check_best, duties
 from sslkit.training.health import Health
 from sslkit.training.labels import check_labels
@@ -63,7 +63,10 @@ def to_the_end(
         say(line)
     training.check_continuing(workdir, extend=extend, say=say)
     if training.runner.is_chief:
-        remember(workdir, training.source, training.steps)
+        if training.data.opened("test") is not None:
+            for line in changed_since(workdir, training.data, ["test"]):
+                say(f"note: {line}")
+        remember(workdir, training.data, training.steps, extend=extend)
     rewinds = Rewinds()
     while True:
         try:

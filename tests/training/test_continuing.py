@@ -12,7 +12,7 @@ from sslkit.checkpoints import Checkpoints
 from sslkit.cli.main import main
 from sslkit.data import data
 from sslkit.errors import UserError
-from sslkit.training.continuing import check_continuing, remember
+from sslkit.training.continuing import changed_since, check_continuing, remember
 from sslkit.workdir import Workdir
 
 
@@ -35,7 +35,7 @@ def photos(tmp_path):
 def workdir(tmp_path, photos, table):
     """The folder of a run of 10 steps on them, with a checkpoint."""
     found = Workdir(str(tmp_path / "W"))
-    remember(found, source(photos), 10)
+    remember(found, data(name=f"folder:{photos}"), 10)
     Checkpoints(found.checkpoints).save(table(weight=1.0), step=10)
     return found
 
@@ -175,3 +175,61 @@ def test_a_finished_run_is_not_extended_by_accident(photos, tmp_path, capsys):
     assert code == 0
     assert "extended from 3 to 11 steps" in said
     assert "resuming at step 3" in said
+
+
+@pytest.fixture
+def both(tmp_path, photos, table):
+    """The folder of a run that has looked at its test split, and its dataset."""
+    write(photos, ["test/a/1.png", "test/b/1.png"])
+    dataset = data(name=f"folder:{photos}")
+    dataset.source("test")
+    found = Workdir(str(tmp_path / "W"))
+    remember(found, dataset, 10)
+    Checkpoints(found.checkpoints).save(table(weight=1.0), step=10)
+    return found, dataset
+
+
+def changed(workdir, photos, **options):
+    dataset = data(name=f"folder:{photos}", **options)
+    return changed_since(workdir, dataset, ["train", "test"])
+
+
+def test_evaluation_says_which_split_has_changed(both, photos, tmp_path):
+    workdir, _ = both
+    assert changed(workdir, photos) == []
+    write(photos, ["test/a/2.png"])
+    (line,) = changed(workdir, photos)
+    assert line.startswith(
+        f"folder:{photos}/test has changed since the run was trained: "
+    )
+    assert "size 2 then, 3 now" in line
+    write(photos, ["train/a/3.png"])
+    assert len(changed(workdir, photos)) == 2
+    photos.rename(tmp_path / "moved")
+    first, _ = changed(workdir, tmp_path / "moved")
+    assert f"is not the data that the run was trained with, folder:{photos}/tr" in first
+    assert changed(workdir, tmp_path / "moved", test="no-such-split") == [first]
+
+
+def test_what_is_known_of_the_test_split_stays(both, photos):
+    workdir, _ = both
+    write(photos, ["test/a/2.png"])
+    closed = data(name=f"folder:{photos}")
+    remember(workdir, closed, 10)
+    assert workdir.data()["test"]["size"] == 2
+    closed.source("test")
+    remember(workdir, closed, 10)
+    assert workdir.data()["test"]["size"] == 2
+    assert changed(workdir, photos) != []
+    remember(workdir, closed, 10, extend=True)
+    assert changed(workdir, photos) == []
+
+
+def test_what_was_never_known_or_is_damaged_is_no_change(workdir, photos, tmp_path):
+    write(photos, ["test/a/1.png"])
+    assert changed(workdir, photos) == []  # it had no test split
+    assert changed(Workdir(str(tmp_path / "empty")), photos) == []
+    (tmp_path / "W" / "data.json").write_text("{")
+    (line,) = changed(workdir, photos)
+    assert line.startswith("whether the data has changed is not known: ")
+    assert "data.json is damaged" in line
