@@ -22,6 +22,8 @@ __all__ = [
     "plain",
 ]
 
+Reads = Literal["features", "logits"]
+
 RESERVED = ("protocol", "representation", "n_train", "n_test", "detail")
 """What a row of `result.json` says beside its numbers."""
 
@@ -131,7 +133,7 @@ class Evaluation(abc.ABC):
     does not show up hours later.
     """
 
-    reads: Literal["features", "logits"] = "features"
+    reads: Reads = "features"
     """What it is given: the encoder's features, of a bank and of what is scored; or the
     logits of the objective's own classifier, of what is scored alone, where there is
     one."""

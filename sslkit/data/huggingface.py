@@ -158,8 +158,8 @@ class HuggingFace(Source):
 
 def _numbers(split: Any, column: str) -> np.ndarray:
     table = split.select_columns([column]).with_format("arrow")[:]
-    values = table.column(column).combine_chunks().fill_null(-1)
-    return values.to_numpy(zero_copy_only=False).astype(np.int64)
+    values = table.column(column).cast("int64").fill_null(-1)
+    return values.to_numpy().astype(np.int64)
 
 
 def _image_column(library: Any, split: Any, path: str, name: str | None) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from sslkit.api import Evaluation, Features, Score, accuracy
+from sslkit.evaluation import Reads
 
 _PROTOCOL = "classifier (the objective's own head)"
 
@@ -12,7 +11,7 @@ _PROTOCOL = "classifier (the objective's own head)"
 class Logits(Evaluation):
     """Scores the classifier that the run has trained, where there is one."""
 
-    reads: Literal["features", "logits"] = "logits"
+    reads: Reads = "logits"
 
     def measure(
         self, bank: Features, test: Features, *, classes: int, seed: int

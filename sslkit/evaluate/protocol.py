@@ -27,7 +27,7 @@ from sslkit.evaluate.linear import Linear
 from sslkit.evaluate.logits import Logits
 from sslkit.evaluate.probe import KnnProbe
 from sslkit.evaluate.report import PIXELS, TRAINED, UNTRAINED, Report, Row
-from sslkit.evaluate.scores import Names, rehearse, scores_of
+from sslkit.evaluate.scores import Names, check, rehearse, scores_of
 from sslkit.evaluate.splits import Side, Splits
 
 if TYPE_CHECKING:
@@ -163,12 +163,10 @@ class Planned:
                 has no test split, a bank that was named has no labels, a protocol
                 lacks something or does not work, or two would give one result.
         """
-        measured = [*self.of_features, *self.of_logits]
-        for one in measured:
-            one.check()
+        check(self.protocols)
         why_not = self.splits.unlabelled()
         if why_not is None:
-            rehearse(measured)
+            rehearse([*self.of_features, *self.of_logits])
             if self.of_logits:
                 self._check_classes()
         return why_not

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from sslkit.api import Evaluation, Features, Score, UserError
-from sslkit.evaluation import RESERVED, plain
+from sslkit.evaluation import RESERVED, Reads, plain
 from sslkit.plugins import describe
 
 _SHARES = ("top1", "top5")
@@ -19,6 +19,21 @@ _CLASSES, _BANK, _TEST = 10, 100, 40
 
 class Flawed(UserError):
     """An evaluation that does not do what its kind promises; a bug of its own."""
+
+
+def check(evaluations: Iterable[Evaluation]) -> None:
+    """Asks evaluations whether they can be used here; nothing is measured yet.
+
+    Raises:
+        UserError: if one cannot, or reads what there is not.
+    """
+    for evaluation in evaluations:
+        if evaluation.reads not in get_args(Reads):
+            raise Flawed(
+                f"the evaluation {type(evaluation).__name__} reads "
+                f"{evaluation.reads!r}; `reads` must be one of {get_args(Reads)}"
+            )
+        evaluation.check()
 
 
 def scores_of(
@@ -148,9 +163,12 @@ def _problem(score: Score) -> str | None:
         return f"numbers of {name!r} that are {_shown(score.numbers)}, not a mapping"
     if not given:
         return f"no number of {name!r}; give one at least, such as top1"
-    for key, value in given.items():
+    for key in given:
         if not isinstance(key, str) or not plain(key):
             return f"a number of {name!r} called {key!r}; give it a name"
+    if len(set(map(plain, given))) < len(given):
+        return f"numbers of {name!r} that curves call alike: {', '.join(given)}"
+    for key, value in given.items():
         if key in RESERVED:
             return (
                 f"a number of {name!r} called {key!r}, which results use for something "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sslkit.api import Evaluation, Features, Score, UserError
-from sslkit.evaluate.scores import Flawed, made_up, scores_of
+from sslkit.evaluate.scores import Flawed, check, made_up, scores_of
 from sslkit.plugins import describe
 from sslkit.testing.law import Broken, Subject
 
@@ -54,9 +54,9 @@ def returns_scores(subject: Subject) -> None:
     """A result that nobody could read, or NaN, came out of hours of training."""
     evaluation = subject.make()
     try:
-        evaluation.check()
+        check([evaluation])
     except UserError as error:
-        raise Broken(f"it refuses to be used: {error}", "Mend what it says") from error
+        raise Broken(f"it cannot be used: {error}", "Mend what it says") from error
     for spread in (_FAR, _NEAR):
         try:
             scores = _asked(evaluation, *_given(evaluation, spread))

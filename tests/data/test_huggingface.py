@@ -50,10 +50,10 @@ def mine(library, tmp_path):
     pictures.append(encoded(IMAGES[2]))
     names = library.ClassLabel(names=["cat", "dog", "owl"])
     columns = {
-        "train": {"picture": pictures, "label": [1, 0, None], "n": [0, 2, 1]},
+        "train": {"picture": pictures, "label": [1, 0, None], "n": [0, None, 1]},
         "test": {"picture": pictures[:1], "label": [2], "n": [5]},
     }
-    features = {"picture": library.Image(), "label": names, "n": library.Value("int8")}
+    features = {"picture": library.Image(), "label": names, "n": library.Value("uint8")}
     return saved(library, tmp_path / "mine", columns, features)
 
 
@@ -75,6 +75,7 @@ def test_reads_what_was_saved(mine):
     assert train.describe(1) == f"{mine}/train, row 1"
     numbered = HuggingFace(split="train", path=mine, label="n")
     assert numbered.classes == 6  # of all splits
+    assert numbered.labels().tolist() == [0, -1, 1]
     assert numbered.record()["files"] != train.record()["files"]
 
 

@@ -43,6 +43,10 @@ class Calibration(Evaluation):
         return [Score("calibration", {"error": 1 - found}, 0, len(test.label))]
 
 
+class Misspelt(Retrieval):
+    reads = "feature"
+
+
 class Returning(Evaluation):
     def __init__(self, found):
         self.found = found
@@ -127,6 +131,8 @@ def test_what_reads_logits_is_left_out_where_there_are_none(encoder, colours, ju
         ([Returning([Score("a", {"x": 1}, 1.5, 1)])], "n_train of 'a' that is 1.5"),
         ([Retrieval(gain=float("nan"))], "gain of 'retrieval' that is nan"),
         ([Retrieval(top1=93.0)], r"top1 of 'retrieval' that is 93.0; .* in \[0, 1\]"),
+        ([Retrieval(**{"recall 1": 1.0})], "curves call alike: recall@1, recall 1"),
+        ([Misspelt()], "the evaluation Misspelt reads 'feature'; `reads` must be one"),
         ([Retrieval(detail=1.0)], "called 'detail', which results use"),
         ([Retrieval(), Retrieval()], "'retrieval', of Retrieval and of Retrieval"),
         ([KNN(), Retrieval("kNN: k=20, T=0.07")], "of KNN and of Retrieval in"),

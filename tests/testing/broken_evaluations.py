@@ -50,6 +50,13 @@ class TakenName(Middles):
         return [Score("nearest middle", {"n_test": found.top1}, 1, 1)]
 
 
+class NothingRead(Middles):
+    reads = "feature"
+
+    def measure(self, bank, test, *, classes, seed):
+        raise UserError("never asked")
+
+
 class OneName(Middles):
     def scores(self, found, bank, test):
         return 2 * super().scores(found, bank, test)

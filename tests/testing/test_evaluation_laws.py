@@ -14,6 +14,7 @@ CASES = [
     ("returns_scores", "Percent", "must be a share"),
     ("returns_scores", "TakenName", "called 'n_test', which results use"),
     ("returns_scores", "OneName", "its protocols are"),
+    ("returns_scores", "NothingRead", "reads 'feature'; `reads` must be one of"),
     ("returns_scores", "WantsMore", "refuses 200 examples of 10 classes: too few"),
     ("gives_the_same_numbers_each_time", "Drawn", "and then"),
     ("gives_the_same_numbers_each_time", "Counted", "and then"),
