@@ -24,9 +24,8 @@ class Workdir:
     """The folder of one run.
 
     `config.gin` is the resolved configuration, `data.json` what the run was started on,
-    `checkpoints/` the states,
-    `metrics.jsonl` and `tensorboard/` the curves, `result_<step>.json` the evaluation
-    of a checkpoint and `result.json` that of the latest that was evaluated;
+    `checkpoints/` the states, `metrics.jsonl` and `tensorboard/` the curves,
+    `facts.json` what it last ran on, `result_<step>.json` the evaluation of a checkpoint and `result.json` that of the latest that was evaluated;
     `bad_step_<step>.json` what is known of a step that was not made of numbers.
     """
 
@@ -137,6 +136,15 @@ class Workdir:
         with reaching("the workdir", self.path, verb="written"):
             tf.io.gfile.makedirs(self.path)
         self._write(self._data, hide(json.dumps(record, indent=2)) + "\n")
+
+    def write_facts(self, facts: Mapping[str, str]) -> None:
+        """Writes what the run runs on: versions, devices, the commit of the code.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        path = os.path.join(self.path, "facts.json")
+        self._write(path, hide(json.dumps(dict(facts), indent=2)) + "\n")
 
     def result(self, step: int | None = None) -> Mapping[str, Any] | None:
         """Returns the evaluation of a step, or the latest; None before there is one."""

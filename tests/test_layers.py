@@ -11,13 +11,14 @@ import pytest
 
 LAYERS = (
     "cli",
+    "page",
     "doctor plan scaffold status testing",
     "execution",
     "runs",
     "export",
     "config",
     "training",
-    "report",
+    "pictures",
     "evaluate",
     "published",
     "objectives",

@@ -51,7 +51,7 @@ def check(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes a sheet, a row for each query, and prints the same as text."""
     from sslkit.evaluate.features import frozen
-    from sslkit.report import contact_sheet, neighbours
+    from sslkit.pictures import contact_sheet, neighbours
     from sslkit.runs import claimed, reopen
     from sslkit.storage import on_disk
 

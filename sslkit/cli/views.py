@@ -30,7 +30,7 @@ def check(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes a contact sheet: images by views, with the operations drawn."""
     from sslkit import config
-    from sslkit.report import contact_sheet
+    from sslkit.pictures import contact_sheet
     from sslkit.runners import gpus
 
     gpus.hide()

@@ -1,4 +1,4 @@
-"""The run's own record, `metrics.jsonl`, as a reporter."""
+"""The run's own record, `metrics.jsonl` and `facts.json`, as a reporter."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from sslkit.api import Reporter, RunInfo
 from sslkit.metrics_log import MetricsLog
 from sslkit.reporter import Setting
+from sslkit.workdir import Workdir
 
 
 class MetricsFile(Reporter):
     """Appends a line to `metrics.jsonl` in the run's folder; see `MetricsLog`.
 
-    Every run has it, whatever else it reports to.
+    What the run runs on goes to `facts.json`, each time that it begins or goes on. Every
+    run has it, whatever else it reports to.
     """
 
     required = True
@@ -20,6 +22,8 @@ class MetricsFile(Reporter):
     def open(self, run: RunInfo) -> None:
         """Implements `Reporter.open`."""
         self._log = MetricsLog(run.workdir, run.start)
+        if run.facts:
+            Workdir(run.workdir).write_facts(run.facts)
 
     def write(
         self,

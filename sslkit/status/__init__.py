@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sslkit.status.reading import RunStatus, find_runs, read_status
+from sslkit.status.reading import RunStatus, find_runs, read_lines, read_status
 
-__all__ = ["RunStatus", "find_runs", "read_status"]
+__all__ = ["RunStatus", "find_runs", "read_lines", "read_status"]

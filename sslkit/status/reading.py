@@ -99,7 +99,7 @@ def _read(
         what = "it holds no run" if there else "it is empty"
         return RunStatus(folder, what, ok=False)
     damage = []
-    lines, bad = _lines(folder) if "metrics.jsonl" in there else ([], 0)
+    lines, bad = read_lines(folder) if "metrics.jsonl" in there else ([], 0)
     if bad:
         damage.append(f"{bad} damaged line{'s' * (bad > 1)} in metrics.jsonl")
     steps = None
@@ -140,10 +140,13 @@ def _state(running: bool | None, through: bool, measured: bool, begun: bool) -> 
     return "stopped" if begun else "started"
 
 
-def _lines(folder: str) -> tuple[list[dict[str, Any]], int]:
-    """Returns the lines of metrics, and how many are damaged.
+def read_lines(folder: str) -> tuple[list[dict[str, Any]], int]:
+    """Returns the lines of metrics of a run, and how many are damaged.
 
     A last line without its end is of a run that writes it now, or was killed then.
+
+    Raises:
+        UserError: if there are none to read.
     """
     found, bad = [], 0
     text = files.text(os.path.join(folder, "metrics.jsonl"))
@@ -245,7 +248,7 @@ def _is_run(path: str) -> bool:
 def _began(path: str) -> tuple[float, str]:
     """Returns what sorts runs by their beginning, as far as that is known."""
     try:
-        lines, _ = _lines(path)
+        lines, _ = read_lines(path)
     except UserError:
         lines = []
     return (lines[0]["time"] if lines else math.inf), path

@@ -16,7 +16,7 @@ import tensorflow as tf
 from sslkit import environment
 from sslkit.api import Augmentation, Reporter, RunInfo
 from sslkit.errors import UserError, first_line
-from sslkit.report import contact_sheet
+from sslkit.pictures import contact_sheet
 from sslkit.reporter import Setting
 from sslkit.reporters import MetricsFile, TensorBoard
 from sslkit.secrets import hide

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from sslkit.api import Augmentation, ViewGroup
-from sslkit.report import contact_sheet
+from sslkit.pictures import contact_sheet
 from sslkit.testing.toy import Pictures
 
 

@@ -11,7 +11,7 @@ from sslkit.cli.main import main
 from sslkit.data import data
 from sslkit.errors import UserError
 from sslkit.evaluate.features import frozen
-from sslkit.report import contact_sheet, neighbours
+from sslkit.pictures import contact_sheet, neighbours
 
 COLOURS = {
     "a/red.png": (250, 10, 10),

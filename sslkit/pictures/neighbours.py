@@ -16,7 +16,7 @@ from sslkit.data.headers import READ, look
 from sslkit.data.tree import shown
 from sslkit.errors import UserError
 from sslkit.evaluate.features import stream
-from sslkit.report.contact_sheet import Line
+from sslkit.pictures.contact_sheet import Line
 from sslkit.source import UNREADABLE, Source
 from sslkit.views.crop import evaluation_view
 
