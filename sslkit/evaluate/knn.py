@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -109,35 +110,71 @@ def knn_accuracies(
     Raises:
         UserError: if a row has no label, or a setting is out of range.
     """
-    if temperature <= 0:
-        raise UserError(
-            f"the kNN temperature is {temperature}; it must be above 0, e.g. 0.07"
-        )
+    _check(bank, queries, temperature)
     used = [used_neighbours(number, len(bank.label)) for number in neighbours]
-    for split, label in (("training", bank.label), ("test", queries.label)):
-        missing = int(np.sum(label < 0))
-        if missing:
-            raise UserError(
-                f"kNN needs labels, and {missing} of {len(label)} {split} examples "
-                "have none; use a labelled data set"
-            )
-    classes = 1 + int(max(bank.label.max(), queries.label.max()))
-    bank_norm = np.maximum(np.linalg.norm(bank.features, axis=1), 1e-12)
+    classes = _classes(bank, queries)
     scores = np.empty((len(used), len(queries.label), classes), np.float32)
-    rows = max(1, _BLOCK_ELEMENTS // len(bank.label))
-    for start in range(0, len(queries.label), rows):
-        block = queries.features[start : start + rows]
-        block = block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)
-        # Dividing the products by the norms spares a normalised copy of the bank.
-        cosine = block @ bank.features.T
-        cosine /= bank_norm
-        near = tf.math.top_k(cosine, max(used))
-        values, labels = near.values.numpy(), bank.label[near.indices.numpy()]
+    for rows, values, places in _nearest(bank.features, queries.features, max(used)):
+        labels = bank.label[places]
         for place, number in enumerate(used):
-            scores[place, start : start + rows] = _votes(
+            scores[place, rows] = _votes(
                 values[:, :number], labels[:, :number], classes, temperature
             )
     return [accuracy(one, queries.label) for one in scores]
+
+
+class Classified(NamedTuple):
+    """What the classifier says of each query, and whom it asked."""
+
+    scores: np.ndarray
+    """float32 [n, classes]: votes; -inf where no neighbour votes."""
+    near: np.ndarray
+    """int64 [n, k]: the rows of the bank that voted, the nearest first."""
+    cosine: np.ndarray
+    """float32 [n, k]: of each and the query."""
+
+
+def classify(
+    bank: Features, queries: Features, *, neighbours: int, temperature: float
+) -> Classified:
+    """Votes as `knn_accuracies` does, and says who voted.
+
+    Args:
+        bank: labelled features.
+        queries: labelled features.
+        neighbours: votes for each query; at most the bank's size is used.
+        temperature: divides cosine similarities.
+
+    Raises:
+        UserError: as `knn_accuracies`.
+    """
+    _check(bank, queries, temperature)
+    count = used_neighbours(neighbours, len(bank.label))
+    near, cosine = nearest(bank.features, queries.features, count)
+    classes = _classes(bank, queries)
+    votes = _votes(cosine, bank.label[near], classes, temperature)
+    return Classified(votes, near, cosine)
+
+
+def nearest(
+    bank: np.ndarray, queries: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the rows of a bank that are most like others.
+
+    Args:
+        bank: float32 [m, dim].
+        queries: float32 [n, dim].
+        count: rows to find for each, at most m.
+
+    Returns:
+        int64 [n, count], the nearest first, of equals the earlier; float32 [n, count],
+        their cosines.
+    """
+    places = np.empty((len(queries), count), np.int64)
+    cosines = np.empty((len(queries), count), np.float32)
+    for rows, values, found in _nearest(bank, queries, count):
+        cosines[rows], places[rows] = values, found
+    return places, cosines
 
 
 def used_neighbours(neighbours: int, bank_size: int) -> int:
@@ -152,6 +189,40 @@ def knn_protocol(*, neighbours: int, temperature: float, bank_size: int) -> str:
     used = used_neighbours(neighbours, bank_size)
     clipped = f", clipped from {neighbours}" if used < neighbours else ""
     return f"kNN (k={used}{clipped}, T={temperature:g})"
+
+
+def _check(bank: Features, queries: Features, temperature: float) -> None:
+    if temperature <= 0:
+        raise UserError(
+            f"the kNN temperature is {temperature}; it must be above 0, e.g. 0.07"
+        )
+    for split, label in (("training", bank.label), ("test", queries.label)):
+        missing = int(np.sum(label < 0))
+        if missing:
+            raise UserError(
+                f"kNN needs labels, and {missing} of {len(label)} {split} examples "
+                "have none; use a labelled data set"
+            )
+
+
+def _classes(bank: Features, queries: Features) -> int:
+    return 1 + int(max(bank.label.max(), queries.label.max()))
+
+
+def _nearest(
+    bank: np.ndarray, queries: np.ndarray, count: int
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yields rows of the queries, the cosines of the nearest, and their places."""
+    bank_norm = np.maximum(np.linalg.norm(bank, axis=1), 1e-12)
+    rows = max(1, _BLOCK_ELEMENTS // len(bank))
+    for start in range(0, len(queries), rows):
+        block = queries[start : start + rows]
+        block = block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)
+        # Dividing the products by the norms spares a normalised copy of the bank.
+        cosine = block @ bank.T
+        cosine /= bank_norm
+        near = tf.math.top_k(cosine, count)
+        yield slice(start, start + rows), near.values.numpy(), near.indices.numpy()
 
 
 def _votes(
