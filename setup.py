@@ -163,6 +163,7 @@ def distribution(root: pathlib.Path = ROOT) -> dict[str, Any]:
         "package_dir": package_dir,
         "package_data": {
             "sslkit": ["py.typed"],
+            "sslkit.page": ["templates/*"],
             **{package: ["*.gin"] for package in recipes},
         },
         "entry_points": {

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from sslkit.execution import Mode, Run
     from sslkit.export.encoder import Encoder
+    from sslkit.page import Page
 
-__all__ = ["load_encoder", "train"]
+__all__ = ["load_encoder", "report", "train"]
 
 __version__ = "0.1.0"
 
@@ -81,6 +82,45 @@ def train(
         mode=mode,
         extend=extend,
     )
+
+
+def report(
+    *workdirs: str | os.PathLike[str],
+    map: Literal["pca", "tsne"] = "pca",
+    images: int = 1000,
+    rows: int = 6,
+    detail: int = 4,
+    set: str | Sequence[str] = (),
+    data_dir: str | None = None,
+) -> Page:
+    """Makes in this process what `sslkit report` writes; a notebook shows it.
+
+    Args:
+        *workdirs: folders of runs, or with several runs in them.
+        map: what places images in the map: `pca`, or `tsne`, which takes seconds.
+        images: of the map, at most.
+        rows: random images whose neighbours are shown.
+        detail: of so many runs, seeds counted once, the images are shown; 0 reads no
+            data at all.
+        set: bindings for opening the runs again, e.g. where the data is now.
+        data_dir: where datasets are; short for binding `data.data_dir`.
+
+    Returns:
+        The page, as the value of a cell shown in place; `save` writes it to a file.
+
+    Raises:
+        UserError: for what the user can mend, in one line.
+    """
+    _ready()
+    from sslkit.errors import UserError
+    from sslkit.page import Looking
+    from sslkit.page import report as make
+
+    if not workdirs:
+        raise UserError("sslkit.report needs the folder of a run: sslkit.report(W)")
+    overrides = (set,) if isinstance(set, str) else tuple(set)
+    how = Looking(images, map, rows, overrides, data_dir)
+    return make([os.fspath(one) for one in workdirs], how, detail=detail)
 
 
 def _ready() -> None:

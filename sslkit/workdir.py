@@ -25,7 +25,8 @@ class Workdir:
 
     `config.gin` is the resolved configuration, `data.json` what the run was started on,
     `checkpoints/` the states, `metrics.jsonl` and `tensorboard/` the curves,
-    `facts.json` what it last ran on, `result_<step>.json` the evaluation of a checkpoint and `result.json` that of the latest that was evaluated;
+    `facts.json` what it last ran on, `result_<step>.json` the evaluation of a
+    checkpoint and `result.json` that of the latest that was evaluated;
     `bad_step_<step>.json` what is known of a step that was not made of numbers.
     """
 

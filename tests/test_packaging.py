@@ -103,6 +103,8 @@ def test_one_wheel_holds_core_plugins_and_recipes(whole):
     assert len(recipes) > 10
     assert recipes <= names
     assert "sslkit/py.typed" in names
+    templates = {"page.html.j2", "page.css", "page.js"}
+    assert {f"sslkit/page/templates/{name}" for name in templates} <= names
     assert {"sslkit_fnc/objective.py", "sslkit_simclr/objective.py"} <= names
     assert not [name for name in names if "tests/" in name]
     # A folder called gin with code in it would shadow gin-config.

@@ -21,7 +21,7 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stage", metavar="NAME", help="one stage of a recipe that has several"
     )
-    _add_overrides(parser)
+    add_overrides(parser)
 
 
 def add_workdir_option(parser: argparse.ArgumentParser, *, holds: str) -> None:
@@ -37,10 +37,11 @@ def add_workdir_option(parser: argparse.ArgumentParser, *, holds: str) -> None:
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Adds --workdir, --set and --data-dir, to open a run again."""
     add_workdir_option(parser, holds="the run's folder, as given to `sslkit train`")
-    _add_overrides(parser)
+    add_overrides(parser)
 
 
-def _add_overrides(parser: argparse.ArgumentParser) -> None:
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Adds --set and --data-dir."""
     parser.add_argument(
         "--set",
         action="append",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from sslkit.arguments import check_folder
@@ -75,6 +76,7 @@ def _run_one(resolution: Resolution, folder: str, mode: Mode, *, extend: bool) -
     found = carry_out(resolution, folder, mode=mode, extend=extend)
     if found.measured is not None:
         show(found.measured)
+        print(f"next: sslkit report {shlex.quote(folder)}")
         print(f"next: sslkit export --workdir {folder} --to FOLDER")
     elif not found.trained and mode != "evaluate":
         print(f"{folder} is finished: all {found.steps} steps are done.")

@@ -19,7 +19,6 @@ from sslkit.secrets import hide
 from sslkit.status import RunStatus, read_lines, read_status
 from sslkit.status.files import names, text
 
-_SEED = "train.seed"
 _PAUSE = 20
 """A gap between two lines that is so many times as long as usual is a stop."""
 _SHORT = 60.0
@@ -78,7 +77,7 @@ class Record:
     @property
     def seed(self) -> str:
         """The run's seed, as it is written."""
-        return self.settings.get(_SEED, "0")
+        return self.settings.get("train.seed", "0")
 
     @property
     def recipe(self) -> str:
@@ -188,7 +187,7 @@ def _seconds(lines: Sequence[Mapping[str, Any]]) -> float | None:
 def _machine(lines: Sequence[Mapping[str, Any]], name: str) -> Iterator[float]:
     for line in lines:
         value = _mapping(line.get("machine")).get(name)
-        if _is_number(value):
+        if value is not None and _is_number(value):
             yield float(value)
 
 

@@ -13,8 +13,8 @@ from sslkit.workdir import Workdir
 class MetricsFile(Reporter):
     """Appends a line to `metrics.jsonl` in the run's folder; see `MetricsLog`.
 
-    What the run runs on goes to `facts.json`, each time that it begins or goes on. Every
-    run has it, whatever else it reports to.
+    What the run runs on goes to `facts.json`, each time that it begins or goes on.
+    Every run has it, whatever else it reports to.
     """
 
     required = True

@@ -98,6 +98,7 @@ def test_a_run_trains_evaluates_and_says_what_it_did(finished):
         "untrained encoder",
         "raw pixels",
         "linear (logistic regression on frozen features)",
+        f"next: sslkit report {workdir}",
         f"next: sslkit export --workdir {workdir}",
     ):
         assert words in result.stdout
@@ -112,6 +113,18 @@ def test_a_run_trains_evaluates_and_says_what_it_did(finished):
     assert list((workdir / "tensorboard").glob("events.out.tfevents.*"))
     kept = sorted(path.name for path in (workdir / "checkpoints").glob("*.index"))
     assert kept == [f"step_{step:08d}.index" for step in (2, 4, 6)]
+
+
+@pytest.mark.slow
+def test_a_report_looks_at_the_encoder(finished, tmp_path):
+    workdir, _ = finished
+    target = tmp_path / "report.html"
+    result = sslkit("report", str(workdir), "--to", str(target), "--images", "50")
+    assert result.returncode == 0, result.stderr
+    text = target.read_text()
+    for words in ("50 of 360 images", "Taken for each other", 'id="views"', "PCA of"):
+        assert words in text
+    assert json.loads((workdir / "facts.json").read_text())["devices"] == "CPU"
 
 
 def test_a_finished_run_says_so_and_does_nothing(finished):

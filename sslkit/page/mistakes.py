@@ -1,0 +1,153 @@
+"""Where nearest neighbours are wrong: by class, by pair of classes, by image."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from sslkit.evaluate.features import Features
+from sslkit.evaluate.knn import classify, knn_protocol
+from sslkit.page.album import Album
+from sslkit.page.neighbourhood import Row, row
+
+_NEIGHBOURS = 20
+_CLASSES = 20
+"""Classes that are shown of many: the worst."""
+_PAIRS = 8
+_MISTAKES = 6
+_NEAR = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class OfClass:
+    """How a class fares."""
+
+    title: str
+    right: int
+    count: int
+
+    @property
+    def share(self) -> float:
+        """Of its images, those that are classified right."""
+        return self.right / self.count
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two classes that are taken for each other."""
+
+    one: str
+    other: str
+    there: int
+    """Images of `one` that are taken for `other`."""
+    back: int
+    """And the other way."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Mistake:
+    """An image that is taken for another class."""
+
+    row: Row
+    taken_for: str
+    certainty: float
+    """Share of the votes that the wrong class got."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Mistakes:
+    """What a nearest-neighbour classifier gets wrong."""
+
+    protocol: str
+    accuracy: float
+    scored: int
+    wrong: int
+    classes: tuple[OfClass, ...]
+    """The worst first; of many classes, the worst."""
+    of: int
+    """Classes that have images among those scored."""
+    pairs: tuple[Pair, ...]
+    """The most confused first."""
+    top: tuple[Mistake, ...]
+    """The most certain first."""
+
+
+def find_mistakes(
+    bank: Features,
+    scored: Features,
+    bank_album: Album,
+    album: Album,
+    *,
+    temperature: float,
+) -> Mistakes:
+    """Classifies by nearest neighbours and looks at what is wrong.
+
+    Args:
+        bank: labelled features that vote.
+        scored: labelled features of others.
+        bank_album: names of the bank's examples.
+        album: names of those scored.
+        temperature: divides cosines in the vote's exponent.
+    """
+    found = classify(bank, scored, neighbours=_NEIGHBOURS, temperature=temperature)
+    label = scored.label.astype(np.int64)
+    said = found.scores.argmax(axis=1)
+    classes = found.scores.shape[1]
+    confusion = np.bincount(label * classes + said, minlength=classes * classes)
+    confusion = confusion.reshape(classes, classes)
+    counts = confusion.sum(axis=1)
+    by_class = [
+        OfClass(album.class_name(number), int(confusion[number, number]), int(count))
+        for number, count in enumerate(counts)
+        if count
+    ]
+    by_class.sort(key=lambda one: one.share)
+    wrong = np.flatnonzero(said != label)
+    votes = np.where(np.isfinite(found.scores), found.scores, 0.0)
+    certainty = votes.max(axis=1) / votes.sum(axis=1)
+    worst = wrong[np.argsort(-certainty[wrong], kind="stable")][:_MISTAKES]
+    top = tuple(
+        Mistake(
+            row(
+                bank,
+                bank_album,
+                scored,
+                album,
+                int(place),
+                found.near[place],
+                found.cosine[place],
+                most=_NEAR,
+            ),
+            album.class_name(int(said[place])),
+            float(certainty[place]),
+        )
+        for place in worst
+    )
+    return Mistakes(
+        knn_protocol(
+            neighbours=_NEIGHBOURS, temperature=temperature, bank_size=len(bank.label)
+        ),
+        float(np.mean(said == label)),
+        len(label),
+        len(wrong),
+        tuple(by_class[:_CLASSES]),
+        len(by_class),
+        _pairs(confusion, album),
+        top,
+    )
+
+
+def _pairs(confusion: np.ndarray, album: Album) -> tuple[Pair, ...]:
+    both = np.triu(confusion + confusion.T, 1)
+    order = np.argsort(-both, axis=None, kind="stable")[:_PAIRS]
+    found = []
+    for flat in order:
+        one, other = divmod(int(flat), len(both))
+        if not both[one, other]:
+            break
+        there, back = int(confusion[one, other]), int(confusion[other, one])
+        if back > there:
+            one, other, there, back = other, one, back, there
+        found.append(Pair(album.class_name(one), album.class_name(other), there, back))
+    return tuple(found)

@@ -1,0 +1,159 @@
+"""How a run is, in words, and which runs are one; from their files alone."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from page.conftest import lines, result
+
+from sslkit.errors import UserError
+from sslkit.page.groups import course, differing, grouped, over_seeds
+from sslkit.page.record import read_record
+from sslkit.page.words import remarks
+
+FALLING = [10.0 - n for n in range(10)]
+SETTLED = [10.0, 5.0, 2.0, 1.1, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+
+
+def said(folder) -> dict[str, str]:
+    """Returns text -> tone."""
+    return {one.text: one.tone for one in remarks(read_record(str(folder)))}
+
+
+def one(found, words) -> str:
+    """Returns the tone of the one remark that has some words."""
+    (tone,) = [tone for text, tone in found.items() if words in text]
+    return tone
+
+
+@pytest.mark.parametrize(
+    ("losses", "words", "tone"),
+    [
+        (FALLING, "Still improving: over the last fifth the loss fell by 2", "note"),
+        (SETTLED, "Settled: over the last fifth", "good"),
+        ([1.0] * 10, "it is where it began, or above", "bad"),
+        ([*SETTLED[:8], 2.0, 3.0], "The loss rises again: by 2 over the", "note"),
+    ],
+)
+def test_whether_it_still_improves(make, losses, words, tone):
+    assert one(said(make(reports=lines(losses))), words) == tone
+
+
+def test_a_few_reports_are_no_trend(make):
+    found = said(make(reports=lines([3.0, 2.0, 1.0])))
+    assert not any("fifth" in text for text in found)
+
+
+def test_a_collapsed_encoder_is_said_first_with_what_to_try(make):
+    run = read_record(str(make(measured=result(rank=1.0))))
+    first = remarks(run)[0]
+    assert first.tone == "bad"
+    assert first.text == "The features have collapsed onto one line."
+    assert "lower the learning rate" in first.advice
+    assert not any("Not collapsed" in text for text in said(run.path))
+
+
+def test_a_living_encoder_is_good(make):
+    found = said(make(measured=result(rank=30.0)))
+    assert one(found, "Not collapsed: the features use about 30 of 64") == "good"
+    assert one(found, "It has learned: linear 90.0%") == "good"
+
+
+def test_an_encoder_that_leads_nobody_has_not_learned(make):
+    found = said(make(measured=result(top1=0.7)))
+    assert one(found, "hardly leads, or does not: 70.0%, beside raw pixels") == "note"
+
+
+@pytest.mark.parametrize(
+    ("waited", "words", "tone"),
+    [
+        (0.5, "Starving: 56% of the time went by", "note"),
+        (0.001, "Well fed: 0.1%", "good"),
+    ],
+)
+def test_whether_it_starves(make, waited, words, tone):
+    # Ten reports, nine seconds between the first and the last.
+    assert one(said(make(reports=lines(FALLING, waited=waited))), words) == tone
+
+
+def test_a_stop_is_not_of_the_time_it_took(make):
+    reports = lines(FALLING)
+    for late in reports[5:]:
+        late["time"] += 10_000
+    assert read_record(str(make(reports=reports))).seconds == 8
+
+
+def test_what_was_not_finite_is_said(make):
+    reports = lines(FALLING, gradient_norm=[1.0] * 8 + [None, None])
+    folder = make(reports=reports)
+    assert one(said(folder), "not finite: gradient_norm (2 times)") == "bad"
+    assert len(read_record(str(folder)).series["gradient_norm"].values) == 8
+
+
+def test_knn_that_has_fallen_is_said(make):
+    reports = lines(FALLING, knn_top1=[0.5, 0.6, 0.7, 0.9, *[0.8] * 6])
+    words = "kNN was best at step 40 (90.0%) and is 80.0% now"
+    assert one(said(make(reports=reports)), words) == "bad"
+
+
+def test_a_run_that_is_not_through(make):
+    assert one(said(make(steps=400)), "Not through: 100 of 400 updates") == "note"
+
+
+def test_what_is_missing_or_damaged_is_a_note_and_not_an_error(make):
+    folder = make(reports=[])
+    (folder / "result.json").write_text("{")
+    (folder / "config.gin").write_text("a = = 1")
+    (folder / "facts.json").write_text("[1]")
+    run = read_record(str(folder))
+    assert [note.partition(":")[0] for note in run.notes] == [
+        "config.gin is damaged",
+        "there are no metrics",
+        "there is no checkpoint",
+        "result.json is damaged",
+    ]
+    assert (run.seconds, run.speed, run.waited, run.facts) == (None, None, None, {})
+    assert remarks(run)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"cannot be reported: it is empty\. Name"):
+        read_record(str(tmp_path / "empty"))
+
+
+def test_seeds_are_one_group_and_other_settings_another(make):
+    runs = [
+        read_record(str(make(f"top{topk}-seed{seed}", topk=topk, seed=seed)))
+        for topk in (5, 10)
+        for seed in (0, 1)
+    ]
+    found = grouped(runs)
+    assert [group.title for group in found] == ["top5 (2 seeds)", "top10 (2 seeds)"]
+    assert [group.hue for group in found] == [0, 1]
+    assert differing(runs) == {
+        "objectives.fnc.topk": ["5", "5", "10", "10"],
+        "train.seed": ["0", "1", "0", "1"],
+    }
+
+
+def test_runs_of_other_data_are_no_group(make):
+    runs = [read_record(str(make(name, data=name))) for name in ("a", "b")]
+    assert len(grouped(runs)) == 2
+
+
+def test_a_group_is_drawn_where_all_its_runs_have_been(make):
+    long = make("a", lines([4.0, 3.0, 2.0]), seed=0)
+    short = make("b", lines([2.0, 1.0]), seed=1)
+    (group,) = grouped([read_record(str(one)) for one in (long, short)])
+    assert course(group, "loss") == [(10, 3.0, 2.0, 4.0), (20, 2.0, 1.0, 3.0)]
+
+
+def test_spread_is_the_deviation_of_the_sample():
+    found = over_seeds([0.8, 0.9])
+    assert found is not None and found.deviation is not None
+    assert (found.mean, found.count) == (pytest.approx(0.85), 2)
+    assert found.deviation == pytest.approx(0.1 / math.sqrt(2))
+    assert over_seeds([0.8]).deviation is None
+    assert over_seeds([]) is None
