@@ -91,8 +91,8 @@ def _learning(run: Record) -> Iterator[Remark]:
     if of is not None and not ended:
         yield Remark(
             "note",
-            f"Not through: {done:,} of {of:,} updates are done, and the run is "
-            f"{run.status.state.partition(';')[0]}. What is shown is as of then.",
+            f"Not through: {done:,} of {of:,} updates are done "
+            f"({run.status.state.partition(';')[0]}). What is shown is as of then.",
         )
     knn = run.series.get("knn_top1")
     if knn and len(knn.values) > 2:
