@@ -34,6 +34,10 @@ KINDS = {
 }
 """Kind -> its base class in `sslkit.api`. The entry-point group is `sslkit.<kind>`."""
 
+RENAMED = "sslkit.renamed"
+"""The group of entry points `<kind>.<old name> = <kind>.<new name>`: plugins whose
+names have changed. Nothing of them is imported."""
+
 _PATIENCE = 60.0
 """Seconds after which it is said which plugin is being imported."""
 
@@ -103,30 +107,53 @@ def others(titles: Iterable[str]) -> list[str]:
     ]
 
 
+def renamed() -> dict[str, str]:
+    """Returns the titles of plugins that have changed: old -> new."""
+    return {
+        entry_point.name: entry_point.value
+        for announced in _announced()
+        for entry_point in announced.entry_points
+        if entry_point.group == RENAMED and announced.origin is not None
+    }
+
+
 def strays() -> list[str]:
-    """Says which installed distributions announce plugins of a kind there is not.
+    """Says what installed distributions announce that nothing can use.
 
     Returns:
-        A line for each such entry-point group of a distribution, and for each whose
-        metadata is damaged, so that it cannot be told what it announces.
+        A line for each entry-point group of a distribution that is none of sslkit's,
+        for each plugin that is renamed to what there is not, and for each distribution
+        whose metadata is damaged, so that it cannot be told what it announces.
     """
-    groups = [f"sslkit.{kind}" for kind in KINDS]
+    groups = [*(f"sslkit.{kind}" for kind in KINDS), RENAMED]
     found: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
-    damaged = []
+    damaged, lost = [], []
+    titles = {plugin.title for plugin in installed()}
     for announced in _announced():
         ours = [e for e in announced.entry_points if e.group.startswith("sslkit.")]
         if announced.damage is not None and (ours or not announced.entry_points):
             damaged.append(announced.damage)
         if announced.origin is None:
             continue
+        name = announced.origin.distribution
         for entry_point in ours:
             if entry_point.group not in groups:
-                name = announced.origin.distribution
                 found[entry_point.group, name].add(entry_point.name)
-    return damaged + [
-        f"{origin} announces {', '.join(sorted(names))} in the entry-point group "
-        f"{group}, which is none of sslkit's. {did_you_mean(group, groups)}".rstrip()
-        for (group, origin), names in sorted(found.items())
+            elif entry_point.group == RENAMED and entry_point.value not in titles:
+                near = did_you_mean(entry_point.value, sorted(titles))
+                lost.append(
+                    f"{name} renames {entry_point.name} to {entry_point.value}, which "
+                    f"is not installed. {near}".rstrip()
+                )
+    return [
+        *damaged,
+        *(
+            f"{origin} announces {', '.join(sorted(names))} in the entry-point group "
+            f"{group}, which is none of sslkit's. "
+            f"{did_you_mean(group, groups)}".rstrip()
+            for (group, origin), names in sorted(found.items())
+        ),
+        *sorted(lost),
     ]
 
 

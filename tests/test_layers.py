@@ -27,9 +27,10 @@ LAYERS = (
     "checkpoints ownership",
     "plugins storage",
     "api",
+    "runner",
     "batch evaluation optimizer programs replica randomness reporter source",
     "keras_backend",
-    "arguments claims environment",
+    "arguments claims deprecation environment",
     "errors",
     "secrets",
 )

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import sslkit
 from sslkit import programs
 from sslkit.cli.allocator import keep_freed_memory
+from sslkit.cli.old_names import names_told
 from sslkit.cli.startup import start_tensorflow
 from sslkit.errors import Lost, Stopped, UserError
 from sslkit.keras_backend import TENSORFLOW, VARIABLE
@@ -82,15 +83,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ[VARIABLE] = TENSORFLOW
     debug = "--debug" in argv
     try:
-        arguments = _parse(argv)
-        arguments.before = before  # the environment, for those who judge it
-        # What is cheap to find wrong is found before TensorFlow is imported.
-        arguments.look(arguments)
-        if arguments.command in NEED_TENSORFLOW:
-            keep_freed_memory()
-            programs.start()
-            start_tensorflow(hush=not debug)
-        return arguments.run(arguments)
+        with names_told():
+            arguments = _parse(argv)
+            arguments.before = before  # the environment, for those who judge it
+            # What is cheap to find wrong is found before TensorFlow is imported.
+            arguments.look(arguments)
+            if arguments.command in NEED_TENSORFLOW:
+                keep_freed_memory()
+                programs.start()
+                start_tensorflow(hush=not debug)
+            return arguments.run(arguments)
     except UserError as error:
         if debug:
             raise

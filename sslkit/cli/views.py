@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from sslkit.cli.options import add_recipe_options
+from sslkit.cli.old_names import add_renamed_option
+from sslkit.cli.options import add_recipe_options, check_target
 from sslkit.cli.stages import check_recipe, read_one
 from sslkit.errors import UserError
 
@@ -12,8 +13,14 @@ from sslkit.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     add_recipe_options(parser)
-    parser.add_argument(
-        "--out", required=True, metavar="FILE", help="the PNG file to write"
+    add_renamed_option(
+        parser,
+        "--to",
+        old="--out",
+        gone_in="sslkit 0.2",
+        required=True,
+        metavar="FILE",
+        help="the PNG file to write",
     )
     parser.add_argument(
         "--images", type=int, default=4, help="how many images, a row each (default 4)"
@@ -21,9 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the number of images and reads the recipe."""
+    """Looks at the number of images and the place, and reads the recipe."""
     if args.images < 1:
         raise UserError(f"--images is {args.images}; give 1 or more")
+    check_target(args.to)
     check_recipe(args, read_one)
 
 
@@ -42,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
         count=args.images,
         seed=training.seed,
     )
-    contact_sheet.write(sheet, args.out)
-    print(f"written: {args.out}, {len(sheet)} images of {training.source.name}")
+    contact_sheet.write(sheet, args.to)
+    print(f"written: {args.to}, {len(sheet)} images of {training.source.name}")
     for line in training.data.skipped():
         print(line)
     return 0

@@ -5,13 +5,15 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 
+from sslkit import plugins
 from sslkit.config.reading import read_text
+from sslkit.config.renaming import current
 
 
 def difference(
     old: str, new: str, *, ignore: Sequence[str] = (), name: str = "there"
 ) -> list[str]:
-    """Says in what two resolved configurations differ.
+    """Says in what two resolved configurations differ, but for names that changed.
 
     Args:
         old: gin text without includes, e.g. what a workdir keeps.
@@ -26,7 +28,8 @@ def difference(
     Raises:
         UserError: if either text is not gin.
     """
-    there, here = _values(old, name), _values(new, "here")
+    installed = plugins.installed()
+    there, here = _values(old, name, installed), _values(new, "here", installed)
     lines = []
     for key in sorted(there.keys() | here.keys()):
         if any(fnmatch.fnmatchcase(key, pattern) for pattern in ignore):
@@ -39,5 +42,8 @@ def difference(
     return lines
 
 
-def _values(text: str, name: str) -> dict[str, str]:
-    return {binding.key: repr(binding.value) for binding in read_text(text, name)}
+def _values(
+    text: str, name: str, installed: Sequence[plugins.Plugin]
+) -> dict[str, str]:
+    bindings = current(read_text(text, name), installed, warn=False)
+    return {binding.key: repr(binding.value) for binding in bindings}

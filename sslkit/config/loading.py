@@ -10,7 +10,8 @@ from typing import Any
 
 from sslkit import plugins
 from sslkit.config.building import Builder
-from sslkit.config.resolution import SEAMS, Resolution, check_parameter, read
+from sslkit.config.resolution import Resolution, check_parameter, read
+from sslkit.config.seams import SEAMS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from sslkit import plugins
 from sslkit.arguments.wanted import Kind
+from sslkit.config.reaching import (
+    REQUIRED,
+    expand,
+    leaves,
+    macro_names,
+    reach,
+    references,
+)
 from sslkit.config.reading import (
-    DEEPEST,
     Binding,
     Macro,
     Reference,
@@ -17,25 +23,15 @@ from sslkit.config.reading import (
     read_override,
 )
 from sslkit.config.recipes import is_part
+from sslkit.config.renaming import current
+from sslkit.config.seams import SEAMS
 from sslkit.config.signatures import Signature, signature
 from sslkit.config.types import check_value, kinds_of
 from sslkit.errors import UserError, did_you_mean
 from sslkit.secrets import holds_secret
 
-SEAMS = {
-    "train": "sslkit.training.run:Training",
-    "data": "sslkit.data.dataset:data",
-    "evaluate": "sslkit.evaluate.protocol:evaluate",
-}
-"""The functions of the core that recipes bind, and where they are."""
-
 STAGES = "stages"
 """What a recipe binds to be several runs; see `sslkit.config.stages`."""
-
-_REQUIRED = ("gin.REQUIRED", "REQUIRED")
-_MOST = 100_000
-"""Values that the macros in one binding may come to: each that holds another twice
-makes them twice as many."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +123,7 @@ def left_open(recipes: Sequence[str], overrides: Sequence[str] = ()) -> list[str
     return [
         key
         for key, value in last.items()
-        if isinstance(value, Macro) and value.name in _REQUIRED
+        if isinstance(value, Macro) and value.name in REQUIRED
     ]
 
 
@@ -156,11 +152,11 @@ def resolve(
     Raises:
         UserError: what `read` refuses, but for unused overrides.
     """
-    last = {binding.key: binding for binding in written}
+    installed = plugins.installed()
+    last = {binding.key: binding for binding in current(written, installed)}
     macros = {key: b for key, b in last.items() if not b.parameter}
     bindings = [b for b in last.values() if b.parameter]
 
-    installed = plugins.installed()
     kinds = kinds_of(installed)
     signatures: dict[str, Signature | None] = {}
 
@@ -186,11 +182,11 @@ def resolve(
             known = signature_of(binding.target, binding.place)
             if known is not None:
                 check_parameter(binding, known.names)
-    expanded = [_expand(binding, macros) for binding in bindings]
-    used, idle, targets = _reach(expanded)
+    expanded = [expand(binding, macros) for binding in bindings]
+    used, idle, targets = reach(expanded, SEAMS)
     for seam in SEAMS:
         signature_of(seam, "")
-    idle += [m for m in macros.values() if m.key not in _macro_names(bindings, macros)]
+    idle += [m for m in macros.values() if m.key not in macro_names(bindings, macros)]
     for binding in used:
         known = signatures[binding.target]
         if known is not None:
@@ -222,22 +218,6 @@ def idle_message(binding: Binding, resolution: Resolution) -> str:
         f"{binding.place} changes nothing: this run does not use {binding.key}. "
         f"{near}It configures: {targets or 'nothing'}."
     )
-
-
-def references(value: Any) -> Iterator[Reference]:
-    """Yields the references in a value, however deep."""
-    return (leaf for leaf in _leaves(value) if isinstance(leaf, Reference))
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        for item in value.items():
-            yield from _leaves(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item)
-    else:
-        yield value
 
 
 def _locate(target: str, place: str, installed: Iterable[plugins.Plugin]) -> str:
@@ -289,101 +269,13 @@ def check_parameter(binding: Binding, names: Sequence[str]) -> None:
 
 def _refuse_secrets(binding: Binding) -> None:
     """Refuses passwords and tokens in what is kept, exported and shown to others."""
-    if any(isinstance(v, str) and holds_secret(v) for v in _leaves(binding.value)):
+    if any(isinstance(v, str) and holds_secret(v) for v in leaves(binding.value)):
         raise UserError(
             f"{binding.key} holds a password or a token ({binding.place}), and a "
             "configuration is kept in workdirs, exports and dashboards. Leave it out: "
             "services find their keys by themselves, such as in "
             "GOOGLE_APPLICATION_CREDENTIALS or WANDB_API_KEY."
         )
-
-
-def _expand(binding: Binding, macros: dict[str, Binding]) -> Binding:
-    """Replaces the macros in a binding's value by their values."""
-
-    left = _MOST
-
-    def expand(value: Any, inside: tuple[str, ...], deep: int) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0 or deep > DEEPEST:
-            raise UserError(
-                f"the macros in {binding.key} come to more than {_MOST:,} values, or to"
-                f" some that are more than {DEEPEST} deep ({binding.place}). Write the "
-                "value out."
-            )
-        if isinstance(value, dict):
-            return mapping(
-                (expand(k, inside, deep + 1), expand(v, inside, deep + 1))
-                for k, v in value.items()
-            )
-        if isinstance(value, list | tuple):
-            return type(value)(expand(item, inside, deep + 1) for item in value)
-        if not isinstance(value, Macro) or value.name in _REQUIRED:
-            return value
-        if value.name in inside:
-            raise UserError(f"the macro '{value.name}' needs itself ({binding.place}).")
-        if value.name not in macros:
-            near = did_you_mean(value.name, macros)
-            raise UserError(
-                f"no macro is called '{value.name}' ({binding.place}). {near}"
-                f"Macros: {', '.join(sorted(macros)) or 'none'}."
-            )
-        return expand(macros[value.name].value, (*inside, value.name), deep + 1)
-
-    def mapping(items: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-        try:
-            return dict(items)
-        except TypeError as error:
-            raise UserError(
-                f"{binding.key} has a key that is a list or a mapping "
-                f"({binding.place}). Use a text or a number."
-            ) from error
-
-    expanded = expand(binding.value, (), 0)
-    place, value = "", binding.value
-    while isinstance(value, Macro) and value.name in macros:
-        place, value = macros[value.name].place, macros[value.name].value
-    return dataclasses.replace(binding, value=expanded, value_place=place)
-
-
-def _macro_names(bindings: Iterable[Binding], macros: dict[str, Binding]) -> set[str]:
-    """Returns the macros that bindings use, directly or through other macros."""
-    found: set[str] = set()
-    queue = [binding.value for binding in bindings]
-    while queue:
-        for leaf in _leaves(queue.pop()):
-            if isinstance(leaf, Macro) and leaf.name not in found | {*_REQUIRED}:
-                found.add(leaf.name)
-                queue.append(macros[leaf.name].value)
-    return found
-
-
-def _reach(
-    bindings: Sequence[Binding],
-) -> tuple[list[Binding], list[Binding], set[str]]:
-    """Parts the bindings that the seams reach by references from those that idle.
-
-    Returns:
-        Those in use, those that idle, and the targets that are reached.
-    """
-    targets = set(SEAMS)
-    scopes: set[str] = set()
-    used: list[Binding] = []
-    idle = list(bindings)
-
-    def reached(binding: Binding) -> bool:
-        parts = binding.scope.split("/") if binding.scope else []
-        return binding.target in targets and scopes.issuperset(parts)
-
-    while found := [binding for binding in idle if reached(binding)]:
-        idle = [binding for binding in idle if not reached(binding)]
-        used += found
-        for binding in found:
-            for reference in references(binding.value):
-                targets.add(reference.name)
-                scopes.update(reference.scope.split("/"))
-    return used, idle, targets
 
 
 def _check_complete(
@@ -393,7 +285,7 @@ def _check_complete(
     bound: dict[str, set[str]] = {}
     for binding in used:
         bound.setdefault(binding.target, set()).add(binding.parameter)
-        for leaf in _leaves(binding.value):
+        for leaf in leaves(binding.value):
             if isinstance(leaf, Macro):
                 raise UserError(
                     f"{binding.place} leaves {binding.key} to you. "

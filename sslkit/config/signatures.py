@@ -12,10 +12,15 @@ from typing import Any, NamedTuple
 
 from sslkit.arguments.wanted import Kind, Wanted, wanted
 from sslkit.config.annotations import Reader
-from sslkit.config.sources import Definition, find_definition
+from sslkit.config.sources import Definition, Imported, Source, find_definition
 
 _DEEPEST = 8
 """How many classes up a constructor is looked for."""
+_RENAMED = (
+    Imported("sslkit.api", "renamed"),
+    Imported("sslkit.deprecation", "renamed"),
+)
+"""What the decorator is, where a module imports it."""
 
 
 class Parameter(NamedTuple):
@@ -71,6 +76,45 @@ def signature(value: str, kinds: Mapping[str, type[Kind]]) -> Signature | None:
         return None
     holder, function = constructor
     return _read(holder, function, kinds, skip=1)
+
+
+def renamed_keywords(value: str) -> Mapping[str, tuple[str, str]]:
+    """Reads which keywords have changed their names; see `sslkit.deprecation.renamed`.
+
+    Args:
+        value: as `signature` takes it.
+
+    Returns:
+        Old name -> the new one, and the version that does not know the old one.
+    """
+    module, _, attribute = value.partition(":")
+    found = find_definition(module, attribute)
+    if found is not None and not isinstance(found.node, ast.FunctionDef):
+        constructor = _constructor(found, _DEEPEST)
+        found = (
+            None
+            if constructor is None
+            else Definition(constructor[0].source, constructor[1])
+        )
+    if found is None:
+        return {}
+    assert isinstance(found.node, ast.FunctionDef)
+    return dict(
+        renaming
+        for decorator in found.node.decorator_list
+        if (renaming := _renaming(decorator, found.source)) is not None
+    )
+
+
+def _renaming(node: ast.expr, source: Source) -> tuple[str, tuple[str, str]] | None:
+    match node:
+        case ast.Call(
+            func=ast.Name(id=name),
+            args=[ast.Constant(value=str(old)), ast.Constant(value=str(new))],
+            keywords=[ast.keyword(arg="gone_in", value=ast.Constant(value=str(gone)))],
+        ) if source.defined.get(name) in _RENAMED:
+            return old, (new, gone)
+    return None
 
 
 def _constructor(

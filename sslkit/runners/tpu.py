@@ -23,6 +23,9 @@ class TPU(Runner):
             waits for minutes on a dead one, so it is tried first.
     """
 
+    # It takes TF32's switch for its own bfloat16, which what was published used.
+    obeys_tf32 = False
+
     @checked
     def __init__(
         self,

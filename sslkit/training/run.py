@@ -32,7 +32,6 @@ from sslkit.data.dataset import Data
 from sslkit.data.labelling import Labelling
 from sslkit.nn.precision import layers_in
 from sslkit.ownership import Owner
-from sslkit.runners.tpu import TPU
 from sslkit.source import Source
 from sslkit.training.accumulating import in_parts
 from sslkit.training.actions import Action
@@ -173,8 +172,7 @@ class Training:
         self.on_nonfinite: OnNonFinite = on_nonfinite
         self.inner_steps = inner_steps
         self._reporters = chosen(reporters)
-        # A TPU takes TF32's switch for its own bfloat16, which what was published used.
-        tf32 = tf32 or isinstance(runner, TPU)
+        tf32 = tf32 or not runner.obeys_tf32
         self.arithmetic = Arithmetic(precision, tf32, deterministic)
 
     @functools.cached_property

@@ -23,7 +23,7 @@ def in_the_checkout(repository, monkeypatch):
 
 def test_views_draws_one_row_an_image(tmp_path, capsys):
     out = tmp_path / "views.png"
-    assert run("views", "--gin", RECIPE, "--out", str(out), "--images", "2") == 0
+    assert run("views", "--gin", RECIPE, "--to", str(out), "--images", "2") == 0
     assert f"written: {out}, 2 images of digits/train" in capsys.readouterr().out
     picture = PIL.Image.open(out)
     # A row is 1.75 inches high at 100 dots an inch.
@@ -31,8 +31,18 @@ def test_views_draws_one_row_an_image(tmp_path, capsys):
     assert np.ptp(np.asarray(picture)) == 255
 
 
-def test_views_refuses_no_image(tmp_path, capsys):
+def test_views_takes_the_old_name_of_its_option(tmp_path, capsys):
     arguments = ["views", "--gin", RECIPE, "--out", str(tmp_path / "v"), "--images"]
+    assert main([*arguments, "0"]) == 2
+    notes = capsys.readouterr().err.splitlines()
+    assert notes[0] == (
+        "sslkit: note: --out is now --to; the old name goes in sslkit 0.2"
+    )
+    assert "--images is 0" in notes[1]
+
+
+def test_views_refuses_no_image(tmp_path, capsys):
+    arguments = ["views", "--gin", RECIPE, "--to", str(tmp_path / "v"), "--images"]
     assert main([*arguments, "0"]) == 2
     assert "--images is 0; give 1 or more" in capsys.readouterr().err
 
@@ -40,9 +50,9 @@ def test_views_refuses_no_image(tmp_path, capsys):
 def test_views_names_a_file_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "views.png"
-    arguments = ["views", "--gin", RECIPE, "--images", "1", "--out", str(out)]
+    arguments = ["views", "--gin", RECIPE, "--images", "1", "--to", str(out)]
     assert main(arguments) == 2
-    assert f"{out} cannot be written: {tmp_path}/file is not" in capsys.readouterr().err
+    assert f"{out} cannot be written: {tmp_path}/file is a" in capsys.readouterr().err
 
 
 def test_bench_input_names_the_bottleneck(capsys):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from fake_distribution import install
 
-from sslkit.config.resolution import SEAMS
+from sslkit.config.seams import SEAMS
 
 CORE = """
     def train(
