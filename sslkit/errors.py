@@ -8,6 +8,17 @@ from collections.abc import Iterable, Sequence
 
 from sslkit.secrets import hide
 
+__all__ = [
+    "Lost",
+    "Rewound",
+    "Stopped",
+    "UserError",
+    "describe",
+    "did_you_mean",
+    "first_line",
+    "near_names",
+]
+
 _LONGEST_WORD = 1000
 _LONGEST = 4000
 """Characters of a message: more is not read, and fills a terminal."""
@@ -74,6 +85,17 @@ def first_line(error: BaseException) -> str:
     while len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
         del lines[0]
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def describe(error: BaseException) -> str:
+    """Returns an exception's type and the line of its message that says most."""
+    name = type(error).__name__
+    said = first_line(error)
+    if said == "in user code:":
+        # TensorFlow puts a traceback before the message.
+        last = str(error).strip().splitlines()[-1]
+        said = last.strip().removeprefix(f"{name}: ").rstrip(".")
+    return name if said == name else f"{name}: {said}"
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -12,14 +12,14 @@ import importlib.metadata
 import inspect
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import sslkit
-from sslkit.errors import UserError, did_you_mean, first_line
+from sslkit.announced import announced
+from sslkit.errors import UserError, describe, did_you_mean
 
 KINDS = {
     "augmentations": "Augmentation",
@@ -77,12 +77,12 @@ def installed() -> list[Plugin]:
     """
     groups = {f"sslkit.{kind}": kind for kind in KINDS}
     found = set()
-    for announced in _announced():
-        for entry_point in announced.entry_points:
+    for one in announced():
+        for entry_point in one.entry_points:
             kind = groups.get(entry_point.group)
-            if kind is not None and announced.origin is not None:
+            if kind is not None and one.origin is not None:
                 found.add(
-                    Plugin(kind, entry_point.name, entry_point.value, *announced.origin)
+                    Plugin(kind, entry_point.name, entry_point.value, *one.origin)
                 )
     return sorted(found)
 
@@ -111,9 +111,9 @@ def renamed() -> dict[str, str]:
     """Returns the titles of plugins that have changed: old -> new."""
     return {
         entry_point.name: entry_point.value
-        for announced in _announced()
-        for entry_point in announced.entry_points
-        if entry_point.group == RENAMED and announced.origin is not None
+        for one in announced()
+        for entry_point in one.entry_points
+        if entry_point.group == RENAMED and one.origin is not None
     }
 
 
@@ -129,13 +129,13 @@ def strays() -> list[str]:
     found: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
     damaged, lost = [], []
     titles = {plugin.title for plugin in installed()}
-    for announced in _announced():
-        ours = [e for e in announced.entry_points if e.group.startswith("sslkit.")]
-        if announced.damage is not None and (ours or not announced.entry_points):
-            damaged.append(announced.damage)
-        if announced.origin is None:
+    for one in announced():
+        ours = [e for e in one.entry_points if e.group.startswith("sslkit.")]
+        if one.damage is not None and (ours or not one.entry_points):
+            damaged.append(one.damage)
+        if one.origin is None:
             continue
-        name = announced.origin.distribution
+        name = one.origin.distribution
         for entry_point in ours:
             if entry_point.group not in groups:
                 found[entry_point.group, name].add(entry_point.name)
@@ -181,6 +181,45 @@ def find(kind: str, name: str, among: Iterable[Plugin] | None = None) -> Plugin:
     if problem:
         raise UserError(problem)
     return claims[0]
+
+
+def named(text: str) -> Plugin:
+    """Finds the one plugin that a person means, without importing it.
+
+    Args:
+        text: `objectives.fnc`, or `fnc` where one kind alone has the name.
+
+    Raises:
+        UserError: if there is none, or several.
+    """
+    there = installed()
+    found = [plugin for plugin in there if text in (plugin.title, plugin.name)]
+    exact = [plugin for plugin in found if plugin.title == text]
+    if exact:
+        return find(exact[0].kind, exact[0].name, there)
+    if not found:
+        now = renamed().get(text)
+        near = f"It is now '{now}'. " if now else did_you_mean(text, _spellings(there))
+        raise UserError(
+            " ".join(
+                [
+                    f"no plugin is called '{text}'. {near}`sslkit plugins` lists all "
+                    f"{len(there)}.",
+                    *strays(),
+                ]
+            )
+        )
+    if len({plugin.title for plugin in found}) > 1:
+        titles = sorted({plugin.title for plugin in found})
+        raise UserError(
+            f"'{text}' is the name of {len(titles)} plugins. Say which: "
+            f"{' or '.join(titles)}."
+        )
+    return find(found[0].kind, text, there)
+
+
+def _spellings(there: Iterable[Plugin]) -> list[str]:
+    return [spelled for plugin in there for spelled in (plugin.title, plugin.name)]
 
 
 def conflict(plugin: Plugin, among: Iterable[Plugin]) -> str | None:
@@ -234,9 +273,9 @@ def load(kind: str, name: str) -> type:
         def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
             return [
                 entry_point
-                for announced in _announced()
-                for entry_point in announced.entry_points
-                if entry_point.group == self.namespace and announced.origin is not None
+                for one in announced()
+                for entry_point in one.entry_points
+                if entry_point.group == self.namespace and one.origin is not None
             ]
 
     def fail(
@@ -280,82 +319,6 @@ def _say_slow(plugin: Plugin) -> None:
         file=sys.stderr,
         flush=True,
     )
-
-
-def describe(error: BaseException) -> str:
-    """Returns an exception's type and the line of its message that says most."""
-    name = type(error).__name__
-    said = first_line(error)
-    if said == "in user code:":
-        # TensorFlow puts a traceback before the message.
-        last = str(error).strip().splitlines()[-1]
-        said = last.strip().removeprefix(f"{name}: ").rstrip(".")
-    return name if said == name else f"{name}: {said}"
-
-
-class _Origin(NamedTuple):
-    """What a plugin has of its distribution."""
-
-    distribution: str
-    version: str
-    requires: tuple[str, ...]
-
-
-class _Announced(NamedTuple):
-    """What a distribution announces."""
-
-    entry_points: tuple[importlib.metadata.EntryPoint, ...]
-    origin: _Origin | None
-    """None where it announces nothing of sslkit's, or is damaged."""
-    damage: str | None
-    """What is wrong with its metadata, in a line."""
-
-
-def _announced() -> Iterator[_Announced]:
-    """Looks at each distribution alone, so that a damaged one hides no other."""
-    seen = set()
-    for distribution in importlib.metadata.distributions():
-        entry_points: tuple[importlib.metadata.EntryPoint, ...] = ()
-        name = "without a name"
-        try:
-            # As the standard library tells them apart: by the name of the folder, if it
-            # has one. Of two of one name the first on the path is what is imported.
-            name = distribution._normalized_name  # type: ignore[attr-defined]
-            if name in seen:
-                continue
-            seen.add(name)
-            entry_points = tuple(distribution.entry_points)
-            ours = any(e.group.startswith("sslkit.") for e in entry_points)
-            # Metadata is parsed at each look, so only where it is of use.
-            yield _Announced(
-                entry_points, _origin(distribution) if ours else None, None
-            )
-        except Exception as error:  # Damage shows in many ways.
-            yield _Announced(
-                entry_points,
-                None,
-                f"the metadata of the installed distribution {name} is damaged "
-                f"({describe(error)}). Install it again, or uninstall it.",
-            )
-
-
-def _origin(distribution: importlib.metadata.Distribution) -> _Origin:
-    metadata = distribution.metadata
-    name, version = metadata["Name"], metadata["Version"]
-    if not name or not version:
-        raise ValueError("it has no name or no version")
-    return _Origin(
-        name,
-        version,
-        tuple(filter(_is_about_sslkit, metadata.get_all("Requires-Dist") or ())),
-    )
-
-
-def _is_about_sslkit(line: str) -> bool:
-    try:
-        return canonicalize_name(Requirement(line).name) == "sslkit"
-    except InvalidRequirement:
-        return False
 
 
 def _verified(plugin: Plugin, loaded: object) -> type:

@@ -18,6 +18,16 @@ from typing import Literal, TypeVar
 import keras
 import tensorflow as tf
 
+__all__ = [
+    "DeviceKind",
+    "assign",
+    "count",
+    "gather",
+    "index",
+    "kind_of_devices",
+    "mean",
+]
+
 Nest = TypeVar("Nest")
 
 DeviceKind = Literal["CPU", "GPU", "TPU"]

@@ -30,7 +30,7 @@ LAYERS = (
     "runner",
     "batch evaluation optimizer programs replica randomness reporter source",
     "keras_backend",
-    "arguments claims deprecation environment",
+    "announced arguments claims deprecation environment",
     "errors",
     "secrets",
 )

@@ -144,8 +144,17 @@ def test_a_project_works_as_written(kind, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    listed = run("sslkit", "plugins", "--check")
-    assert f"sslkit_my_method.{kind}:MyMethod" in listed
+    listed = run("sslkit", "plugins").splitlines()
+    title = f"{project.KINDS[kind]}.my_method"
+    (row,) = (line for line in listed if " my_method " in line)
+    assert row.split()[:5] == [
+        *(project.KINDS[kind], "my_method", "sslkit-my-method", "0.1.0", "installed")
+    ]
+    shown = run("sslkit", "plugins", "show", title)
+    assert f"sslkit_my_method.{kind}:MyMethod" in shown
+    assert os.path.basename(written.recipe) in run(
+        *("sslkit", "plugins", "show", title), cwd=written.folder
+    )
     assert "passed" in run("pytest", "-q", "-p", "no:cacheprovider", cwd=written.folder)
     settings = ["train.steps = 2", "train.batch_size = 8", "train.knn_every = 0"]
     words = [word for text in settings for word in ("--set", text)]

@@ -7,6 +7,7 @@ import importlib
 import keyword
 import os
 import sys
+import types
 from collections.abc import Sequence
 
 import sslkit
@@ -146,13 +147,19 @@ def _parse(argv: list[str]) -> argparse.Namespace:
             "--debug", action="store_true", help="show the traceback of an error"
         )
         if name == chosen:
-            # A module cannot be called `import`; the word is Python's own.
-            file = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
-            module = importlib.import_module(f"sslkit.cli.{file}")
+            module = module_of(name)
             module.add_arguments(command)
             look = getattr(module, "check", _nothing)
             command.set_defaults(run=module.run, look=look, command=name)
     return parser.parse_args(argv)
+
+
+def module_of(command: str) -> types.ModuleType:
+    """Imports the module of a command."""
+    # A module cannot be called `import`; the word is Python's own.
+    word = keyword.iskeyword(command)
+    file = f"{command}_" if word else command.replace("-", "_")
+    return importlib.import_module(f"sslkit.cli.{file}")
 
 
 def _nothing(args: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from sslkit import deprecation
 @contextlib.contextmanager
 def names_told() -> Iterator[None]:
     """Has a command say each old name that it met in one line, once."""
-    told = set()
+    told: set[str] = set()
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
         if not issubclass(category, deprecation.Renamed):

@@ -1,51 +1,109 @@
-"""`sslkit plugins`: what is installed, and whether it works."""
+"""`sslkit plugins`: what is installed, what each takes, and whether it works."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import shutil
+import textwrap
 
 from sslkit import plugins
 from sslkit.cli.startup import hushed
-from sslkit.errors import UserError
+from sslkit.errors import UserError, did_you_mean
+
+ACTIONS = ("list", "show", "check")
+_HEAD = ("kind", "name", "distribution", "version", "status", "summary")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument(
+        "action",
+        nargs="?",
+        default="list",
+        metavar="ACTION",
+        help="list (the default); show NAME: its arguments, paper and recipes; check "
+        "NAME: hold it to the laws of its kind, exit with 1 if it breaks one",
+    )
+    parser.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="a plugin, e.g. objectives.fnc, or fnc where one kind alone has the name",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="'NAME = VALUE'",
+        help="with check: give an argument, best a small one, e.g. 'dim = 6'; "
+        "repeatable",
+    )
+    parser.add_argument(
         "--check",
         action="store_true",
-        help="import and verify each plugin; exit with 1 if any fails",
+        help="with list: import and verify each plugin; exit with 1 if any fails",
     )
 
 
+def check(args: argparse.Namespace) -> None:
+    """Refuses options that do not go together."""
+    if args.action not in ACTIONS:
+        raise UserError(
+            f"`sslkit plugins` does not know '{args.action}'. "
+            f"{did_you_mean(args.action, ACTIONS)}It takes: {', '.join(ACTIONS)}."
+        )
+    if (args.action == "list") == (args.name is not None):
+        raise UserError(
+            f"`sslkit plugins {args.action}` takes no name."
+            if args.name
+            else f"`sslkit plugins {args.action}` wants the name of a plugin, e.g. "
+            "objectives.supervised."
+        )
+    if args.set and args.action != "check":
+        raise UserError("--set is for `sslkit plugins check NAME`.")
+    if args.check and args.action != "list":
+        raise UserError("--check is for the list; say `sslkit plugins check NAME`.")
+
+
 def run(args: argparse.Namespace) -> int:
-    """Prints a table by kind; with --check, what is wrong with each plugin."""
+    """Lists the plugins, shows one, or judges one."""
+    if args.action == "show":
+        return _show(plugins.named(args.name))
+    if args.action == "check":
+        return _judge(plugins.named(args.name), args)
+    return _list(verify=args.check)
+
+
+def _list(*, verify: bool) -> int:
+    from sslkit.config.documentation import summary
+
     installed = plugins.installed()
     # Plugins import TensorFlow, which logs as it starts.
-    with hushed() if args.check else contextlib.nullcontext():
+    with hushed() if verify else contextlib.nullcontext():
         problems = {
-            plugin: _failure(plugin) if args.check else _problem(plugin, installed)
+            plugin: _failure(plugin) if verify else _problem(plugin, installed)
             for plugin in installed
         }
-    names = max((len(plugin.name) for plugin in installed), default=0)
-    origins = max((len(plugin.origin) for plugin in installed), default=0)
-    for kind in plugins.KINDS:
-        print(kind)
-        for plugin in (p for p in installed if p.kind == kind):
-            state = "ok  " if args.check and not problems[plugin] else ""
-            print(
-                f"  {plugin.name:{names}}  {plugin.origin:{origins}}  "
-                f"{state}{plugin.value}"
-            )
-            if problems[plugin]:
-                print(f"    error: {problems[plugin]}")
-        if all(plugin.kind != kind for plugin in installed):
-            print("  none")
+    rows = [
+        (
+            plugin.kind,
+            plugin.name,
+            plugin.distribution,
+            plugin.version,
+            "broken" if problems[plugin] else "works" if verify else "installed",
+            summary(plugin.value),
+        )
+        for plugin in installed
+    ]
+    widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
+    for row in (_HEAD, *rows):
+        cells = [f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
     strays = plugins.strays()
-    for line in strays:
+    for line in dict.fromkeys([*filter(None, problems.values()), *strays]):
         print(f"error: {line}")
-    return 1 if args.check and (strays or any(problems.values())) else 0
+    return 1 if verify and (strays or any(problems.values())) else 0
 
 
 def _problem(plugin: plugins.Plugin, installed: list[plugins.Plugin]) -> str | None:
@@ -60,3 +118,79 @@ def _failure(plugin: plugins.Plugin) -> str | None:
     except UserError as error:
         return str(error)
     return None
+
+
+def _show(plugin: plugins.Plugin) -> int:
+    """Prints what the source of a plugin says of it."""
+    from sslkit.config.documentation import about
+    from sslkit.config.signatures import signature
+    from sslkit.config.types import kinds_of
+    from sslkit.config.uses import recipes_with
+
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+
+    def wrapped(text: str, indent: str) -> str:
+        return textwrap.fill(
+            text, width, initial_indent=indent, subsequent_indent=indent
+        )
+
+    said = about(plugin.value)
+    print(f"{plugin.title}, of {plugin.origin} ({plugin.value})")
+    if said.summary:
+        print(wrapped(said.summary, "  "))
+    if said.text:
+        print("\n" + textwrap.indent(said.text, "  "))
+    used = recipes_with(plugin.title)
+    print()
+    print(wrapped(f"paper: {', '.join(said.papers) or 'none is named'}", ""))
+    print(wrapped(f"recipes: {', '.join(used) or 'none here'}", ""))
+    known = signature(plugin.value, kinds_of(plugins.installed()))
+    if known is None:
+        print("arguments: its source does not tell")
+        return 0
+    print("arguments:" if known.parameters else "arguments: none")
+    for name, parameter in known.parameters.items():
+        default = "to be given" if parameter.default is None else parameter.default
+        print(f"  {name} = {default}")
+        print(wrapped(f"{parameter.wanted.words()}", "      "))
+        if name in said.arguments:
+            print(wrapped(said.arguments[name], "      "))
+    return 0
+
+
+def _judge(plugin: plugins.Plugin, args: argparse.Namespace) -> int:
+    """Holds a plugin to the laws of its kind and prints a row for each."""
+    from sslkit.cli.startup import start_tensorflow
+    from sslkit.config.uses import options
+
+    if not args.debug:
+        start_tensorflow()
+    given = options(plugin, args.set)
+
+    from sslkit.testing import laws_of, style_laws_of
+    from sslkit.testing.judging import judge, missing
+
+    loaded = plugins.load(plugin.kind, plugin.name)
+    laws, style = laws_of(loaded, **given), style_laws_of(loaded, **given)
+    lacks = missing(laws[0].subject)
+    if lacks:
+        raise UserError(
+            f"{', '.join(lacks)} must be given for {plugin.title}. Add --set "
+            f"'{lacks[0]} = …'."
+        )
+    print(f"{plugin.title}, of {plugin.origin} ({plugin.value})")
+    width = max(len(law.name) for law in [*laws, *style])
+    counts = {"passed": 0, "failed": 0, "skipped": 0, "not judged": 0}
+    for verdict in judge(laws):
+        counts[verdict.result] += 1
+        _row(width, verdict.law, verdict.result, verdict.reason)
+    for verdict in judge(style):
+        # It breaks no run.
+        result = "advice" if verdict.result == "failed" else verdict.result
+        _row(width, verdict.law, result, verdict.reason)
+    print(f"{len(laws)} laws: {', '.join(f'{n} {r}' for r, n in counts.items() if n)}")
+    return 1 if counts["failed"] or counts["not judged"] else 0
+
+
+def _row(width: int, law: str, result: str, reason: str) -> None:
+    print(f"  {law:{width}}  {result:10}  {reason}".rstrip(), flush=True)

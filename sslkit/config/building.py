@@ -51,6 +51,10 @@ class Builder:
 
         return call
 
+    def options(self, name: str) -> dict[str, Any]:
+        """Builds all values that are bound to a target, by keyword."""
+        return self._arguments(self._bindings(name, ""), (), "")
+
     def _bindings(self, target: str, scope: str) -> dict[str, Binding]:
         """Returns what holds for a target in a scope: the inner scope wins."""
         parts = scope.split("/") if scope else []

@@ -138,13 +138,17 @@ def read_overrides(
 
 
 def resolve(
-    written: Sequence[Binding], recipes: Sequence[str]
+    written: Sequence[Binding],
+    recipes: Sequence[str],
+    *,
+    roots: Iterable[str] = SEAMS,
 ) -> tuple[Resolution, list[Binding]]:
     """Resolves bindings, of which a later one wins over an earlier one.
 
     Args:
         written: all that was read.
         recipes: the recipes as they were named.
+        roots: the targets that are in use whatever refers to them.
 
     Returns:
         The resolution, and the overrides among `written` that it does not use.
@@ -183,9 +187,9 @@ def resolve(
             if known is not None:
                 check_parameter(binding, known.names)
     expanded = [expand(binding, macros) for binding in bindings]
-    used, idle, targets = reach(expanded, SEAMS)
-    for seam in SEAMS:
-        signature_of(seam, "")
+    used, idle, targets = reach(expanded, roots)
+    for root in roots:
+        signature_of(root, "")
     idle += [m for m in macros.values() if m.key not in macro_names(bindings, macros)]
     for binding in used:
         known = signatures[binding.target]

@@ -71,9 +71,9 @@ def signature(value: str, kinds: Mapping[str, type[Kind]]) -> Signature | None:
         return None
     if isinstance(found.node, ast.FunctionDef):
         return _read(found, found.node, kinds, skip=0)
-    constructor = _constructor(found, _DEEPEST)
+    constructor = constructor_of(found)
     if constructor is None:
-        return None
+        return Signature({}, Any) if _takes_nothing(found, _DEEPEST) else None
     holder, function = constructor
     return _read(holder, function, kinds, skip=1)
 
@@ -90,7 +90,7 @@ def renamed_keywords(value: str) -> Mapping[str, tuple[str, str]]:
     module, _, attribute = value.partition(":")
     found = find_definition(module, attribute)
     if found is not None and not isinstance(found.node, ast.FunctionDef):
-        constructor = _constructor(found, _DEEPEST)
+        constructor = constructor_of(found)
         found = (
             None
             if constructor is None
@@ -117,10 +117,18 @@ def _renaming(node: ast.expr, source: Source) -> tuple[str, tuple[str, str]] | N
     return None
 
 
-def _constructor(
-    found: Definition, deep: int
+def constructor_of(
+    found: Definition, deep: int = _DEEPEST
 ) -> tuple[Definition, ast.FunctionDef] | None:
-    """Returns the constructor of a class, its own or the first that it inherits."""
+    """Returns the constructor of a class, its own or the first that it inherits.
+
+    Args:
+        found: the class.
+        deep: how many classes up it is looked for.
+
+    Returns:
+        The class that writes it down, and the constructor; None if none does.
+    """
     if not isinstance(found.node, ast.ClassDef) or not deep:
         return None
     for item in found.node.body:
@@ -132,7 +140,25 @@ def _constructor(
     if len(found.node.bases) != 1 or not isinstance(found.node.bases[0], ast.Name):
         return None
     above = find_definition(found.source.module, found.node.bases[0].id)
-    return None if above is None else _constructor(above, deep - 1)
+    return None if above is None else constructor_of(above, deep - 1)
+
+
+def _takes_nothing(found: Definition, deep: int) -> bool:
+    """Returns whether neither a class nor what it inherits has a constructor."""
+    node = found.node
+    if not isinstance(node, ast.ClassDef) or not deep or node.decorator_list:
+        return False
+    match node.bases:
+        case []:
+            return not node.keywords
+        case [ast.Attribute(value=ast.Name(id=module), attr="ABC")]:
+            return found.source.defined.get(module) == Imported("abc", None)
+        case [ast.Name(id=name)]:
+            if found.source.defined.get(name) == Imported("abc", "ABC"):
+                return True
+            above = find_definition(found.source.module, name)
+            return above is not None and _takes_nothing(above, deep - 1)
+    return False
 
 
 def _read(

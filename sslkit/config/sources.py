@@ -48,7 +48,7 @@ def read_source(module: str) -> Source | None:
     Returns:
         What it defines, or None if it is not there or not Python source.
     """
-    path = _path(module)
+    path = path_of(module)
     if path is None:
         return None
     try:
@@ -131,7 +131,8 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*above, *([node.module] if node.module else [])])
 
 
-def _path(module: str) -> pathlib.Path | None:
+def path_of(module: str) -> pathlib.Path | None:
+    """Finds the file of a module; None if it is not Python source."""
     # importlib.util.find_spec("a.b") imports a; so only the first part is asked for,
     # and the rest is looked up as files.
     top, *rest = module.split(".")

@@ -116,15 +116,19 @@ def stage_workdir(workdir: str, name: str) -> str:
     return os.path.join(workdir, name)
 
 
+def stage_bindings(stages: Stages, name: str) -> list[Binding]:
+    """Returns all that recipes bind for one stage, the last of a key to hold."""
+    return [
+        *read_files([stages.recipes[name]]),
+        *_meant_for(name, stages, stages.above),
+    ]
+
+
 def _resolve(
     stages: Stages, name: str, given: Sequence[Binding], workdir: str
 ) -> tuple[Resolution, list[Binding]]:
     recipe = stages.recipes[name]
-    written = [
-        *read_files([recipe]),
-        *_meant_for(name, stages, stages.above),
-        *_meant_for(name, stages, given),
-    ]
+    written = [*stage_bindings(stages, name), *_meant_for(name, stages, given)]
     first = next(iter(stages.recipes))
     start = [b for b in written if b.key == _INITIALIZE][-1:]
     if name != first and start and isinstance(start[0].value, Macro):

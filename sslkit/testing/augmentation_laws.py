@@ -101,14 +101,14 @@ def runs_in_tf_data(subject: Subject) -> None:
             f"example fails inside tf.data ({type(error).__name__}: {lines[-1]})",
             "Use TensorFlow operations alone, and tf.shape where a size is not known",
         ) from error
-    for name, (count, size) in augmentation.groups.items():
+    eager = _example(augmentation)
+    for name, stack in eager.items():
         shape = mapped.element_spec[name].shape
-        if shape != (count, size, size, 3):
+        if shape != stack.shape:
             raise Broken(
                 f"in a graph {name} has the shape {shape}",
-                f"Make it static: tf.ensure_shape(views, {[count, size, size, 3]})",
+                f"Make it static: tf.ensure_shape(views, {list(stack.shape)})",
             )
-    eager = _example(augmentation)
     for name, stack in made[0].items():
         if np.any(stack.numpy() != eager[name]):
             raise Broken(

@@ -16,8 +16,9 @@ from sslkit.api import (
     Weight,
 )
 from sslkit.batch import stack_shapes
+from sslkit.errors import describe
 from sslkit.testing.backbone_laws import built
-from sslkit.testing.law import Broken, Subject
+from sslkit.testing.law import Broken, Subject, Unjudged
 from sslkit.testing.objective_laws import rehearsal_of
 from sslkit.testing.optimizer_laws import SHAPES
 from sslkit.testing.rehearsal import BATCH, SIZE
@@ -99,4 +100,7 @@ def _traced(subject: Subject) -> tf.types.experimental.ConcreteFunction:
 
 
 def _trace(function: Any, *specs: Any) -> tf.types.experimental.ConcreteFunction:
-    return tf.function(function).get_concrete_function(*specs)
+    try:
+        return tf.function(function).get_concrete_function(*specs)
+    except Exception as error:
+        raise Unjudged("it cannot be traced", describe(error).rstrip(".")) from error

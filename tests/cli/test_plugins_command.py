@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -48,7 +49,7 @@ def test_help_names_every_command(capsys):
     assert all(name in text and summary in text for name, summary in COMMANDS.items())
 
 
-def test_the_table_lists_by_kind_and_marks_a_conflict(site):
+def test_the_table_lists_all_and_marks_a_conflict(site):
     for name, version in (("acme", "1.0"), ("rival", "2.0")):
         install(
             site,
@@ -60,25 +61,19 @@ def test_the_table_lists_by_kind_and_marks_a_conflict(site):
     result = sslkit("plugins", path=site)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    schedules = lines[lines.index("schedules") :]
-    assert [line.split() for line in schedules if "contested  " in line] == [
-        ["contested", "acme", "1.0", "acme_schedule:Plugin"],
-        ["contested", "rival", "2.0", "rival_schedule:Plugin"],
+    assert lines[0].split() == [
+        *("kind", "name", "distribution", "version", "status", "summary")
     ]
-    assert (
-        sum("error: schedules.contested is claimed twice" in line for line in lines)
-        == 2
-    )
-    assert [line for line in lines if not line.startswith(" ")] == [
-        "augmentations",
-        "backbones",
-        "evaluations",
-        "objectives",
-        "optimizers",
-        "reporters",
-        "runners",
-        "schedules",
-        "sources",
+    assert [line.split() for line in lines if " contested " in line] == [
+        ["schedules", "contested", "acme", "1.0", "broken"],
+        ["schedules", "contested", "rival", "2.0", "broken"],
+    ]
+    assert lines[-1].startswith("error: schedules.contested is claimed twice")
+    (fnc,) = (line for line in lines if line.startswith("objectives     fnc "))
+    assert fnc.split(maxsplit=5)[3:] == [
+        "0.1.0",
+        "installed",
+        "Contrasts views while likely false negatives are attracted or left out.",
     ]
 
 
@@ -115,28 +110,149 @@ def test_check_verifies_each_and_fails_if_one_does(site, capsys, monkeypatch):
     monkeypatch.setattr(plugins, "installed", lambda: ours)
     assert main(["plugins", "--check"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    at = lines.index("schedules")
-    assert lines[at + 1].split() == [
-        "checked_ill",
-        "acme-two",
-        "1.0",
-        "checked_ill:Plugin",
+    rows = [line.split()[1:5] for line in lines[1:3]]
+    assert rows == [
+        ["checked_ill", "acme-two", "1.0", "broken"],
+        ["checked_well", "acme-two", "1.0", "works"],
     ]
-    assert "error: " in lines[at + 2]
-    assert "ZeroDivisionError: division by zero" in lines[at + 2]
-    assert lines[at + 3].split() == [
-        "checked_well",
-        "acme-two",
-        "1.0",
-        "ok",
-        "checked_well:Plugin",
+    assert lines[3].startswith("error: schedules.checked_ill of acme-two 1.0")
+    assert "ZeroDivisionError: division by zero" in lines[3]
+    assert len(lines) == 4
+
+
+LINE = """
+    from sslkit.api import PositiveFloat, Schedule, checked
+
+    class Plugin(Schedule):
+        \"\"\"Falls in a line.
+
+        After Robbins and Monro 1951, on a line.
+
+        Args:
+            base: the rate
+                at the start.
+            power: what it is raised to.
+        \"\"\"
+
+        @checked
+        def __init__(self, *, base: PositiveFloat, power: float = 1.0):
+            self.base = base
+            self.power = power
+
+        def rate(self, step, *, steps, batch_size, examples):
+            import tensorflow as tf
+
+            done = tf.cast(step, tf.float32) / steps
+            return self.base * (1 - done)
+"""
+
+
+@pytest.fixture
+def line(site, tmp_path, monkeypatch):
+    """A plugin of another distribution, and a recipe that uses it."""
+    install(
+        site,
+        "acme-line",
+        entry_points={"sslkit.schedules": {"line": "acme_line:Plugin"}},
+        modules={"acme_line.py": LINE},
+    )
+    work = tmp_path / "work"
+    (work / "gin").mkdir(parents=True)
+    (work / "gin" / "mine.gin").write_text(
+        "include 'gin/simclr_digits_pretrain.gin'\n"
+        "train.schedule = @schedules.line()\nschedules.line.base = 0.1\n"
+    )
+    monkeypatch.chdir(work)
+
+
+def test_show_tells_what_the_source_says(line, capsys):
+    assert main(["plugins", "show", "line"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "schedules.line, of acme-line 1.0 (acme_line:Plugin)",
+        "  Falls in a line.",
+        "",
+        "  After Robbins and Monro 1951, on a line.",
+        "",
+        "paper: Robbins and Monro 1951",
+        "recipes: gin/mine.gin",
+        "arguments:",
+        "  base = to be given",
+        "      a number above 0",
+        "      the rate at the start.",
+        "  power = 1.0",
+        "      a number",
+        "      what it is raised to.",
     ]
-    assert lines[lines.index("runners") + 1] == "  none"
+    assert "acme_line" not in sys.modules
+
+
+def test_show_names_recipes_of_several_stages(capsys, repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    assert main(["plugins", "show", "objectives.supervised"]) == 0
+    said = capsys.readouterr().out
+    assert "gin/fnc_digits_full.gin" in said
+    assert "gin/simclr_digits_pretrain.gin" not in said
+    assert "paper: https://arxiv.org/abs/2002.05709" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["shw"], "does not know 'shw'. Did you mean 'show'? It takes: list, show, ch"),
+        (["show"], "`sslkit plugins show` wants the name of a plugin"),
+        (["list", "fnc"], "`sslkit plugins list` takes no name"),
+        (["show", "fnd"], "no plugin is called 'fnd'. Did you mean 'fnc'?"),
+        (
+            ["show", "objectves.fnc"],
+            "no plugin is called 'objectves.fnc'. Did you mean 'objectives.fnc'?",
+        ),
+        (
+            ["show", "fnc"],
+            "is the name of 2 plugins. Say which: augmentations.fnc or objectives.fnc.",
+        ),
+        (
+            ["show", "adam", "--set", "beta1 = 0.5"],
+            "--set is for `sslkit plugins",
+        ),
+        (
+            ["show", "adam", "--check"],
+            "--check is for the list; say `sslkit",
+        ),
+        (["check", "line"], "base must be given for schedules.line. Add --set 'base ="),
+        (
+            ["check", "line", "--set", "bse = 1.0"],
+            "schedules.line has no parameter 'bse' (--set 'bse = 1.0'). Did you mean",
+        ),
+        (
+            ["check", "line", "--set", "base = -1.0"],
+            "schedules.line.base is -1.0 (--set 'base = -1.0'); it must be a number ab",
+        ),
+    ],
+)
+def test_refuses_in_one_line(words, said, line, capsys):
+    assert main(["plugins", *words]) == 2
+    (refusal,) = capsys.readouterr().err.splitlines()
+    assert said in refusal
+
+
+def test_check_prints_a_row_for_each_law(line, capsys):
+    assert main(["plugins", "check", "line", "--set", "base = 0.5"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    cells = [re.split(r" {2,}", row.strip(), maxsplit=2) for row in lines]
+    rows = {law: found for law, *found in cells}
+    result, reason = rows["gives a finite rate at every step"]
+    assert result == "failed"
+    assert reason.startswith("the rate is -0.012")
+    assert "at step 41 of 40" in reason
+    assert rows["schedules alike in a graph"] == ["passed"]
+    assert rows["docstrings explain every parameter"] == ["passed"]
+    assert lines[-1] == "4 laws: 3 passed, 1 failed"
 
 
 def test_light_commands_leave_tensorflow_alone():
     # The time they take follows from what they import: TensorFlow alone takes 3 s.
-    for arguments in (["--help"], ["plugins"], ["config", "--help"]):
+    show = ["plugins", "show", "objectives.fnc"]
+    for arguments in (["--help"], ["plugins"], show, ["config", "--help"]):
         code = (
             "import sys; from sslkit.cli.main import main\n"
             f"try: main({arguments})\n"

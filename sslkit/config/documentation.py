@@ -1,0 +1,108 @@
+"""What the docstrings of a class say, read from its source without importing it."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from sslkit.config.signatures import constructor_of
+from sslkit.config.sources import find_definition, path_of
+
+_SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields):$", re.MULTILINE)
+_ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+_LINK = re.compile(r"https?://[^\s,;)\]>\"'`]+[^\s,;)\]>\"'`.]|doi\.org/\S+[^\s.,;)]")
+_AUTHORS = re.compile(
+    r"[A-Z]\w+(?:(?:,| and) [A-Z]\w+)*(?: et al\.)?,? \(?(?:19|20)\d\d\b"
+)
+
+
+class About(NamedTuple):
+    """A class in the words of its author."""
+
+    summary: str
+    """The first sentence of its docstring, in one line; empty where there is none."""
+    text: str
+    """What follows, but for the sections."""
+    papers: tuple[str, ...]
+    """Where it is from: links, or else authors and year."""
+    arguments: Mapping[str, str]
+    """Keyword -> its meaning, in one line."""
+
+
+def summary(value: str) -> str:
+    """Reads the first sentence about a class: `about(value).summary`, but quicker.
+
+    Parsing every plugin's module takes most of the time of listing them, so the class
+    is looked for as text; where it is not written there, its source is parsed.
+    """
+    module, _, attribute = value.partition(":")
+    path = path_of(module)
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        text = path.read_text(encoding="utf-8") if path is not None else ""
+        pattern = (
+            rf'^class {re.escape(attribute)}\b[^:\n]*:\n\s+"""(.+?)(?:\n\s*\n|""")'
+        )
+        found = re.search(pattern, text, re.DOTALL | re.MULTILINE)
+        if found is not None:
+            return " ".join(found[1].split())
+    return about(value).summary
+
+
+def about(value: str) -> About:
+    """Reads what is said of the class behind an entry point's value.
+
+    Args:
+        value: `package.module:Class`.
+
+    Returns:
+        What its docstring says, and that of its constructor; nothing where the source
+        does not tell.
+    """
+    module, _, attribute = value.partition(":")
+    found = find_definition(module, attribute)
+    if found is None or not isinstance(found.node, ast.ClassDef):
+        return About("", "", (), {})
+    texts = [ast.get_docstring(found.node) or ""]
+    constructor = constructor_of(found)
+    if constructor is not None:
+        holder, function = constructor
+        if isinstance(holder.node, ast.ClassDef) and holder.node is not found.node:
+            texts.append(ast.get_docstring(holder.node) or "")
+        texts.append(ast.get_docstring(function) or "")
+    prose = _SECTION.split(texts[0])[0]
+    summary, _, text = prose.partition("\n\n")
+    arguments = {
+        name: meaning for doc in reversed(texts) for name, meaning in _arguments(doc)
+    }
+    return About(" ".join(summary.split()), text.strip(), _papers(prose), arguments)
+
+
+def _papers(prose: str) -> tuple[str, ...]:
+    links = [f"https://arxiv.org/abs/{number}" for number in _ARXIV.findall(prose)]
+    links += _LINK.findall(prose)
+    # Without a link, who wrote it and when.
+    found = links or [" ".join(name.split()) for name in _AUTHORS.findall(prose)]
+    return tuple(dict.fromkeys(found))
+
+
+def _arguments(doc: str) -> Iterator[tuple[str, str]]:
+    """Yields name and meaning of what a docstring's section `Args:` explains."""
+    _, there, section = doc.partition("Args:\n")
+    if not there:
+        return
+    name, words = "", [""]
+    for line in section.splitlines():
+        if line.strip() and not line.startswith(" "):
+            break
+        entry = re.match(r" {4}\*{0,2}(\w+)(?: \([^)]*\))?: ?(.*)", line)
+        if entry is None:
+            words.append(line.strip())
+            continue
+        if name:
+            yield name, " ".join(filter(None, words))
+        name, words = entry[1], [entry[2].strip()]
+    if name:
+        yield name, " ".join(filter(None, words))
