@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 
 import pytest
-from testing import broken_objectives as broken
+from testing.broken import classifiers
+from testing.broken import objectives as broken
 
 from sslkit.testing import Law, laws_of, style_laws_of
 
@@ -90,10 +91,14 @@ CASES = [
 ]
 
 
+def plugin_of(name: str) -> type:
+    return getattr(broken if hasattr(broken, name) else classifiers, name)
+
+
 @functools.cache
 def judged(plugin: str) -> list[Law]:
     """Laws of one subject share what they train."""
-    subject, options = getattr(broken, plugin), {"backbone": broken.MeanColour}
+    subject, options = plugin_of(plugin), {"backbone": broken.MeanColour}
     return [*laws_of(subject, **options), *style_laws_of(subject, **options)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from testing import broken_sources as broken
+from testing.broken import sources as broken
 
 from sslkit.api import Source
 from sslkit.testing import RULES, laws_of, style_laws_of

@@ -35,8 +35,8 @@ class WholeNumbers(Notebook):
 
 class NewFolderEachTime(Notebook):
     def open(self, run):
-        os.makedirs(run.workdir)
         super().open(run)
+        os.mkdir(os.path.join(run.workdir, "pictures"))
 
 
 class ResultOfOpenOnes(Notebook):

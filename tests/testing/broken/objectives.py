@@ -66,18 +66,20 @@ class VariableInConstructor(Healthy):
 
 class GlobalRandomState(Healthy):
     def build(self, *shapes, **named):
-        self.noise = np.random.normal()
+        super().build(*shapes, **named)
+        np.random.normal()
 
-    def call(self, batch, *, step):
-        loss, metrics = super().call(batch, step=step)
-        return Outcome(loss + self.noise, metrics)
+
+def symbolic():
+    """Whether the core calls the objective for shapes alone."""
+    return "scratch" in tf.compat.v1.get_default_graph().name
 
 
 class MovesWhenBuilt(Healthy):
     def call(self, batch, *, step):
         outcome = super().call(batch, step=step)
         kernel = self.encoder.dense.kernel._value
-        if kernel is not None:
+        if kernel is not None and symbolic():
             with tf.init_scope():
                 kernel.assign(kernel + 1.0)
         return outcome
@@ -126,12 +128,14 @@ class VectorLoss(Healthy):
 
 class InfiniteWhenBlank(Healthy):
     def spread(self, first, others=None):
-        return -tf.reduce_sum(tf.math.log(tf.math.reduce_variance(first, axis=0)))
+        every = replica.gather(first)
+        return -tf.reduce_sum(tf.math.log(tf.math.reduce_variance(every, axis=0)))
 
 
 class NoGradientWhenBlank(Healthy):
     def spread(self, first, others=None):
-        return -tf.reduce_sum(tf.sqrt(tf.math.reduce_variance(first, axis=0)))
+        every = replica.gather(first)
+        return -tf.reduce_sum(tf.sqrt(tf.math.reduce_variance(every, axis=0)))
 
 
 class UnusedLayer(Healthy):
@@ -183,7 +187,8 @@ class DriftingState(Healthy):
         self.centre = self.add_weight(name="centre", shape=(4,), trainable=False)
 
     def loss(self, first, second):
-        replica.assign([self.centre], [tf.reduce_mean(first, axis=0)])
+        place = tf.cast(replica.index(), first.dtype)
+        replica.assign([self.centre], [tf.fill([4], place)])
         return super().loss(first, second)
 
 
@@ -196,10 +201,9 @@ class NotForXLA(Healthy):
 
 class LateVariable(Healthy):
     def loss(self, first, second):
-        if not hasattr(self, "mean") and not isinstance(first, keras.KerasTensor):
-            symbolic = "scratch" in tf.compat.v1.get_default_graph().name
-            if not symbolic:
-                self.mean = tf.Variable(tf.zeros([4], first.dtype), trainable=False)
+        shapes = symbolic() or isinstance(first, keras.KerasTensor)
+        if not hasattr(self, "mean") and not shapes:
+            self.mean = tf.Variable(tf.zeros([4], first.dtype), trainable=False)
         return super().loss(first, second)
 
 
@@ -211,7 +215,8 @@ class StatefulNoise(Healthy):
 
 class WrongPairs(Healthy):
     def pull(self, first, second):
-        return super().pull(first, tf.reverse(second, axis=[0]))
+        every, others = replica.gather(first), replica.gather(second)
+        return super().pull(every, tf.reverse(others, axis=[0]))
 
 
 class HalfLoss(Healthy):
@@ -242,7 +247,7 @@ class HalfRoot(Healthy):
     """Takes the root of a difference that is 0 in bfloat16."""
 
     def loss(self, first, second):
-        near = tf.cast(1 + 1e-4 * tf.square(first), self.compute_dtype) - 1
+        near = tf.cast(1 + 1e-4 * (1 + tf.square(first)), self.compute_dtype) - 1
         root = tf.cast(tf.reduce_mean(tf.sqrt(near)), first.dtype)
         return super().loss(first, second) + root
 
@@ -251,7 +256,7 @@ class HalfWave(Healthy):
     """Takes the sine of numbers whose spacing in bfloat16 is a part of its period."""
 
     def loss(self, first, second):
-        wave = tf.sin(tf.cast(300 * first, self.compute_dtype))
+        wave = tf.sin(tf.cast(150 * first, self.compute_dtype))
         return super().loss(first, second) + 0.05 * tf.reduce_mean(
             tf.cast(wave, first.dtype)
         )
@@ -305,56 +310,19 @@ class LooksUpOtherViews(Healthy):
         return Outcome(tf.reduce_mean(batch.views["support"]), {})
 
 
-class Classifier(Healthy):
-    """Healthy, and a classifier beside it that trains on every row."""
-
-    classes = 4
-
-    def prepare(self, backbone):
-        self.head = keras.layers.Dense(4, name="head")
-
-    def call(self, batch, *, step):
-        logits = self.head(self.encoder(batch.views["instance"][0], training=True))
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            tf.maximum(batch.label, 0), logits
-        )
-        labelled = tf.cast(batch.label >= 0, losses.dtype)
-        found = tf.argmax(logits, axis=1, output_type=tf.int32)
-        right = tf.cast(found == batch.label, losses.dtype)
-        return Outcome(
-            self.mean(losses, labelled), {"top1": self.share(right, labelled)}
-        )
-
-    def mean(self, losses, labelled):
-        return tf.reduce_sum(losses * labelled) / self.count(labelled)
-
-    def share(self, right, labelled):
-        return self.mean(right, labelled)
-
-    def count(self, labelled):
-        return tf.maximum(replica.mean(tf.reduce_sum(labelled)), 1.0)
-
-
-class TrainsTheUnlabelled(Classifier):
-    def mean(self, losses, labelled):
-        return tf.reduce_mean(losses)
-
-
-class AveragesEachReplica(Classifier):
-    def count(self, labelled):
-        return tf.maximum(tf.reduce_sum(labelled), 1.0)
-
-
-class CountsTheUnlabelled(Classifier):
-    def share(self, right, labelled):
-        return tf.reduce_mean(right * labelled)
-
-
 class DoubleInTheStep(Healthy):
+    def build(self, *shapes, **named):
+        super().build(*shapes, **named)
+        self.kept = self.add_weight(
+            name="kept",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
     def after_update(self, *, step):
         kept = tf.cast(1 - 0.5 / tf.cast(step + 1, tf.float64), tf.float32)
-        bias = self.encoder.dense.bias
-        replica.assign([bias], [tf.cast(kept, bias.dtype) * bias])
+        replica.assign([self.kept], [tf.cast(kept, self.kept.dtype)])
 
 
 class SaysItIsAMean(Healthy):
