@@ -253,7 +253,8 @@ class Objective(keras.layers.Layer, abc.ABC):
         The layers inside are built when `call` first runs. That this method exists
         spares Keras a call of its own, only to find out what that call builds. State
         is set in `call` or `after_update` by `sslkit.replica.assign`, with values that
-        are equal on all replicas, such as a centre that follows the global batch:
+        are equal on all replicas, such as a centre that follows the global batch
+        (`autocast=False` keeps it float32 where layers compute in bfloat16):
 
             def build(self, *shapes, **named):
                 super().build(*shapes, **named)
@@ -262,6 +263,7 @@ class Objective(keras.layers.Layer, abc.ABC):
                     shape=(self.dim,),
                     initializer="zeros",
                     trainable=False,
+                    autocast=False,
                     aggregation="only_first_replica",
                 )
 

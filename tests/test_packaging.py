@@ -17,6 +17,7 @@ import pytest
 REPOSITORY = pathlib.Path(__file__).parent.parent
 PUBLIC = (
     "sslkit.api",
+    "sslkit.deprecation",
     "sslkit.errors",
     "sslkit.nn",
     "sslkit.objectives",
