@@ -33,6 +33,11 @@ CASES = [
     ("objectives", "barlow", {"dim": 6}),
     ("objectives", "byol", {"hidden": 6, "dim": 4}),
     ("objectives", "dcl", {"dim": 6, "sigma": 0.5}),
+    (
+        "objectives",
+        "dino",
+        {"local": 1, "hidden": 6, "dim": 4, "prototypes": 5, "freeze_steps": 2},
+    ),
     ("objectives", "fnc", {**FNC, "support": 2, "topk": 2, "bank": 6}),
     (
         "objectives",
@@ -46,6 +51,12 @@ CASES = [
     ("objectives", "simsiam", {"hidden": 6, "dim": 6}),
     ("objectives", "supcon", {"dim": 6}),
     ("objectives", "supervised", {"classes": 6}),
+    (
+        "objectives",
+        "swav",
+        {"local": 1, "queue": 2, "hidden": 6, "dim": 4, "prototypes": 5}
+        | {"freeze_steps": 2},
+    ),
     ("objectives", "vicreg", {"dim": 6}),
     ("optimizers", "adam", {"weight_decay": 0.1}),
     ("optimizers", "adamw", {"weight_decay": 0.04, "final_weight_decay": 0.4}),
@@ -82,8 +93,8 @@ ELSEWHERE = {("sources", name) for name in ("arrays", "folder", "huggingface", "
 """Under all laws in tests/data, which makes the files they read."""
 
 FAMILY = {
-    *("barlow", "byol", "dcl", "moco_v2", "moco_v3", "nnclr", "simsiam", "supcon"),
-    "vicreg",
+    *("barlow", "byol", "dcl", "dino", "moco_v2", "moco_v3", "nnclr", "simsiam"),
+    *("supcon", "swav", "vicreg"),
 }
 """Objectives made of what FNC, with a bank and a twin, is under all laws for."""
 
@@ -94,7 +105,7 @@ OF_THEIR_OWN = (
 )
 """Laws about what such an objective adds, its loss; the others are slow for it."""
 
-GLOBAL = ("barlow", "supcon", "vicreg")
+GLOBAL = ("barlow", "dino", "supcon", "swav", "vicreg")
 """Those of them whose loss is made of the whole global batch in a way of its own."""
 
 SLOW = {

@@ -14,6 +14,7 @@ from sslkit.objectives.layout import (
     own_columns,
     unit_views,
 )
+from sslkit.objectives.prediction import cross_view_entropy
 from sslkit.objectives.scoring import Scores
 from sslkit.objectives.selection import Computed, Listed, Selection
 
@@ -24,6 +25,7 @@ __all__ = [
     "Selection",
     "block_size",
     "check_contrast",
+    "cross_view_entropy",
     "each_view",
     "gather_view_major",
     "info_nce",

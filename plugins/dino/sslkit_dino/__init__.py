@@ -1,0 +1,1 @@
+"""DINO (arXiv:2104.14294), a plugin of sslkit."""

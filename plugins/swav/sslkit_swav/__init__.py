@@ -1,0 +1,1 @@
+"""SwAV (arXiv:2006.09882), a plugin of sslkit."""

@@ -1,0 +1,30 @@
+"""Predicting what one view is assigned to from the others."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def cross_view_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns the cross-entropy of views against the targets of other views.
+
+        -1/P sum over t, v != t, k of targets[t, i, k] log softmax(logits[v, i])[k]
+
+    averaged over images i; P = T (V - 1) is the number of pairs. What SwAV (Caron et
+    al. 2020, arXiv:2006.09882, sec. 3.1 and 3.2) and DINO (Caron et al. 2021,
+    arXiv:2104.14294, eq. 3) minimise.
+
+    Args:
+        targets: float [T, b, K], distributions of the first T views.
+        logits: float [V, b, K], of all views, already divided by a temperature; V >= 2.
+
+    Returns:
+        float [], the mean over this replica's images.
+    """
+    count, views = targets.shape[0], logits.shape[0]
+    log = tf.nn.log_softmax(logits, axis=2)
+    # All pairs are one product of sums; those of a view with itself go again.
+    everything = tf.reduce_sum(targets, 0) * tf.reduce_sum(log, 0)
+    own = tf.reduce_sum(targets * log[:count], 0)
+    pairs = count * (views - 1)
+    return -tf.reduce_mean(tf.reduce_sum(everything - own, axis=1)) / pairs
