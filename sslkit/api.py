@@ -235,7 +235,11 @@ class Objective(keras.layers.Layer, abc.ABC):
     their correlations, and where `call` writes a bank."""
     steps: int | None = None
     """Updates of the whole run, for what is scheduled over it; the core sets it before
-    the first update."""
+    the objective is built."""
+    examples: int | None = None
+    """Examples in the training split, for what is kept for each of them
+    (`Batch.index`) or scheduled by epochs; the core sets it before the objective is
+    built."""
 
     def __init__(self, *, name: str):
         """Makes an empty objective.

@@ -44,6 +44,11 @@ CASES = [
         "fnc",
         {**FNC, "support": 0, "bank": 0, "false_negatives": "eliminate"},
     ),
+    (
+        "objectives",
+        "fnc",
+        {**FNC, "support": 1, "bank": 3, "detection": "glofnd", "quantile": 0.5},
+    ),
     ("objectives", "moco_v2", {"dim": 6, "bank": 2}),
     ("objectives", "moco_v3", {"hidden": 6, "dim": 4}),
     ("objectives", "nnclr", {"bank": 2, "hidden": 6, "dim": 4, "predictor_hidden": 6}),
@@ -154,13 +159,16 @@ SLOW = {
 
 def judged():
     for kind, name, options in CASES:
-        extra = "".join(f"-{key}{options[key]}" for key in ("bank",) if key in options)
+        telling = [key for key in ("detection", "bank") if key in options]
+        extra = "".join(f"-{key}{options[key]}" for key in telling)
         plugin = sslkit.plugins.load(kind, name)
         for law in [*laws_of(plugin, **options), *style_laws_of(plugin, **options)]:
             case = f"{kind}.{name}{extra}-{law.name}"
             replicas = law.name == "replicas_do_not_change_the_result"
             own = law.name in OF_THEIR_OWN or (name in GLOBAL and replicas)
-            inherited = name in FAMILY and not own
+            # Another policy is another state, and no other loss.
+            again = "detection" in options and not replicas
+            inherited = (name in FAMILY and not own) or again
             slow = case in SLOW or inherited
             marks = pytest.mark.slow if slow else ()
             yield pytest.param(law, id=case, marks=marks)

@@ -38,6 +38,9 @@ class TrainingBatch(NamedTuple):
     """int32 [batch]; -1 where an example has none."""
     example_seeds: tf.Tensor
     """int32 [batch, 2]; what `Augmentation.example` got."""
+    index: tf.Tensor
+    """int64 [batch]; each example's number in the split. Where one could not be read,
+    that at which reading began."""
 
 
 class _Made(NamedTuple):
@@ -46,10 +49,8 @@ class _Made(NamedTuple):
     number: tf.Tensor
     """int64 []; batches that its host made before it, since the run began."""
     batch: TrainingBatch
-    index: tf.Tensor
-    """int64 [batch]; where reading each row began."""
     missed: tf.Tensor
-    """int64 [batch]; how many from there on could not be read."""
+    """int64 [batch]; how many from `batch.index` on could not be read."""
 
 
 # Rewriting them by AutoGraph takes longer than tracing the functions of a pipeline.
@@ -114,8 +115,9 @@ def training_batches(
             },
             label=label,
             example_seeds=draw,
+            index=index,
         )
-        return _Made(count // rows, batch, index, missed)
+        return _Made(count // rows, batch, missed)
 
     def make(first: int, last: int) -> tf.data.Dataset:
         # One element of the range is one batch: what a service shares out.
@@ -128,7 +130,7 @@ def training_batches(
         )
 
     def noted(made: _Made) -> TrainingBatch:
-        with tf.control_dependencies([source.note(made.index, made.missed)]):
+        with tf.control_dependencies([source.note(made.batch.index, made.missed)]):
             return tf.nest.map_structure(tf.identity, made.batch)
 
     def complaint(first: int, last: int) -> str | None:

@@ -32,6 +32,10 @@ SIZE = 8
 """Side of the views, in pixels."""
 STEPS = 5
 """Updates after which results are compared."""
+RUN = 100
+"""Updates of the run that a rehearsal is the beginning of."""
+EXAMPLES = 10 * BATCH
+"""Examples of that run; batches take them in turn."""
 RATE = 0.1
 """Learning rate: large enough that a wrong gradient shows in the weights."""
 CLASSES = 4
@@ -164,15 +168,17 @@ class Rehearsal:
                 groups=self.groups,
                 batch_size=self._share // accumulate,
                 seed=seed,
+                steps=RUN,
+                examples=EXAMPLES,
             )
         step = TrainStep(
             self.state,
             Ready(self.groups, self._dtype),
             optimizer,
             Even(RATE, self._dtype),
-            steps=100,
+            steps=RUN,
             batch_size=BATCH,
-            examples=10 * BATCH,
+            examples=EXAMPLES,
             seed=0,
             accumulate=accumulate,
         )
@@ -254,6 +260,7 @@ class Rehearsal:
                 for layout, stack in self._stacks(number).items()
             },
             label=tf.constant(_labels(number)),
+            index=tf.constant(_indices(number)),
         )
 
     def _stacks(self, number: int) -> dict[Layout, np.ndarray]:
@@ -275,6 +282,7 @@ class Rehearsal:
             },
             label=label,
             example_seeds=np.stack([order, order], axis=1).astype(np.int32),
+            index=_indices(number)[order],
         )
 
         def share(context: tf.distribute.ValueContext, value: np.ndarray) -> tf.Tensor:
@@ -290,6 +298,10 @@ class Rehearsal:
 
     def _local(self, value: tf.Tensor) -> Sequence[tf.Tensor]:
         return self._strategy.experimental_local_results(value)
+
+
+def _indices(number: int) -> np.ndarray:
+    return (number * BATCH + np.arange(BATCH, dtype=np.int64)) % EXAMPLES
 
 
 def _labels(number: int) -> np.ndarray:

@@ -147,6 +147,8 @@ def train_on(
             groups=views.groups,
             batch_size=BATCH // replicas,
             seed=1,
+            steps=steps,
+            examples=source.size,
         )
         step = TrainStep(
             state,

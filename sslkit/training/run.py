@@ -335,6 +335,8 @@ class Training:
                 groups=self.augmentation.groups,
                 batch_size=self.batch_size // replicas // self.accumulate,
                 seed=self.seed,
+                steps=self.steps,
+                examples=self.source.size,
             )
 
     def initialize(self) -> str | None:

@@ -42,6 +42,8 @@ class TrainState:
         groups: Mapping[str, ViewGroup],
         batch_size: int,
         seed: int,
+        steps: int | None = None,
+        examples: int | None = None,
     ):
         """Builds the objective by a symbolic call, which moves no state.
 
@@ -52,6 +54,8 @@ class TrainState:
             groups: the views each image has.
             batch_size: images on one replica.
             seed: of the initial weights.
+            steps: updates of the whole run, for `Objective.steps`.
+            examples: in the training split, for `Objective.examples`.
 
         Raises:
             UserError: if a variable belongs to nobody or is of a half type, two have
@@ -72,6 +76,8 @@ class TrainState:
         keras.utils.set_random_seed(seed)
         with strategy.scope(), tf.variable_creator_scope(record):
             self.objective = objective()
+            self.objective.steps = steps
+            self.objective.examples = examples
             checking.check_views(self.objective, groups)
             self.objective.check_batch(batch_size * strategy.num_replicas_in_sync)
             layers = checking.layers_of(self.objective)
@@ -164,6 +170,7 @@ def symbolic_batch(groups: Mapping[str, ViewGroup], batch_size: int) -> Batch:
             for layout, shape in stack_shapes(groups, batch_size).items()
         },
         label=keras.KerasTensor((batch_size,), dtype="int32"),
+        index=keras.KerasTensor((batch_size,), dtype="int64"),
     )
 
 

@@ -160,7 +160,7 @@ class TrainStep:
         ):
             tape.watch(weights)
             outcome = state.objective(
-                Batch(Views.of(views).stacks, batch.label), step=step
+                Batch(Views.of(views).stacks, batch.label, batch.index), step=step
             )
         if until == "forward":
             return [], outcome.loss, dict(outcome.metrics)

@@ -93,6 +93,7 @@ class Steps:
             },
             label=labels,
             example_seeds=np.zeros([BATCH, 2], np.int32),
+            index=np.arange(BATCH, dtype=np.int64),
         )
 
         def mine(context, value):

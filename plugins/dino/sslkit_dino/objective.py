@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 
 import keras
@@ -84,16 +85,22 @@ class DINO(Objective):
         self._decay_schedule = decay_schedule
         self._freeze_steps = freeze_steps
 
-        # The published start of all dense layers, and an output of length 1.
-        head = {"start": "wide", "unit": True, "activation": "gelu"}
-        head |= {"layers": 3, "hidden": hidden, "dim": dim, "norm": norm}
+        head = functools.partial(
+            MLPHead,
+            layers=3,
+            hidden=hidden,
+            dim=dim,
+            norm=norm,
+            bias=True,
+            last_bias=True,
+            activation="gelu",
+            start="wide",
+            unit=True,
+        )
 
         def layers() -> list[keras.layers.Layer]:
-            return [
-                backbone(name="encoder"),
-                MLPHead(bias=True, last_bias=True, name="projection", **head),
-                Prototypes(count=prototypes, weight_norm=True, name="prototypes"),
-            ]
+            last = Prototypes(count=prototypes, weight_norm=True, name="prototypes")
+            return [backbone(name="encoder"), head(name="projection"), last]
 
         self.encoder, self.projection, self.prototypes = layers()
         self.momentum = MomentumTwin(layers(), name="momentum")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import abc
-from typing import Literal
+from typing import TypeVar
 
 import tensorflow as tf
 
 from sslkit.errors import UserError
-from sslkit.objectives import Listed, Scores, Selection
+from sslkit.objectives import Computed, Listed, Scores, Selection
+from sslkit_fnc.course import ALWAYS, Course, Moment, Shape
+
+Count = TypeVar("Count", int, tf.Tensor)
 
 
 class Detection(abc.ABC):
@@ -18,11 +21,15 @@ class Detection(abc.ABC):
     """Whether it looks at labels."""
 
     @abc.abstractmethod
-    def select(self, scores: Scores) -> Selection:
+    def select(self, scores: Scores, moment: Moment = ALWAYS) -> Selection:
         """Returns the false negatives of this replica's images.
+
+        A policy that keeps state of its own is a layer of Keras, too. What it selects
+        before detection has begun is not used.
 
         Args:
             scores: of all candidates, against these images.
+            moment: where in the run, and which images.
         """
 
     def check(self, *, candidates: int) -> None:
@@ -58,37 +65,65 @@ class TopKThreshold(Detection):
     Args:
         topk: how many candidates at most; None for no limit.
         threshold: the score to exceed; None for no threshold.
+        final_topk: where `topk` goes to the end of the run; the nearest whole number on
+            the way. None: it stays.
+        final_threshold: likewise for `threshold`.
+        schedule: how both go there.
+
+    Raises:
+        UserError: for a final value of what is None.
     """
 
-    def __init__(self, *, topk: int | None, threshold: float | None):
+    def __init__(
+        self,
+        *,
+        topk: int | None,
+        threshold: float | None,
+        final_topk: int | None = None,
+        final_threshold: float | None = None,
+        schedule: Shape = "linear",
+    ):
         """Keeps the options; see the class."""
-        self._topk = topk
-        self._threshold = threshold
+        self._topk = Course(topk, final_topk, shape=schedule, option="topk")
+        self._threshold = Course(
+            threshold, final_threshold, shape=schedule, option="threshold"
+        )
 
-    def select(self, scores: Scores) -> Selection:
+    def select(self, scores: Scores, moment: Moment = ALWAYS) -> Selection:
         """Implements `Detection.select`."""
-        if self._topk is None:
-            if self._threshold is None:
+        threshold = self._threshold.at(moment)
+        if self._topk.most is None:
+            if threshold is None:
                 return scores.computed(scores.candidate)
-            return scores.computed(lambda columns: scores.of(columns) > self._threshold)
-        found, places = scores.best(self._topk)
-        if self._threshold is not None:
-            places = tf.where(found > self._threshold, places, -1)
+
+            def above(columns: tf.Tensor) -> tf.Tensor:
+                of = scores.of(columns)
+                return of > tf.cast(threshold, of.dtype)
+
+            return scores.computed(above)
+        found, places = scores.best(int(self._topk.most))
+        if threshold is not None:
+            places = tf.where(found > tf.cast(threshold, found.dtype), places, -1)
+        if self._topk.last is not None:
+            count = tf.cast(tf.round(self._topk.at(moment)), tf.int32)
+            places = tf.where(tf.range(found.shape[1]) < count, places, -1)
         return Listed(places, columns=scores.columns, block=scores.block)
 
     def check(self, *, candidates: int) -> None:
         """Implements `Detection.check`."""
-        if self._topk is not None and self._topk > candidates:
+        most = self._topk.most
+        if most is not None and most > candidates:
+            option = "topk" if most == self._topk.first else "final_topk"
             raise UserError(
-                f"fnc: topk is {self._topk}, and an image has only {candidates} "
-                "candidates. Lower topk, or raise the batch or the bank."
+                f"fnc: {option} is {most}, and an image has only {candidates} "
+                f"candidates. Lower {option}, or raise the batch or the bank."
             )
 
     def most(self, candidates: int | None) -> int | None:
         """Implements `Detection.most`."""
-        if self._threshold is None:
+        if self._threshold.first is None:
             return None
-        return candidates if self._topk is None else self._topk
+        return candidates if self._topk.most is None else int(self._topk.most)
 
 
 class Quantile(Detection):
@@ -105,23 +140,18 @@ class Quantile(Detection):
         """Keeps the option; see the class."""
         self._quantile = quantile
 
-    def _count(self, candidates: int) -> int:
-        # 0.9 of 100 leaves 10, whatever 1 - 0.9 is in binary.
-        return int((1 - self._quantile) * candidates + 1e-6)
-
-    def select(self, scores: Scores) -> Selection:
+    def select(self, scores: Scores, moment: Moment = ALWAYS) -> Selection:
         """Implements `Detection.select`."""
-        found, places = scores.best(self._count(scores.others))
+        found, places = scores.best(tail(self._quantile, scores.others))
         if not isinstance(scores.others_written, int):
             # A bank that is still filling has fewer.
-            count = (1 - self._quantile) * tf.cast(scores.others_written, tf.float32)
-            rank = tf.range(found.shape[1])
-            places = tf.where(rank < tf.cast(count + 1e-3, tf.int32), places, -1)
+            count = tail(self._quantile, scores.others_written)
+            places = tf.where(tf.range(found.shape[1]) < count, places, -1)
         return Listed(places, columns=scores.columns, block=scores.block)
 
     def check(self, *, candidates: int) -> None:
         """Implements `Detection.check`."""
-        if not self._count(candidates):
+        if not tail(self._quantile, candidates):
             raise UserError(
                 f"fnc: quantile is {self._quantile}, which leaves none of the "
                 f"{candidates} candidates of an image. Lower it."
@@ -136,28 +166,38 @@ class Oracle(Detection):
 
     needs_labels = True
 
-    def select(self, scores: Scores) -> Selection:
+    def select(self, scores: Scores, moment: Moment = ALWAYS) -> Selection:
         """Implements `Detection.select`."""
         return scores.computed(scores.alike)
 
 
-def detection_policy(
-    name: Literal["topk", "quantile", "oracle"],
-    *,
-    topk: int | None,
-    threshold: float | None,
-    quantile: float,
-) -> Detection:
-    """Makes the policy that a recipe names.
+def from_start(selected: Selection, moment: Moment) -> Selection:
+    """Returns what a policy selects, and nothing before detection has begun.
 
     Args:
-        name: `topk`, `quantile` or `oracle`.
-        topk: see `TopKThreshold`.
-        threshold: see `TopKThreshold`.
-        quantile: see `Quantile`.
+        selected: by the policy.
+        moment: where in the run.
     """
-    if name == "topk":
-        return TopKThreshold(topk=topk, threshold=threshold)
-    if name == "quantile":
-        return Quantile(quantile=quantile)
-    return Oracle()
+    begun = moment.begun
+    if begun is None:
+        return selected
+    return Computed(
+        lambda columns: selected.mask(columns) & begun,
+        batch=selected.batch,
+        columns=selected.columns,
+        block=selected.block,
+    )
+
+
+def tail(quantile: float, candidates: Count) -> Count:
+    """Returns how many of some candidates are above a quantile.
+
+    Args:
+        quantile: in [0, 1).
+        candidates: how many there are; int32 [] where that changes.
+    """
+    if isinstance(candidates, int):
+        # 0.9 of 100 leaves 10, whatever 1 - 0.9 is in binary.
+        return int((1 - quantile) * candidates + 1e-6)
+    count = (1 - quantile) * tf.cast(candidates, tf.float32)
+    return tf.cast(count + 1e-3, tf.int32)

@@ -13,6 +13,7 @@ from sslkit.api import (
     Batch,
     Cosine,
     HalfOpenShare,
+    NonNegativeFloat,
     NonNegativeInt,
     Objective,
     Outcome,
@@ -40,8 +41,10 @@ from sslkit.objectives import (
     multi_view_nt_xent,
     unit_views,
 )
-from sslkit_fnc.detection import detection_policy
+from sslkit_fnc.course import Shape, Start
+from sslkit_fnc.detection import from_start
 from sslkit_fnc.measures import detection_metrics
+from sslkit_fnc.policies import Policy, detection_policy
 
 
 class FNC(Objective):
@@ -66,10 +69,19 @@ class FNC(Objective):
             (eq. 4, as released), `eliminate` takes them out of it (eq. 3), `ignore`
             does neither.
         detection: the policy that finds them: `topk` (with `topk` and `threshold`),
-            `quantile`, or `oracle`, which looks at labels.
+            `quantile`, `glofnd`, a threshold learned for every example of the training
+            split (Balmaseda et al. 2025, arXiv:2502.20612), or `oracle`, which looks at
+            labels.
+        detection_start: epochs before it begins; until then nothing is cancelled.
         topk: at most so many candidates are false negatives of an image; None: any.
+        final_topk: where `topk` goes from detection's start to the end of the run;
+            None: it stays.
         threshold: the cosine a false negative exceeds, in [-1, 1]; None: any.
-        quantile: share of an image's candidates that are no false negatives, in [0, 1).
+        final_threshold: likewise where `threshold` goes.
+        detection_schedule: how both go there: `linear`, or along half a `cosine`.
+        quantile: share of an image's candidates that are no false negatives, in [0, 1),
+            for `quantile` and `glofnd`.
+        threshold_rate: learning rate of the thresholds of `glofnd`.
         aggregate: how the similarities to an image's views become one score: `max` as
             released, or `mean`.
         bank: length of the memory bank in global batches of images, at least the views
@@ -99,10 +111,15 @@ class FNC(Objective):
         support_encoder: Literal["online", "momentum"] | None = None,
         temperature: PositiveFloat = 0.1,
         false_negatives: Literal["attract", "eliminate", "ignore"] = "attract",
-        detection: Literal["topk", "quantile", "oracle"] = "topk",
+        detection: Policy = "topk",
+        detection_start: NonNegativeFloat = 0.0,
         topk: PositiveInt | None = 10,
+        final_topk: PositiveInt | None = None,
         threshold: Cosine | None = 0.7,
+        final_threshold: Cosine | None = None,
+        detection_schedule: Shape = "linear",
         quantile: HalfOpenShare = 0.99,
+        threshold_rate: PositiveFloat = 0.05,
         aggregate: Literal["max", "mean"] = "max",
         bank: NonNegativeInt = 16,
         bank_fill: Literal["zeros", "lazy"] = "zeros",
@@ -146,8 +163,17 @@ class FNC(Objective):
         self._block = block
         self._bank_batches = bank
         self._detection = detection_policy(
-            detection, topk=topk, threshold=threshold, quantile=quantile
+            detection,
+            topk=topk,
+            final_topk=final_topk,
+            threshold=threshold,
+            final_threshold=final_threshold,
+            schedule=detection_schedule,
+            quantile=quantile,
+            threshold_rate=threshold_rate,
         )
+        self._start = Start(detection_start)
+        self._images = 1
         self.needs_labels = self._detection.needs_labels or measure_detection
         # The groups of views that are contrasted, and those that detection looks at.
         everything = list(self.requires)
@@ -188,6 +214,7 @@ class FNC(Objective):
     def check_batch(self, images: int) -> None:
         """Implements `Objective.check_batch`."""
         check_contrast(self.name, images)
+        self._images = images
         if self._detects:
             columns = images * (self._bank_batches or self._views)
             self._detection.check(candidates=columns - self._views)
@@ -228,7 +255,14 @@ class FNC(Objective):
                 written=candidates.written,
                 block=block,
             )
-            detected = self._detection.select(scores)
+            moment = self._start.moment(
+                step,
+                images=images * replica.count(),
+                examples=self.examples,
+                steps=self.steps,
+                index=batch.index,
+            )
+            detected = from_start(self._detection.select(scores, moment), moment)
             metrics |= detection_metrics(detected, scores, measure=self._measure)
         loss = multi_view_nt_xent(
             anchors,
@@ -255,7 +289,7 @@ class FNC(Objective):
             found["twin_distance"] = self.momentum.distance(online)
         if self.bank is not None:
             found |= self.bank.health(step=step)
-        if self._detects and "false_negatives" in metrics:
+        if self._detects and "false_negatives" in metrics and self._begun(step):
             found["false_negatives"] = metrics["false_negatives"]
             columns = None if self.bank is None else self.bank.rows.shape[0]
             most = self._detection.most(
@@ -264,6 +298,10 @@ class FNC(Objective):
             if most is not None:
                 found["detected_share"] = metrics["false_negatives"] / most
         return found
+
+    def _begun(self, step: int) -> bool:
+        """Says whether detection had begun in the last of so many updates."""
+        return step > self._start.step(images=self._images, examples=self.examples)
 
     def after_build(self) -> None:
         """Starts the momentum encoder as a copy where that is asked for."""

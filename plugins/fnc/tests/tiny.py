@@ -31,11 +31,12 @@ class Tiny(Backbone):
         return self.dense(tf.reshape(images, [images.shape[0], SIZE * SIZE * 3]))
 
 
-def build(images=IMAGES, **options):
+def build(images=IMAGES, *, steps=None, examples=None, **options):
     """Makes an objective with variables, as the core does."""
     keras.utils.set_random_seed(1)
     settings = {"support": 2, "bank": 5, "topk": 3, "threshold": 0.1, **options}
     objective = FNC(Tiny, projection_layers=2, projection_dim=DIM, **settings)
+    objective.steps, objective.examples = steps, examples
     objective.check_batch(images)
     objective(
         Batch(
@@ -45,6 +46,7 @@ def build(images=IMAGES, **options):
                 )
             },
             label=keras.KerasTensor((images,), dtype="int32"),
+            index=keras.KerasTensor((images,), dtype="int64"),
         ),
         step=keras.KerasTensor([], dtype="int64"),
     )
@@ -60,12 +62,13 @@ def count_of(objective):
     return sum(objective.requires.values())
 
 
-def batch(objective, seed, labels=(0, 1, 2, 0, 1, 0)):
+def batch(objective, seed, labels=(0, 1, 2, 0, 1, 0), index=tuple(range(IMAGES))):
     rng = np.random.default_rng(seed)
     pixels = rng.uniform(size=[count_of(objective), IMAGES, SIZE, SIZE, 3])
     return Batch(
         stacks={layout_of(objective): tf.constant(pixels, tf.float32)},
         label=tf.constant(labels, tf.int32),
+        index=tf.constant(index, tf.int64),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -57,7 +59,9 @@ class Codes(keras.layers.Layer):
     ) -> None:
         """Keeps the options; see the class."""
         super().__init__(name=name, autocast=False)
-        self._options = {"epsilon": epsilon, "iterations": iterations}
+        self._sinkhorn = functools.partial(
+            sinkhorn, epsilon=epsilon, iterations=iterations
+        )
         # What was not written yet is not read.
         self._start = max(queue, queue_start)
         self.bank = None
@@ -82,7 +86,7 @@ class Codes(keras.layers.Layer):
         images, dim = everyone.shape[0] // 2, everyone.shape[1]
 
         def of(rows: tf.Tensor) -> tf.Tensor:
-            return sinkhorn(prototypes(rows), **self._options)[:, :images]
+            return self._sinkhorn(prototypes(rows))[:, :images]
 
         own = tf.reshape(everyone, [2, images, dim])
         if self.bank is None:

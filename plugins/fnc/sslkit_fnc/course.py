@@ -1,0 +1,148 @@
+"""When in a run detection looks, and how its numbers move."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import tensorflow as tf
+
+from sslkit.errors import UserError
+
+Shape = Literal["linear", "cosine"]
+"""How a number goes from its first to its last value: in a line, or along half a
+cosine, which leaves and arrives slowly."""
+
+
+class Moment(NamedTuple):
+    """Where in a run a batch is looked at, and which images it holds."""
+
+    begun: tf.Tensor | None = None
+    """bool [], whether detection has begun; None where it always has."""
+    done: tf.Tensor | None = None
+    """float32 [], share of the way from there to the end of the run, in [0, 1]; None
+    where the length of the run is not known."""
+    index: tf.Tensor | None = None
+    """int64 [b], see `Batch.index`."""
+    examples: int | None = None
+    """In the training split."""
+
+
+ALWAYS = Moment()
+"""Of a detection that has always begun and that does not move."""
+
+
+class Start:
+    """An epoch before which nothing is detected, because scores mean little yet.
+
+    Args:
+        epochs: how many pass before; may be a part of one.
+    """
+
+    def __init__(self, epochs: float):
+        """Keeps the option; see the class."""
+        self._epochs = epochs
+
+    def step(self, *, images: int, examples: int | None) -> int:
+        """Returns the first update that detects.
+
+        Args:
+            images: in the global batch.
+            examples: in the training split; None if not known.
+
+        Raises:
+            UserError: if epochs are counted and their length is not known.
+        """
+        if not self._epochs:
+            return 0
+        if examples is None:
+            raise UserError(
+                f"fnc: detection_start is {self._epochs:g} epochs and the number of "
+                "examples is not known. Set `examples` of the objective."
+            )
+        return math.ceil(self._epochs * examples / images)
+
+    def moment(
+        self,
+        step: tf.Tensor,
+        *,
+        images: int,
+        examples: int | None,
+        steps: int | None,
+        index: tf.Tensor | None,
+    ) -> Moment:
+        """Says where in the run an update is.
+
+        Args:
+            step: int64 [], updates done so far.
+            images: in the global batch.
+            examples: in the training split; None if not known.
+            steps: updates of the whole run; None if not known.
+            index: int64 [b], see `Batch.index`.
+        """
+        first = self.step(images=images, examples=examples)
+        begun = step >= first if first else None
+        done = None
+        if steps is not None:
+            left = tf.cast(max(1, steps - first), tf.float32)
+            done = tf.clip_by_value(tf.cast(step - first, tf.float32) / left, 0.0, 1.0)
+        return Moment(begun, done, index, examples)
+
+
+class Course:
+    """A number that moves from detection's start to the end of the run.
+
+    Args:
+        first: its value at the start; None for no number at all.
+        last: its value at the end; None for the first throughout.
+        shape: how it goes.
+        option: what it is called, for messages.
+    """
+
+    def __init__(
+        self,
+        first: float | None,
+        last: float | None = None,
+        *,
+        shape: Shape = "linear",
+        option: str,
+    ):
+        """Keeps the values; see the class.
+
+        Raises:
+            UserError: if there is a last value without a first.
+        """
+        if first is None and last is not None:
+            raise UserError(
+                f"fnc: final_{option} is {last} and {option} is None; there is nothing "
+                f"to move. Set {option}, or leave final_{option} out."
+            )
+        self.first = first
+        self.last = None if last == first else last
+        self._shape = shape
+        self._option = option
+
+    @property
+    def most(self) -> float | None:
+        """The larger of the two values; None where there is none."""
+        if self.first is None or self.last is None:
+            return self.first
+        return max(self.first, self.last)
+
+    def at(self, moment: Moment) -> tf.Tensor | float | None:
+        """Returns the value at a moment: a plain number where it does not move.
+
+        Raises:
+            UserError: if it moves and the length of the run is not known.
+        """
+        if self.first is None or self.last is None:
+            return self.first
+        if moment.done is None:
+            raise UserError(
+                f"fnc: final_{self._option} is {self.last} and the length of the run "
+                "is not known. Set `steps` of the objective."
+            )
+        done = moment.done
+        if self._shape == "cosine":
+            done = 0.5 * (1.0 - tf.cos(math.pi * done))
+        return self.first + (self.last - self.first) * done

@@ -1,0 +1,147 @@
+"""A threshold for every example of the training split, learned as it is met."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from sslkit import replica
+from sslkit.errors import UserError
+from sslkit.objectives import Scores, Selection
+from sslkit_fnc.course import ALWAYS, Moment
+from sslkit_fnc.detection import Detection, tail
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.98, 1e-8
+_HALF = 4096  # float32 holds whole numbers to the square of this, and more.
+
+
+class LearnedThreshold(keras.layers.Layer, Detection):
+    """Candidates above a threshold of the image's own, which follows its quantile.
+
+    GloFND (Balmaseda et al. 2025, arXiv:2502.20612, eq. 4 and 5). With a = 1 - quantile
+    the share of false negatives, the threshold of image i is what minimises
+
+        a l + mean over candidates k of max(score_ik - l, 0),
+
+    the a-quantile of its scores over the whole training split. Each visit takes a step
+    along a - share of the candidates above it, by Adam as published (0.9, 0.98), so
+    that a small batch is enough in which a quantile of its own would be all noise. The
+    first visit takes the quantile of the batch. Thresholds stay in [-1, 1].
+
+    State is of the length of the split, moves by what the global batch gathers, and is
+    saved with the run. An image that stands twice in a batch, as where an epoch ends,
+    takes the mean of both steps.
+
+    Args:
+        quantile: share of the candidates that are true negatives, in [0, 1).
+        rate: of Adam, in cosines.
+        name: the layer's name.
+    """
+
+    def __init__(self, *, quantile: float, rate: float, name: str = "detection"):
+        """Keeps the options; see the class."""
+        # Thresholds are kept, and compared, in float32 whatever the policy.
+        super().__init__(name=name, autocast=False)
+        self._quantile = quantile
+        self._rate = rate
+
+    def build(self, examples: int) -> None:
+        """Makes a threshold, two moments and a count of visits for each example."""
+        self.table = {
+            name: self.add_weight(
+                name=name,
+                shape=(examples,),
+                initializer="zeros",
+                trainable=False,
+                autocast=False,
+                aggregation="only_first_replica",
+            )
+            for name in ("threshold", "mean", "square", "visits")
+        }
+
+    def select(self, scores: Scores, moment: Moment = ALWAYS) -> Selection:
+        """Implements `Detection.select`."""
+        if moment.index is None or moment.examples is None:
+            raise UserError(
+                "fnc: detection is 'glofnd', which keeps a threshold for every "
+                "example, and the batch does not say which these are. Give "
+                "`Batch.index`, and `examples` of the objective."
+            )
+        if not self.built:
+            self.build(moment.examples)
+        old = {
+            name: tf.gather(tf.convert_to_tensor(variable), moment.index)
+            for name, variable in self.table.items()
+        }
+        new = self._moved(scores, old)
+        if moment.begun is not None:
+            new = {n: tf.where(moment.begun, new[n], old[n]) for n in new}
+        self._write(new, moment.index)
+        threshold = new["threshold"][:, tf.newaxis]
+        return scores.computed(lambda columns: scores.of(columns) > threshold)
+
+    def check(self, *, candidates: int) -> None:
+        """Implements `Detection.check`."""
+        if not tail(self._quantile, candidates):
+            raise UserError(
+                f"fnc: quantile is {self._quantile}, which leaves none of the "
+                f"{candidates} candidates of an image to start a threshold from. Lower "
+                "it, or raise the batch or the bank."
+            )
+
+    def most(self, candidates: int | None) -> int | None:
+        """Implements `Detection.most`."""
+        return candidates
+
+    def _moved(self, scores: Scores, old: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns what a visit makes of these images' numbers, [b] each."""
+        dtype = old["threshold"].dtype
+        before = old["threshold"][:, tf.newaxis]
+        (above,) = scores.computed(lambda columns: scores.of(columns) > before).sizes()
+        others = tf.cast(tf.maximum(scores.others_written, 1), dtype)
+        slope = (1 - self._quantile) - tf.cast(above, dtype) / others
+        visits = old["visits"]
+        known = visits > 0
+        mean = _BETA1 * old["mean"] + (1 - _BETA1) * slope
+        square = _BETA2 * old["square"] + (1 - _BETA2) * tf.square(slope)
+        # The first visit moves no moment, so this one is number `visits` of Adam.
+        number = tf.maximum(visits, 1)
+        step = mean / (1 - _BETA1**number)
+        step /= tf.sqrt(square / (1 - _BETA2**number)) + _EPSILON
+        first = tf.cond(
+            tf.reduce_all(known),
+            lambda: tf.zeros_like(visits),
+            lambda: self._first(scores, dtype),
+        )
+        threshold = tf.where(known, old["threshold"] - self._rate * step, first)
+        return {
+            "threshold": tf.clip_by_value(threshold, -1.0, 1.0),
+            "mean": tf.where(known, mean, 0.0),
+            "square": tf.where(known, square, 0.0),
+            "visits": visits + 1,
+        }
+
+    def _first(self, scores: Scores, dtype: tf.DType) -> tf.Tensor:
+        """Returns the highest scores that are no false negatives', [b]."""
+        found, _ = scores.best(tail(self._quantile, scores.others) + 1)
+        rank = tail(self._quantile, scores.others_written)
+        return tf.cast(tf.gather(found, rank, axis=1), dtype)
+
+    def _write(self, new: dict[str, tf.Tensor], index: tf.Tensor) -> None:
+        """Sets the numbers of the images of the global batch, on all replicas."""
+        dtype = new["threshold"].dtype
+        # Gathering multiplies, and float32 does not hold a large index in one piece.
+        place = [tf.cast(index // _HALF, dtype), tf.cast(index % _HALF, dtype)]
+        rows = replica.gather(tf.stack([*new.values(), *place], axis=1))
+        *columns, high, low = tf.unstack(rows, axis=1)
+        everyone = tf.cast(high, tf.int64) * _HALF + tf.cast(low, tf.int64)
+        same = everyone[:, tf.newaxis] == everyone
+        times = tf.reduce_sum(tf.cast(same, dtype), axis=1)
+        values = []
+        for variable, column in zip(self.table.values(), columns, strict=True):
+            before = tf.convert_to_tensor(variable)
+            change = (column - tf.gather(before, everyone)) / times
+            values.append(
+                tf.tensor_scatter_nd_add(before, everyone[:, tf.newaxis], change)
+            )
+        replica.assign(list(self.table.values()), values)
