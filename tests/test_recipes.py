@@ -6,6 +6,7 @@ import pathlib
 import re
 
 import pytest
+from method_recipes import LIKE_SIMCLR, PUBLISHED
 
 from sslkit import config
 
@@ -292,6 +293,14 @@ TABLE = {
     "simclr_cifar10_pretrain": SIMCLR_CIFAR10,
     "cifar10_linear": CIFAR10_LINEAR,
     "supervised_r50": SUPERVISED,
+    **PUBLISHED,
+    **{
+        f"{method}_cifar10_pretrain": {
+            **SIMCLR_CIFAR10_OPTIMISATION,
+            "train.epochs": 1000,
+        }
+        for method in LIKE_SIMCLR
+    },
 }
 
 
