@@ -12,6 +12,7 @@ import pytest
 LAYERS = (
     "cli",
     "page",
+    "sweeps",
     "doctor plan scaffold status testing",
     "execution",
     "runs",

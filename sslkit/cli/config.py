@@ -6,7 +6,8 @@ import argparse
 import sys
 
 from sslkit.cli.options import add_recipe_options
-from sslkit.cli.stages import ALONE, read_all
+from sslkit.cli.stages import read_all
+from sslkit.config import ALONE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

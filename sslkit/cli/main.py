@@ -24,6 +24,7 @@ from sslkit.secrets import hide
 # imported; only the one that is called gets imported.
 COMMANDS = {
     "train": "train as a recipe says: pretrain, fine-tune or linear evaluation",
+    "sweep": "train a recipe with each of some values: seeds, options",
     "evaluate": "measure a trained encoder: nearest neighbours, linear, top-k",
     "export": "write a trained encoder for others to load",
     "embed": "write the features of a dataset to a file",

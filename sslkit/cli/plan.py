@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from sslkit.cli.options import add_recipe_options
-from sslkit.cli.stages import ALONE, check_recipe, read_all
+from sslkit.cli.stages import check_recipe, read_all
+from sslkit.config import ALONE
 from sslkit.errors import UserError
 
 if TYPE_CHECKING:

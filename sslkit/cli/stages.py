@@ -15,11 +15,9 @@ from sslkit import config
 from sslkit.errors import Lost, Stopped, UserError
 from sslkit.training.interrupt import stopping
 
-ALONE = ""
-"""The name of what a recipe without stages is."""
-
 CHAIN = "SSLKIT_CHAIN"
-"""Environment variable of a stage: the number of the process that runs the stages."""
+"""Environment variable of a run: the number of the process that started it, one of
+stages or of a sweep."""
 
 _PR_SET_PDEATHSIG = 1  # of Linux' prctl.h
 
@@ -32,24 +30,14 @@ def read_all(args: argparse.Namespace, *, workdir: str) -> dict[str, config.Reso
         workdir: the folder of the run, or of all stages.
 
     Returns:
-        The resolution of each stage, in order; of the one that was chosen; or that
-        of a recipe without stages by the name `ALONE`.
+        As `config.read_each`.
 
     Raises:
-        UserError: as `config.read` and `config.read_stage`; and if --stage is given
-            for a recipe that has none.
+        UserError: likewise.
     """
-    stages = config.read_stages(args.gin)
-    if not stages.recipes:
-        if args.stage is not None:
-            raise UserError(f"{', '.join(args.gin)} has no stages; leave out --stage.")
-        return {ALONE: config.read(args.gin, args.set, data_dir=args.data_dir)}
-    return {
-        name: config.read_stage(
-            stages, name, args.set, data_dir=args.data_dir, workdir=workdir
-        )
-        for name in ([args.stage] if args.stage is not None else stages.recipes)
-    }
+    return config.read_each(
+        args.gin, args.set, stage=args.stage, data_dir=args.data_dir, workdir=workdir
+    )
 
 
 def read_one(args: argparse.Namespace, *, workdir: str = "W") -> config.Resolution:
@@ -99,11 +87,11 @@ def run_each(args: argparse.Namespace, stages: Mapping[str, config.Resolution]) 
 
 
 def end_with_chain() -> None:
-    """Has a stage end when the process that runs the stages is killed.
+    """Has a run end when the process is killed that started it as one of several.
 
-    It would go on alone, and the same command, started again, would find the stage's
-    folder taken. What the stage has saved stands, as if it had been killed itself. On
-    Linux alone; elsewhere it goes on. Does nothing in a process that is no stage.
+    It would go on alone, and the same command, started again, would find the run's
+    folder taken. What the run has saved stands, as if it had been killed itself. On
+    Linux alone; elsewhere it goes on. Does nothing in a process that was started alone.
 
     Raises:
         Lost: if that process is gone already.
@@ -113,7 +101,7 @@ def end_with_chain() -> None:
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != int(chain):
-        raise Lost("the process that runs the stages is gone. Start it again.")
+        raise Lost("the process that started this run is gone. Start it again.")
 
 
 def _run_each(args: argparse.Namespace, stages: Mapping[str, config.Resolution]) -> int:

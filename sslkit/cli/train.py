@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from sslkit.arguments import check_folder
 from sslkit.cli.options import add_recipe_options, add_workdir_option
 from sslkit.cli.stages import (
-    ALONE,
     check_recipe,
     end_with_chain,
     read_all,
@@ -62,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if len(stages) > 1:
         return run_each(args, stages)
     ((name, resolution),) = stages.items()
-    if name != ALONE:
+    if name != config.ALONE:
         args.workdir = config.stage_workdir(args.workdir, name)
     return _run_one(resolution, args.workdir, args.mode, extend=args.extend)
 

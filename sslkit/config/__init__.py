@@ -9,25 +9,35 @@ has there stay as they are.
 
 from __future__ import annotations
 
-from sslkit.config.claiming import FREE, claim
+from sslkit.config.claiming import FREE, claim, conflict
 from sslkit.config.comparison import difference
 from sslkit.config.loading import Config, load, load_resolved
 from sslkit.config.recipes import find_recipe, recipes, search_path
 from sslkit.config.resolution import Resolution, left_open, read
-from sslkit.config.stages import Stages, read_stage, read_stages, stage_workdir
+from sslkit.config.stages import (
+    ALONE,
+    Stages,
+    read_each,
+    read_stage,
+    read_stages,
+    stage_workdir,
+)
 
 __all__ = [
+    "ALONE",
     "FREE",
     "Config",
     "Resolution",
     "Stages",
     "claim",
+    "conflict",
     "difference",
     "find_recipe",
     "left_open",
     "load",
     "load_resolved",
     "read",
+    "read_each",
     "read_stage",
     "read_stages",
     "recipes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from sslkit.config import places
@@ -62,17 +63,11 @@ def claim(
     """
     resolved = places.absolute(resolved)
     if workdir.is_claimed():
-        there, here = (
-            places.comparable(
-                text, workdir=workdir.path, started=places.start(resolved)
-            )
-            for text in (workdir.read_config(), resolved)
-        )
-        free = (*FREE, *LENGTH) if extend else FREE
-        changes = difference(there, here, ignore=free, name=workdir.config())
+        there = workdir.read_config()
+        changes = conflict(workdir.path, there, resolved, extend=extend)
         if changes:
             shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
-            if not difference(there, here, ignore=(*FREE, *LENGTH)):
+            if not conflict(workdir.path, there, resolved, extend=True):
                 raise UserError(
                     f"{workdir.path} is a run of another length ({shown}). With "
                     "--extend it is made longer; for a shorter one choose another "
@@ -85,3 +80,26 @@ def claim(
             )
     if write:
         workdir.write_config(resolved)
+
+
+def conflict(
+    workdir: str, there: str, resolved: str, *, extend: bool = False
+) -> list[str]:
+    """Says why a folder is not one in which a configuration goes on.
+
+    Args:
+        workdir: the folder.
+        there: the configuration that it keeps.
+        resolved: the one that is to run there, as gin text.
+        extend: whether the run may be of another length than it was.
+
+    Returns:
+        A line for each binding that differs and may not, see `difference`.
+    """
+    resolved = places.absolute(resolved)
+    old, new = (
+        places.comparable(text, workdir=workdir, started=places.start(resolved))
+        for text in (there, resolved)
+    )
+    free = (*FREE, *LENGTH) if extend else FREE
+    return difference(old, new, ignore=free, name=os.path.join(workdir, "config.gin"))

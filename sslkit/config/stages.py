@@ -22,10 +22,14 @@ from sslkit.config.resolution import (
     STAGES,
     Resolution,
     idle_message,
+    read,
     read_overrides,
     resolve,
 )
 from sslkit.errors import UserError, did_you_mean
+
+ALONE = ""
+"""The name of what a recipe without stages is."""
 
 _INITIALIZE = "train.initialize"
 
@@ -109,6 +113,42 @@ def read_stage(
             )
         raise UserError(message)
     return resolution
+
+
+def read_each(
+    recipes: Sequence[str],
+    overrides: Sequence[str] = (),
+    *,
+    stage: str | None = None,
+    data_dir: str | None = None,
+    workdir: str,
+) -> dict[str, Resolution]:
+    """Resolves recipes, whether they are one run or several stages.
+
+    Args:
+        recipes: files, in order.
+        overrides: texts such as `train.epochs = 5`.
+        stage: one stage, of recipes that have several; None for all.
+        data_dir: short for the override `data.data_dir = '...'`.
+        workdir: the folder of the run, or of all stages.
+
+    Returns:
+        The resolution of each stage, in order; of the one that was chosen; or that of
+        recipes without stages by the name `ALONE`.
+
+    Raises:
+        UserError: as `read` and `read_stage`; and if a stage is named and there are
+            none.
+    """
+    stages = read_stages(recipes)
+    if not stages.recipes:
+        if stage is not None:
+            raise UserError(f"{', '.join(recipes)} has no stages; leave out --stage.")
+        return {ALONE: read(recipes, overrides, data_dir=data_dir)}
+    return {
+        name: read_stage(stages, name, overrides, data_dir=data_dir, workdir=workdir)
+        for name in ([stage] if stage is not None else stages.recipes)
+    }
 
 
 def stage_workdir(workdir: str, name: str) -> str:

@@ -217,6 +217,6 @@ def test_a_stage_whose_chain_is_gone_does_not_begin(monkeypatch):
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True
         )
-        assert "Lost: the process that runs the stages is gone" in done.stderr
+        assert "Lost: the process that started this run is gone" in done.stderr
     monkeypatch.delenv(stages.CHAIN)
     stages.end_with_chain()
