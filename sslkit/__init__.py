@@ -11,13 +11,41 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from sslkit.comparison import Comparison
     from sslkit.execution import Mode, Run
     from sslkit.export.encoder import Encoder
     from sslkit.page import Page
 
-__all__ = ["load_encoder", "report", "train"]
+__all__ = ["compare", "load_encoder", "report", "train"]
 
 __version__ = "0.1.0"
+
+
+def compare(
+    *workdirs: str | os.PathLike[str],
+    stage: str | None = None,
+    against: str | None = None,
+    metrics: Sequence[str] = (),
+) -> Comparison:
+    """Compares runs: in what they are configured differently, and whether it shows.
+
+    Imports no TensorFlow, but for folders in buckets. In a notebook what is returned
+    shows as tables; `to_json()` and `rows()` give plain values.
+
+    Args:
+        *workdirs: folders of runs, or of sweeps; at least two runs in all.
+        stage: of recipes with several stages, which of them.
+        against: letter of the configuration that others are compared with; by default
+            the first, A.
+        metrics: names of metrics of training whose last values are compared, too.
+
+    Raises:
+        UserError: if a folder holds no run, or there are fewer than two.
+    """
+    from sslkit import comparison
+
+    folders = [os.fspath(folder) for folder in workdirs]
+    return comparison.compare(folders, stage=stage, against=against, metrics=metrics)
 
 
 def load_encoder(path: str | os.PathLike[str]) -> Encoder:

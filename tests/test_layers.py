@@ -12,7 +12,7 @@ import pytest
 LAYERS = (
     "cli",
     "page",
-    "sweeps",
+    "comparison sweeps",
     "doctor plan scaffold status testing",
     "execution",
     "runs",

@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "train as a recipe says: pretrain, fine-tune or linear evaluation",
     "sweep": "train a recipe with each of some values: seeds, options",
     "evaluate": "measure a trained encoder: nearest neighbours, linear, top-k",
+    "compare": "show in what runs differ, and whether their results do",
     "export": "write a trained encoder for others to load",
     "embed": "write the features of a dataset to a file",
     "report": "write what runs have learned as one page: curves, accuracies, images",

@@ -76,11 +76,12 @@ def check_workdir(path: str) -> None:
         )
 
 
-def check_target(path: str) -> None:
+def check_target(path: str, option: str = "--to") -> None:
     """Refuses a place on a disk where nothing can be written.
 
     Args:
-        path: what --to says.
+        path: what the option says.
+        option: its name.
 
     Raises:
         UserError: if a file stands where a folder must be, or it may not be written.
@@ -91,8 +92,8 @@ def check_target(path: str) -> None:
     while not os.path.exists(above):
         above = os.path.dirname(above)
     if not os.path.isdir(above):
-        raise UserError(f"--to {path} cannot be written: {above} is a file.")
+        raise UserError(f"{option} {path} cannot be written: {above} is a file.")
     if not os.access(above, os.W_OK):
         raise UserError(
-            f"--to {path} cannot be written: {above} is not yours to write."
+            f"{option} {path} cannot be written: {above} is not yours to write."
         )

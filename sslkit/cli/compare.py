@@ -1,0 +1,100 @@
+"""`sslkit compare`: in what runs differ, and whether their results do."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+
+from sslkit.arguments import check_folder
+from sslkit.cli.options import check_target
+from sslkit.cli.startup import start_tensorflow
+from sslkit.errors import UserError, first_line
+from sslkit.secrets import hide
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument(
+        "workdirs",
+        nargs="+",
+        metavar="W",
+        help="a run's folder, or that of a sweep, with several in it",
+    )
+    parser.add_argument(
+        "--stage", metavar="NAME", help="one stage, of recipes that have several"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="LETTER",
+        help="the configuration that the others are compared with (default A, the "
+        "first)",
+    )
+    parser.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="compare the last value of a metric of training, too, e.g. knn_top1; "
+        "repeatable",
+    )
+    for form, holds in (("csv", "a row for each run"), ("json", "all of it")):
+        parser.add_argument(
+            f"--{form}",
+            metavar="FILE",
+            help=f"write {holds}; - for standard output, in place of the tables",
+        )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuses paths that are none."""
+    for folder in args.workdirs:
+        check_folder("the workdir", folder)
+    if args.csv == args.json == "-":
+        raise UserError("--csv and --json cannot both be -. Give one of them a file.")
+    for option in ("csv", "json"):
+        path = getattr(args, option)
+        if path is not None and path != "-":
+            check_target(path, f"--{option}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints or writes the comparison."""
+    if any("://" in folder for folder in args.workdirs):
+        # Buckets are read by TensorFlow, which has things to say as it starts.
+        start_tensorflow()
+    from sslkit.cli.output import show
+    from sslkit.comparison import compare
+    from sslkit.comparison.showing import as_csv, rendered
+
+    found = compare(
+        args.workdirs, stage=args.stage, against=args.against, metrics=args.metric
+    )
+    texts = {
+        args.csv: lambda: as_csv(found.rows()),
+        args.json: lambda: hide(json.dumps(found.to_json(), indent=2)) + "\n",
+    }
+    if "-" not in texts:
+        show(rendered(found))
+    for path, text in texts.items():
+        if path == "-":
+            sys.stdout.write(text())
+        elif path is not None:
+            _write(path, text())
+            print(f"written: {path}", file=sys.stderr)
+    return 0
+
+
+def _write(path: str, text: str) -> None:
+    beside = f"{path}.{os.getpid()}"
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(beside, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.remove(beside)
+        raise UserError(f"{path} cannot be written: {first_line(error)}.") from error

@@ -1,0 +1,8 @@
+"""Runs beside one another: in what they differ, and whether their results do."""
+
+from __future__ import annotations
+
+from sslkit.comparison.comparing import Comparison, compare
+from sslkit.comparison.reading import runs_in
+
+__all__ = ["Comparison", "compare", "runs_in"]

@@ -1,0 +1,244 @@
+"""What a run's folder holds for a comparison: configuration, data, results."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sslkit import config
+from sslkit.config.reading import read_text
+from sslkit.errors import UserError
+from sslkit.evaluate.report import TRAINED
+from sslkit.status import find_runs, read_status
+from sslkit.status.files import names, text
+
+SEED = "train.seed"
+RANK = "effective rank"
+INITIALIZE = "train.initialize"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """One run, as far as its folder tells."""
+
+    path: str
+    seed: str
+    """As the configuration spells it."""
+    bindings: Mapping[str, str]
+    """All that its configuration binds but the seed, key -> value as gin spells it."""
+    defaults: Mapping[str, str]
+    """What it does not bind, likewise, as far as that is known."""
+    data: Mapping[str, Any]
+    """What it was started on; empty where that is not known."""
+    step: int
+    """That of its results; updates done where there are none."""
+    steps: int | None
+    """Updates of the whole run."""
+    state: str
+    """As `sslkit status` says it."""
+    measures: Mapping[str, float]
+    """Protocol, `effective rank` or name of a metric -> number."""
+    protocols: frozenset[str]
+    """Those of the measures that are accuracies, shares in [0, 1]."""
+    baselines: Mapping[str, Mapping[str, float]]
+    """Of what is not trained (`raw pixels`), protocol -> share in [0, 1]."""
+    notes: tuple[str, ...]
+    """What a reader of its numbers must know."""
+
+    def value(self, key: str) -> str:
+        """Returns what a key is in this run; `not bound` where that is not known."""
+        return self.bindings.get(key, self.defaults.get(key, "not bound"))
+
+
+def runs_in(folders: Iterable[str], *, stage: str | None = None) -> list[str]:
+    """Returns the folders of the runs that some folders mean, each once.
+
+    Args:
+        folders: of runs; of stages; of a sweep, of runs or of recipes with stages.
+        stage: of recipes with stages, which of them.
+
+    Raises:
+        UserError: if one holds no run, or runs of several stages where none is chosen.
+    """
+    found: dict[str, str] = {}
+    stages: dict[str, None] = {}
+    for folder in folders:
+        for path, name in _runs(folder):
+            stages.setdefault(name)
+            if stage is None or not name or name == stage:
+                found.setdefault(os.path.realpath(path), path)
+    if stage is not None and stage not in stages:
+        there = ", ".join(filter(None, stages))
+        has = f"Stages: {there}." if there else "These runs have no stages."
+        raise UserError(f"--stage is '{stage}', and no run is of it. {has}")
+    several = [name for name in stages if name]
+    if stage is None and len(several) > 1:
+        raise UserError(
+            f"these runs are of several stages. Choose one with --stage: "
+            f"{', '.join(several)}."
+        )
+    return list(found.values())
+
+
+def _runs(folder: str) -> list[tuple[str, str]]:
+    """Returns the runs of a folder, each with its stage if it is one of several."""
+    there = names(folder)
+    if there is None:
+        raise UserError(f"there is no folder {folder}.")
+    found = [(path, "") for path in find_runs(folder)]
+    if found != [(folder, "")] or _is_run(folder):
+        return found
+    below = [os.path.join(folder, name) for name in there]
+    for path in below:
+        if names(path) is not None:
+            stages = [run for run in find_runs(path) if run != path]
+            found += [(run, os.path.basename(run)) for run in stages]
+    if len(found) == 1:
+        raise UserError(
+            f"{folder} holds no run: it has no config.gin, and no folder in it has. "
+            "Name folders of `sslkit train` or `sslkit sweep`."
+        )
+    return found[1:]
+
+
+def _is_run(folder: str) -> bool:
+    return "config.gin" in (names(folder) or ())
+
+
+def read_run(path: str, *, metrics: Sequence[str] = ()) -> RunRecord:
+    """Reads a run.
+
+    Args:
+        path: its folder.
+        metrics: names of `metrics.jsonl` whose last values are measures, too.
+
+    Raises:
+        UserError: if it is no run's folder, or its configuration is damaged.
+    """
+    if not _is_run(path):
+        raise UserError(
+            f"{path} is no workdir of a run: it has no config.gin. Make one with: "
+            f"sslkit train --gin RECIPE --workdir {path}"
+        )
+    bindings = _bindings(path)
+    status = read_status(path)
+    notes = [] if status.ok else [status.state]
+    result = _json(os.path.join(path, "result.json"))
+    measures, baselines = _measures(result)
+    protocols = frozenset(measures) - {RANK}
+    step = status.step
+    if not measures:
+        notes.append(f"no results yet ({status.state}, {_place(step, status.steps)})")
+    elif isinstance(result.get("step"), int):
+        step = result["step"]
+        if status.steps is not None and step < status.steps:
+            notes.append(
+                f"measured at {_place(step, status.steps)}, not at its end "
+                f"({status.state})"
+            )
+    for name in metrics:
+        value = status.metrics.get(name)
+        if value is None:
+            known = ", ".join(status.metrics) or "none"
+            notes.append(f"no metric '{name}'; it has: {known}")
+        else:
+            measures[name] = float(value)
+    data = _json(os.path.join(path, "data.json")).get("train")
+    return RunRecord(
+        path=path,
+        seed=bindings.pop(SEED, "0"),
+        bindings=bindings,
+        defaults=_defaults(path),
+        data=data if isinstance(data, dict) else {},
+        step=step,
+        steps=status.steps,
+        state=status.state,
+        measures=measures,
+        protocols=protocols,
+        baselines=baselines,
+        notes=tuple(notes),
+    )
+
+
+def _place(step: int, steps: int | None) -> str:
+    return f"step {step}" + ("" if steps is None else f" of {steps}")
+
+
+def _bindings(path: str) -> dict[str, str]:
+    file = os.path.join(path, "config.gin")
+    return {binding.key: repr(binding.value) for binding in read_text(text(file), file)}
+
+
+def _defaults(path: str) -> dict[str, str]:
+    """Returns what the run's configuration leaves to the code, where that is known.
+
+    Not where a plugin is not installed any more, or takes other keywords by now.
+    """
+    if "://" in path:
+        return {}
+    try:
+        resolution = config.read([os.path.abspath(os.path.join(path, "config.gin"))])
+    except UserError:
+        return {}
+    found = {}
+    for target, signature in resolution.signatures.items():
+        for name, parameter in signature.parameters.items():
+            if parameter.default is not None:
+                try:
+                    value = repr(ast.literal_eval(parameter.default))
+                except (ValueError, SyntaxError):
+                    value = parameter.default
+                found[f"{target}.{name}"] = value
+    return found
+
+
+def start_of(path: str) -> dict[str, str] | None:
+    """Returns what configured the run that another starts from; None if not known.
+
+    Args:
+        path: the value of `train.initialize`, as gin spells it.
+    """
+    try:
+        folder = ast.literal_eval(path)
+        bindings = _bindings(folder) if _is_run(folder) else None
+    except (UserError, ValueError, SyntaxError, TypeError):
+        return None
+    if bindings is not None:
+        bindings.pop(SEED, None)
+    return bindings
+
+
+def _json(path: str) -> dict[str, Any]:
+    """Returns the JSON object in a file; empty where there is none."""
+    try:
+        found = json.loads(text(path))
+    except (UserError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _measures(
+    result: Mapping[str, Any],
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Returns the trained encoder's numbers, and those of what it stands beside."""
+    measures: dict[str, float] = {}
+    others: dict[str, dict[str, float]] = {}
+    rows = result.get("rows")
+    for row in rows if isinstance(rows, list) else ():
+        try:
+            protocol, who = str(row["protocol"]), str(row["representation"])
+            share = float(row["top1"])
+        except (KeyError, TypeError, ValueError):
+            continue
+        into = measures if who == TRAINED else others.setdefault(who, {})
+        into[protocol] = share
+    health = result.get("health")
+    if isinstance(health, dict):
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            measures[RANK] = float(health[TRAINED]["effective_rank"])
+    return measures, others
