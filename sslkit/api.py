@@ -50,7 +50,9 @@ __all__ = [
     "Augmentation",
     "Backbone",
     "Batch",
+    "Compared",
     "Cosine",
+    "Detected",
     "DeviceKind",
     "Evaluation",
     "Features",
@@ -92,6 +94,28 @@ class Outcome(NamedTuple):
     is the mean of the replicas' gradients."""
     metrics: Mapping[str, tf.Tensor]
     """float32 [] each; averaged over replicas, and over the steps between reports."""
+
+
+class Compared(NamedTuple):
+    """Views of images as a search for false negatives compares them; unit vectors."""
+
+    references: tf.Tensor
+    """float [S, b, D], what an image is scored by."""
+    candidates: tf.Tensor
+    """float [V, b, D], what stands for it among the candidates of others."""
+
+
+class Detected(NamedTuple):
+    """What an objective takes for false negatives, of each of b images."""
+
+    scores: tf.Tensor
+    """float [b, V * b], of all views of all images, view-major; the higher, the more
+    certain. What is no candidate, such as the image's own views, has the lowest number
+    that there is."""
+    chosen: tf.Tensor
+    """bool [b, V * b], which of them it takes."""
+    policy: str
+    """How it chooses, in words, e.g. `the 10 highest of those above 0.7`."""
 
 
 class Backbone(keras.layers.Layer, abc.ABC):
@@ -351,6 +375,57 @@ class Objective(keras.layers.Layer, abc.ABC):
         """
         del step, metrics
         return {}
+
+    def compared(self, views: Views) -> Compared:
+        """Embeds views as a search for false negatives compares images, for an audit.
+
+        In inference mode and outside replica context: no state moves, and what is
+        returned of an image does not depend on the others.
+
+        Args:
+            views: group -> [count, b, size, size, 3], as `call` gets them.
+
+        Returns:
+            Unless overridden, the encoder's features of the first group that is
+            required, on both sides.
+        """
+        stack = views[next(iter(self.requires))]
+        count, images = stack.shape[:2]
+        flat = tf.reshape(stack, [count * images, *stack.shape[2:]])
+        features = tf.cast(self.encoder(flat, training=False), tf.float32)
+        unit = tf.math.l2_normalize(features, axis=1)
+        unit = tf.reshape(unit, [count, images, unit.shape[1]])
+        return Compared(unit, unit)
+
+    def compared_images(self, images: int) -> int:
+        """Returns how many images an image is compared with in a step, itself included.
+
+        Args:
+            images: in the global batch.
+
+        Returns:
+            Those of the batch, unless overridden; with a bank, those that it holds.
+        """
+        return images
+
+    def detect(
+        self, compared: Compared, labels: tf.Tensor, *, step: tf.Tensor
+    ) -> Detected | None:
+        """Says which views of other images it takes for false negatives, for an audit.
+
+        Eagerly, outside replica context.
+
+        Args:
+            compared: of b images, as `compared` returns them; each image is compared
+                with all.
+            labels: int32 [b]; -1 where an image has none.
+            step: int64 [], optimizer updates done so far.
+
+        Returns:
+            None unless overridden: it does not look for any.
+        """
+        del compared, labels, step
+        return None
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
         """Classifies images in inference mode, where `classes` is not None.

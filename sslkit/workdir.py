@@ -27,6 +27,7 @@ class Workdir:
     `checkpoints/` the states, `metrics.jsonl` and `tensorboard/` the curves,
     `facts.json` what it last ran on, `result_<step>.json` the evaluation of a
     checkpoint and `result.json` that of the latest that was evaluated;
+    `audit.json` what `sslkit audit` found, `audit_*.png` its pictures;
     `bad_step_<step>.json` what is known of a step that was not made of numbers.
     """
 
@@ -191,6 +192,19 @@ class Workdir:
         name = re.sub(r"[^A-Za-z0-9.-]+", "_", data).strip("_")
         path = os.path.join(self.path, f"result_{result['step']}_{name}.json")
         self._write(path, json.dumps({"data": data, **result}, indent=2) + "\n")
+        return path
+
+    def write_audit(self, found: Mapping[str, Any]) -> str:
+        """Writes an audit of what was taken for false negatives; see docs/compare.md.
+
+        Returns:
+            The path, `audit.json`.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        path = os.path.join(self.path, "audit.json")
+        self._write(path, json.dumps(found, indent=1, allow_nan=False) + "\n")
         return path
 
     def write_bad_step(self, step: int, known: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import pytest
 LAYERS = (
     "cli",
     "page",
-    "comparison sweeps",
+    "auditing comparison sweeps",
     "doctor plan scaffold status testing",
     "execution",
     "runs",

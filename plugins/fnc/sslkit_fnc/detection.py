@@ -32,6 +32,10 @@ class Detection(abc.ABC):
             moment: where in the run, and which images.
         """
 
+    def describe(self) -> str:
+        """Returns how it chooses, in words that follow `takes`."""
+        return f"what {type(self).__name__} takes"
+
     def check(self, *, candidates: int) -> None:
         """Refuses what no image can have.
 
@@ -109,6 +113,14 @@ class TopKThreshold(Detection):
             places = tf.where(tf.range(found.shape[1]) < count, places, -1)
         return Listed(places, columns=scores.columns, block=scores.block)
 
+    def describe(self) -> str:
+        """Implements `Detection.describe`."""
+        above = "" if self._threshold is None else f"above {self._threshold:g}"
+        if self._topk is None:
+            return f"all views {above}" if above else "all views"
+        best = f"the {self._topk} views of the highest score"
+        return f"{best}, where they are {above}" if above else best
+
     def check(self, *, candidates: int) -> None:
         """Implements `Detection.check`."""
         most = self._topk.most
@@ -149,6 +161,10 @@ class Quantile(Detection):
             places = tf.where(tf.range(found.shape[1]) < count, places, -1)
         return Listed(places, columns=scores.columns, block=scores.block)
 
+    def describe(self) -> str:
+        """Implements `Detection.describe`."""
+        return f"the views above the {self._quantile:g} quantile of the image's scores"
+
     def check(self, *, candidates: int) -> None:
         """Implements `Detection.check`."""
         if not tail(self._quantile, candidates):
@@ -169,6 +185,10 @@ class Oracle(Detection):
     def select(self, scores: Scores, moment: Moment = ALWAYS) -> Selection:
         """Implements `Detection.select`."""
         return scores.computed(scores.alike)
+
+    def describe(self) -> str:
+        """Implements `Detection.describe`."""
+        return "all views of images with its label (oracle)"
 
 
 def from_start(selected: Selection, moment: Moment) -> Selection:

@@ -11,7 +11,9 @@ from sslkit import replica
 from sslkit.api import (
     Backbone,
     Batch,
+    Compared,
     Cosine,
+    Detected,
     HalfOpenShare,
     NonNegativeFloat,
     NonNegativeInt,
@@ -174,6 +176,8 @@ class FNC(Objective):
         )
         self._start = Start(detection_start)
         self._images = 1
+        # With both left out there is a policy in name alone: it takes everything.
+        self._has_policy = detection != "topk" or (topk, threshold) != (None, None)
         self.needs_labels = self._detection.needs_labels or measure_detection
         # The groups of views that are contrasted, and those that detection looks at.
         everything = list(self.requires)
@@ -276,6 +280,38 @@ class FNC(Objective):
         )
         return Outcome(loss, metrics)
 
+    def compared(self, views: Views) -> Compared:
+        """Implements `Objective.compared`: what the loss compares, in inference."""
+        anchors = self._online(views, self._anchors, training=False)
+        keys, references = self._embed(views, anchors, training=False)
+        return Compared(references, keys)
+
+    def compared_images(self, images: int) -> int:
+        """Implements `Objective.compared_images`: the images in the bank."""
+        return images * self._bank_batches // self._views or images
+
+    def detect(
+        self, compared: Compared, labels: tf.Tensor, *, step: tf.Tensor
+    ) -> Detected | None:
+        """Implements `Objective.detect`, by the policy; None without one."""
+        if not self._has_policy:
+            return None
+        views, images, dim = compared.candidates.shape
+        self._detection.check(candidates=views * (images - 1))
+        scores = Scores(
+            compared.references,
+            tf.reshape(compared.candidates, [views * images, dim]),
+            views=views,
+            aggregate=self._aggregate,
+            labels=(labels, tf.tile(labels, [views])),
+        )
+        columns = tf.range(views * images)
+        return Detected(
+            scores.of(columns),
+            self._detection.select(scores).mask(columns),
+            self._detection.describe(),
+        )
+
     def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
         """Says how bank, momentum encoder and detector are; see `MemoryBank.health`.
 
@@ -319,15 +355,19 @@ class FNC(Objective):
             [self.encoder, self.projection], decay=self._decay, scale=scale
         )
 
-    def _online(self, views: Views, groups: list[str]) -> tf.Tensor:
+    def _online(
+        self, views: Views, groups: list[str], *, training: bool = True
+    ) -> tf.Tensor:
         """Embeds groups of views with the weights that learn, [V, b, D]."""
-        features = self.encoder(join_views(views, groups), training=True)
-        return self._unit(self.projection(features, training=True), groups)
+        features = self.encoder(join_views(views, groups), training=training)
+        return self._unit(self.projection(features, training=training), groups)
 
     def _unit(self, projected: tf.Tensor, groups: list[str]) -> tf.Tensor:
         return unit_views(projected, views=sum(self.requires[g] for g in groups))
 
-    def _embed(self, views: Views, anchors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _embed(
+        self, views: Views, anchors: tf.Tensor, *, training: bool = True
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns what becomes candidates and what detection looks at, [V, b, D]."""
         found = Views({})
         if self.momentum is not None:
@@ -338,7 +378,7 @@ class FNC(Objective):
                 if (self.bank is not None and group in self._anchors)
                 or (self._momentum_references and group in self._references)
             ]
-            projected = self.momentum(join_views(views, wanted), training=True)
+            projected = self.momentum(join_views(views, wanted), training=training)
             layout = tuple((group, self.requires[group]) for group in wanted)
             found = Views({layout: self._unit(projected, wanted)})
         keys = anchors
@@ -348,7 +388,8 @@ class FNC(Objective):
             return keys, found.joined(self._references)
         if self._references == self._anchors:
             return keys, anchors
-        return keys, tf.stop_gradient(self._online(views, self._references))
+        references = self._online(views, self._references, training=training)
+        return keys, tf.stop_gradient(references)
 
     def _candidates(self, keys: tf.Tensor, labels: tf.Tensor | None) -> Remembered:
         """Returns the rows that anchors are contrasted with, and their labels."""

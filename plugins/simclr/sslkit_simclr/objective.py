@@ -10,12 +10,14 @@ import tensorflow as tf
 from sslkit.api import (
     Backbone,
     Batch,
+    Compared,
     NonNegativeInt,
     Objective,
     Outcome,
     PositiveFloat,
     PositiveInt,
     Range,
+    Views,
     checked,
 )
 from sslkit.nn import ProjectionHead
@@ -94,3 +96,10 @@ class SimCLR(Objective):
         )
         cosine = tf.reduce_mean(tf.reduce_sum(anchors[0] * anchors[1], axis=1))
         return Outcome(loss, {"positive_cosine": cosine})
+
+    def compared(self, views: Views) -> Compared:
+        """Implements `Objective.compared`: what the loss compares, in inference."""
+        features = self.encoder(join_views(views, ["instance"]), training=False)
+        projected = self.projection(features, training=False)
+        unit = unit_views(projected, views=self._views)
+        return Compared(unit, unit)

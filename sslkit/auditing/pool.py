@@ -1,0 +1,131 @@
+"""Some images of a run, their views, and what the run's objective makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from sslkit import randomness
+from sslkit.api import Augmentation, Compared, Objective, Source, Views
+from sslkit.batch import view_major
+from sslkit.data import order
+
+_ENCODED = 256
+"""Images that are encoded at once, at most."""
+
+
+class Pool:
+    """The first images in the order of a run, in rounds of images that are compared.
+
+    Args:
+        objective: built.
+        source: the training split.
+        augmentation: makes the views.
+        seed: of the run.
+        batch_size: its global batch.
+        most: images, at most.
+
+    Attributes:
+        images: how many there are.
+        round: images that are compared with each other, as many as in training where
+            there are that many.
+        indices: int64 [images], their places in the source.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        source: Source,
+        augmentation: Augmentation,
+        *,
+        seed: int,
+        batch_size: int,
+        most: int,
+    ):
+        """Chooses the images; reads none."""
+        self._objective = objective
+        self._source = source
+        self._augmentation = augmentation
+        self._seed = seed
+        most = min(most, source.size)
+        self.round = min(objective.compared_images(batch_size), most)
+        self._rows = min(self.round, _ENCODED)
+        self.images = most // self.round * self.round
+        positions = tf.range(self.images, dtype=tf.int64)
+        _, indices = order.index_at(positions, seed=seed, size=source.size)
+        self.indices: np.ndarray = indices.numpy()
+        self._encode = self._encoder()
+
+    def embedded(self, draw: int) -> tuple[Compared, np.ndarray]:
+        """Embeds all images with the weights as they are now.
+
+        Args:
+            draw: which views of them: those of the run's epoch of this number.
+
+        Returns:
+            Float32 [S, images, D] and [V, images, D], and labels int32 [images], -1
+            where an image has none.
+        """
+        references, candidates, labels = [], [], []
+        for views, seeds, label, rows in self._batches(draw):
+            found = self._encode(views, seeds)
+            references.append(found.references.numpy()[:, :rows])
+            candidates.append(found.candidates.numpy()[:, :rows])
+            labels.append(label.numpy()[:rows])
+        both = (np.concatenate(parts, axis=1) for parts in (references, candidates))
+        return Compared(*both), np.concatenate(labels)
+
+    def rounds(self) -> Iterator[slice]:
+        """Yields the images of each round."""
+        for first in range(0, self.images, self.round):
+            yield slice(first, first + self.round)
+
+    def _encoder(self) -> Callable[..., Compared]:
+        @tf.function(autograph=False)
+        def encode(views: Mapping[str, tf.Tensor], seeds: tf.Tensor) -> Compared:
+            made = self._augmentation.batch(
+                view_major(views),
+                step_seed=randomness.step_seed(self._seed, 0),
+                example_seeds=seeds,
+            )
+            found = self._objective.compared(Views.of(made))
+            return Compared(*(tf.cast(side, tf.float32) for side in found))
+
+        return encode
+
+    def _batches(
+        self, draw: int
+    ) -> Iterator[tuple[Mapping[str, tf.Tensor], tf.Tensor, tf.Tensor, int]]:
+        """Yields views, seeds and labels of as many images each time.
+
+        The last are filled up with images from the start, and the number that count is
+        said, so that one program does for all.
+        """
+
+        @tf.autograph.experimental.do_not_convert
+        def example(index: tf.Tensor) -> tuple[Mapping[str, tf.Tensor], ...]:
+            seed = randomness.example_seed(
+                self._seed, tf.constant(draw, tf.int64), index
+            )
+            image, label, _ = self._source.search(index)
+            views = self._augmentation.example(image, seed)
+            shaped = {
+                name: tf.ensure_shape(views[name], [count, size, size, 3])
+                for name, (count, size) in self._augmentation.groups.items()
+            }
+            return shaped, seed, label
+
+        rest = -self.images % self._rows
+        places = np.concatenate([self.indices, self.indices[:rest]])
+        data = (
+            tf.data.Dataset.from_tensor_slices(places)
+            .map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            .batch(self._rows, drop_remainder=True)
+            .prefetch(2)
+        )
+        left = self.images
+        for views, seeds, label in data:
+            yield views, seeds, label, min(self._rows, left)
+            left -= self._rows
