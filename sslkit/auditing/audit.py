@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from sslkit.api import Compared, Detected
-from sslkit.auditing import gallery
+from sslkit.auditing import curves, gallery
 from sslkit.auditing.measures import Counts, Round, Stability
 from sslkit.auditing.pool import Pool
 from sslkit.auditing.recorded import recorded
@@ -58,6 +58,7 @@ class Audit:
     titles: Mapping[str, str]
     """File name -> the line above the picture."""
     album: gallery.Album
+    """The images of the pictures."""
 
     def write(self, workdir: Workdir) -> list[str]:
         """Writes `audit.json` and the pictures into a run's folder; returns the paths.
@@ -71,6 +72,10 @@ class Audit:
         for name, rows in self.shown.items():
             path = os.path.join(workdir.path, name)
             gallery.draw(rows, self.album, path, title=self.titles[name])
+            paths.append(path)
+        if self.found["curves"] is not None:
+            path = os.path.join(workdir.path, self.found["curves"])
+            curves.draw(self.found, path)
             paths.append(path)
         return [workdir.write_audit(self.found), *paths]
 
@@ -161,6 +166,7 @@ def audit(run: Run, settings: Settings, say: Callable[[str], None] = print) -> A
         ],
         "over_training": sorted(over, key=lambda row: row["step"]),
         "recorded": recorded(workdir.path),
+        "curves": "audit_curves.png" if counts.by_topk() and labelled else None,
         "stability": stability.found(),
         "gallery": [
             {

@@ -17,8 +17,10 @@ from sslkit.auditing.measures import Round
 from sslkit.storage import reaching, replacing
 
 _CELL = 1.25  # inches
-_CAPTION = 0.42  # inches under each picture
+_CAPTION = 0.46  # inches under each picture
 _DPI = 100
+_SPARE = 20
+"""Errors that are kept for one that is drawn."""
 _NAME = 20  # letters of a name under its picture
 _RIGHT, _WRONG, _OPEN, _ANCHOR = "#0072b2", "#d55e00", "#808080", "#000000"
 """Frames: blue and orange are told apart by people who see no red or no green, too;
@@ -50,10 +52,9 @@ class Shown:
     """How many images are taken, shown or not."""
 
     @property
-    def worst(self) -> float:
-        """Returns the score of the most certain error; minus infinity without one."""
-        wrong = [c.score for c in self.candidates if c.right is False]
-        return max(wrong, default=-np.inf)
+    def worst(self) -> int | None:
+        """The place of the most certain error; None without one."""
+        return next((c.place for c in self.candidates if c.right is False), None)
 
 
 class Gallery:
@@ -76,8 +77,18 @@ class Gallery:
 
     @property
     def errors(self) -> list[Shown]:
-        """The anchors with the most certain errors; the most certain first."""
-        return [shown for _, _, shown in sorted(self._errors, key=_certain)]
+        """The anchors with the most certain errors; the most certain first.
+
+        One image that looks like many would fill the picture: who was in the error of
+        one row leads no other.
+        """
+        chosen: list[Shown] = []
+        led: set[int | None] = set()
+        for _, _, shown in sorted(self._errors, key=_certain):
+            if len(chosen) < self._rows and led.isdisjoint([shown.place, shown.worst]):
+                chosen.append(shown)
+                led |= {shown.place, shown.worst}
+        return chosen
 
     def add(self, one: Round, again: np.ndarray, *, first: int) -> None:
         """Looks through a round.
@@ -97,8 +108,9 @@ class Gallery:
         for row in range(images):
             place = first + row
             sampled = place in self._sampled
+            full = len(self._errors) >= self._rows * _SPARE
             bad = np.isfinite(wrong[row]) and (
-                len(self._errors) < self._rows or wrong[row] > self._errors[0][0]
+                not full or wrong[row] > self._errors[0][0]
             )
             if not (sampled or bad):
                 continue
@@ -109,10 +121,8 @@ class Gallery:
                 self.sample.append(shown)
             if bad:
                 entry = (float(wrong[row]), -place, shown)
-                if len(self._errors) < self._rows:
-                    heapq.heappush(self._errors, entry)
-                else:
-                    heapq.heapreplace(self._errors, entry)
+                put = heapq.heapreplace if full else heapq.heappush
+                put(self._errors, entry)
 
     def _row(
         self,
@@ -274,7 +284,7 @@ def _cell(
     axes.set_axis_on()
     axes.imshow(picture, interpolation="nearest" if small else "antialiased")
     axes.set_xlabel(
-        f"{words}\n{album.name(place)}", fontsize=5, labelpad=2, parse_math=False
+        f"{words}\n{album.name(place)}", fontsize=6, labelpad=2, parse_math=False
     )
     axes.set_xticks([])
     axes.set_yticks([])

@@ -30,8 +30,8 @@ class Round:
     def others(self) -> np.ndarray:
         """bool [b, V * b]: which columns show another image."""
         images, columns = self.scores.shape
-        own = np.arange(columns)[None] % images == np.arange(images)[:, None]
-        return np.logical_not(own)
+        shown = np.arange(columns)[None] % images
+        return np.asarray(shown != np.arange(images)[:, None])
 
     @property
     def judged(self) -> np.ndarray:
