@@ -38,7 +38,8 @@ class Round:
         """bool [b, V * b]: which pairs are of other images and have both labels."""
         images, columns = self.scores.shape
         known = self.labels >= 0
-        return self.others & known[:, None] & np.tile(known, columns // images)[None]
+        theirs = np.tile(known, columns // images)
+        return self.others & np.logical_and.outer(known, theirs)
 
     @property
     def alike(self) -> np.ndarray:
@@ -50,7 +51,8 @@ class Round:
     def of_images(self) -> np.ndarray:
         """Returns bool [b, b]: whether any view of the one is taken for the other."""
         images, columns = self.scores.shape
-        return self.chosen.reshape([images, columns // images, images]).any(axis=1)
+        views = self.chosen.reshape([images, columns // images, images])
+        return np.asarray(views.any(axis=1))
 
 
 class Counts:
