@@ -1,0 +1,231 @@
+"""Runs beside one another, from folders that only look like runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+import sslkit
+from sslkit.cli.main import main
+from sslkit.errors import UserError
+
+KNN = "kNN (k=20, T=0.07)"
+LINEAR = "linear (logistic regression on frozen features)"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Makes what a comparison reads of a run's folder."""
+
+    def make(name, *bindings, seed=0, knn=None, step=30, data=None, metrics=None):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        bound = {
+            "train.objective": "@objectives.supervised",
+            "train.steps": "30",
+            "train.seed": str(seed),
+            **dict(text.split(" = ") for text in bindings),
+        }
+        lines = [f"{key} = {value}" for key, value in bound.items()]
+        (folder / "config.gin").write_text("\n".join(lines) + "\n")
+        known = {"name": "digits/train", "size": 1437, **(data or {})}
+        (folder / "data.json").write_text(json.dumps({"train": known, "steps": 30}))
+        line = {"step": step, "time": 1.0, "loss": 2.0, **(metrics or {})}
+        (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+        if knn is not None:
+            rows = [
+                {"protocol": protocol, "representation": who, "top1": top1, "top5": 1.0}
+                for protocol, who, top1 in (
+                    (KNN, "trained encoder", knn),
+                    (LINEAR, "trained encoder", knn + 0.01),
+                    (KNN, "raw pixels", 0.5),
+                )
+            ]
+            health = {"trained encoder": {"effective_rank": 30.0}}
+            result = {"step": step, "rows": rows, "health": health}
+            (folder / "result.json").write_text(json.dumps(result))
+        return str(folder)
+
+    return make
+
+
+@pytest.fixture
+def two(run, tmp_path):
+    """Two batch sizes, eight seeds each, in one folder."""
+    for seed in range(8):
+        noise = 0.01 * ((seed * 5) % 8)
+        run(f"S/a{seed}", "train.batch_size = 64", seed=seed, knn=0.80 + noise)
+        gain = 0.02 + 0.001 * (seed % 3)
+        run(f"S/b{seed}", "train.batch_size = 128", seed=seed, knn=0.80 + noise + gain)
+    return str(tmp_path / "S")
+
+
+def test_groups_by_all_but_the_seed_and_pairs_seeds(two):
+    found = sslkit.compare(two)
+    a, b = found.groups
+    assert dict(a.values) == {"train.batch_size": "64"}
+    assert dict(b.values) == {"train.batch_size": "128"}
+    assert [run.seed for run in a.runs] == [str(seed) for seed in range(8)]
+    assert found.means(b)[KNN].mean == pytest.approx(0.835 + 0.02 + 7 / 8 * 0.001)
+    gap = found.differences(b)[KNN]
+    assert (gap.n, gap.paired, gap.verdict) == (8, True, "higher")
+    assert gap.p == 2 / 2**8
+    text = str(found)
+    assert "B  batch_size = 128" in text
+    assert "raw pixels (all runs)" in text
+    assert "+2.09 points" in text
+    # Notebooks get the same, with nothing that a page would take for its own.
+    assert "<td>+2.09 points</td>" in found._repr_html_()
+    other = sslkit.compare(two, against="b")
+    assert other.differences(other.groups[0])[KNN].verdict == "lower"
+
+
+def test_the_command_prints_and_writes(two, tmp_path, capsys):
+    files = [str(tmp_path / "new" / f"c.{form}") for form in ("csv", "json")]
+    assert main(["compare", two, "--csv", files[0], "--json", files[1]]) == 0
+    out = capsys.readouterr().out
+    assert "Configurations" in out and "train.batch_size" in out
+    with open(files[0], encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 16
+    assert rows[0] | {"path": ""} == {
+        "group": "A",
+        "path": "",
+        "train.batch_size": "64",
+        "train.seed": "0",
+        "step": "30",
+        KNN: "0.8",
+        LINEAR: "0.81",
+        "effective rank": "30.0",
+    }
+    with open(files[1], encoding="utf-8") as file:
+        kept = json.load(file)
+    assert kept["groups"][1]["differences"][KNN]["verdict"] == "higher"
+    assert kept["groups"][1]["means"][KNN]["n"] == 8
+    assert main(["compare", two, "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out) == kept
+    assert main(["compare", two, "--csv", "-"]) == 0
+    assert len(list(csv.reader(io.StringIO(capsys.readouterr().out)))) == 17
+
+
+def notes(*folders, **options):
+    return "\n".join(sslkit.compare(*folders, **options).notes)
+
+
+def test_what_few_runs_cannot_say_is_said(run):
+    folders = [
+        run("a0", seed=0, knn=0.8),
+        run("b0", "train.batch_size = 2", seed=0, knn=0.9),
+    ]
+    assert "from one run of each nothing can be concluded" in notes(*folders)
+    folders += [
+        run("a1", seed=1, knn=0.82),
+        run("b1", "train.batch_size = 2", seed=1, knn=0.9),
+    ]
+    said = notes(*folders)
+    assert "with 2 pairs an interval holds only if" in said
+    assert "no sign-flip test comes below p = 0.5" in said
+    assert "3 comparisons are shown" in said
+    assert "one configuration: what is shown is its spread" in notes(*folders[::2])
+
+
+def test_runs_of_different_data_are_apart_and_said(run):
+    here = run("a", knn=0.8)
+    moved = run("b", knn=0.8, seed=1, data={"name": "elsewhere/train"})
+    other = run("c", knn=0.8, seed=2, data={"size": 99})
+    found = sslkit.compare(here, moved, other)
+    assert [len(group.runs) for group in found.groups] == [2, 1]
+    assert "the runs are of different data, so their accuracies do not" in str(found)
+    assert "A: size 1437; B: size 99" in "\n".join(found.notes)
+
+
+def test_a_default_is_what_is_bound_to_the_same(run):
+    bound = run("a", "evaluate.linear = True", knn=0.8)
+    left_out = run("b", knn=0.8, seed=1)
+    other = run("c", "evaluate.linear = False", knn=0.8)
+    found = sslkit.compare(bound, left_out, other)
+    assert [len(group.runs) for group in found.groups] == [2, 1]
+    assert dict(found.groups[0].values) == {"evaluate.linear": "True"}
+
+
+def test_what_changes_no_result_parts_no_group(run):
+    folders = [
+        run("a", "train.log_every = 5", knn=0.8),
+        run("b", "train.log_every = 6", seed=1, knn=0.8),
+    ]
+    assert len(sslkit.compare(*folders).groups) == 1
+    assert "they also differ in what changes no result: train.log_every" in notes(
+        *folders
+    )
+
+
+def test_starts_from_runs_of_one_configuration_are_alike(run):
+    folders = []
+    for seed in range(2):
+        start = run(f"pretrain{seed}", seed=seed)
+        bound = f"train.initialize = '{start}'"
+        folders.append(run(f"linear{seed}", bound, seed=seed, knn=0.8))
+    assert len(sslkit.compare(*folders).groups) == 1
+    other = run("other", "train.batch_size = 7")
+    folders.append(run("linear2", f"train.initialize = '{other}'", seed=2, knn=0.8))
+    assert len(sslkit.compare(*folders).groups) == 2
+
+
+def test_runs_without_results_or_measured_early_are_named(run):
+    done = run("done", knn=0.8)
+    going = run("going", seed=1, step=10)
+    early = run("early", seed=2, step=20, knn=0.7)
+    said = notes(done, going, early, metrics=["loss", "speed"])
+    assert f"{going}: no results yet (stopped, step 10 of 30)" in said
+    assert f"{early}: measured at step 20 of 30, not at its end (stopped)" in said
+    assert f"{done}: no metric 'speed'; it has: loss" in said
+    found = sslkit.compare(done, going, metrics=["loss"])
+    assert found.groups[0].of("loss") == {"0": 2.0, "1": 2.0}
+    assert found.groups[0].of(KNN) == {"0": 0.8}
+
+
+def test_one_seed_twice_counts_once(run):
+    folders = [run("a", knn=0.8), run("b", knn=0.9)]
+    found = sslkit.compare(*folders)
+    assert found.means(found.groups[0])[KNN] == (
+        type(found.means(found.groups[0])[KNN])(pytest.approx(0.85), None, 1)
+    )
+    assert "A has several runs of seed 0: they count as one" in "\n".join(found.notes)
+
+
+def test_stages_are_chosen(run, tmp_path):
+    for seed in range(2):
+        run(f"S/seed={seed}/pretrain", seed=seed, knn=0.8)
+        run(f"S/seed={seed}/linear", seed=seed, knn=0.9)
+    folder = str(tmp_path / "S")
+    with pytest.raises(UserError, match=r"several stages. Choose one with --stage: "):
+        sslkit.compare(folder)
+    found = sslkit.compare(folder, stage="linear")
+    assert found.groups[0].of(KNN) == {"0": 0.9, "1": 0.9}
+    with pytest.raises(UserError, match="Stages: linear, pretrain"):
+        sslkit.compare(folder, stage="linaer")
+
+
+def test_refusals(run, tmp_path, capsys):
+    one = run("one", knn=0.8)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for words, message in (
+        ([one], f"{one} is one run, and comparing takes two"),
+        ([one, one], f"{one} is one run"),
+        ([one, str(tmp_path / "none")], f"there is no folder {tmp_path}/none"),
+        ([one, str(empty)], f"{empty} holds no run: it has no config.gin"),
+        ([one, one, "--stage", "x"], "--stage is 'x', and no run is of it. These runs"),
+        ([one, ""], "the workdir is ''"),
+        ([one, "--csv", "-", "--json", "-"], "--csv and --json cannot both be -"),
+        ([one, "--csv", f"{one}/config.gin/c"], "cannot be written"),
+    ):
+        assert main(["compare", *words]) == 2
+        err = capsys.readouterr().err
+        assert message in err and err.count("\n") == 1
+    two = run("two", knn=0.8, seed=1)
+    assert main(["compare", one, two, "--against", "Z"]) == 2
+    assert "--against is 'Z', and the groups are A." in capsys.readouterr().err
