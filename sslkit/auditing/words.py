@@ -92,7 +92,7 @@ def _classes(found: Mapping[str, Any]) -> Iterator[str]:
     if len(rows) > 1:
         rows = sorted(rows, key=lambda row: row["precision"], reverse=True)
         shown = rows if len(rows) <= _FEW else [*rows[:3], *rows[-3:]]
-        words = (f"{row['class']} {_percent(row['precision'])}" for row in shown)
+        words = (f"{row['class']}: {_percent(row['precision'])}" for row in shown)
         yield f"precision by class: {', '.join(words)}"
     if found["confused"]:
         words = (

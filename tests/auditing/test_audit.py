@@ -1,0 +1,243 @@
+"""An audit of runs that hold a small objective, and what is written of it."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sslkit.api import Augmentation, Backbone, Detected, Objective, ViewGroup
+from sslkit.auditing import Settings, audit
+from sslkit.auditing.words import summary
+from sslkit.cli.main import main
+from sslkit.data.arrays import Arrays
+from sslkit.errors import UserError
+from sslkit.runs import Run
+from sslkit.workdir import Workdir
+
+SIZE, COUNT, BATCH = 8, 40, 10
+
+
+class Same(Augmentation):
+    """Two views: the image, and with some noise."""
+
+    @property
+    def groups(self):
+        return {"instance": ViewGroup(2, SIZE)}
+
+    def example(self, image, seed):
+        noise = tf.random.stateless_uniform([SIZE, SIZE, 3], seed, 0, 40, tf.int32)
+        noisy = tf.minimum(tf.cast(image, tf.int32) + noise, 255)
+        return {"instance": tf.stack([image, tf.cast(noisy, tf.uint8)])}
+
+
+class Pixels(Backbone):
+    """The pixels, less their mean."""
+
+    @property
+    def feature_dim(self):
+        return SIZE * SIZE * 3
+
+    def call(self, images, *, training):
+        assert not training
+        flat = tf.reshape(images, [images.shape[0], -1])
+        return flat - tf.reduce_mean(flat, axis=1, keepdims=True)
+
+
+class Plain(Objective):
+    """Looks for no false negatives."""
+
+    def __init__(self):
+        super().__init__(name="plain")
+        self.encoder = Pixels(name="encoder")
+
+    @property
+    def requires(self):
+        return {"instance": 2}
+
+    def call(self, batch, *, step):
+        raise AssertionError("an audit does not train")
+
+
+class Right(Plain):
+    """Takes all views of images with the same label."""
+
+    def detect(self, compared, labels, *, step):
+        assert int(step) in (5, 10)
+        views, images, dim = compared.candidates.shape
+        others = tf.tile(~tf.eye(images, dtype=tf.bool), [1, views])
+        flat = tf.reshape(compared.candidates, [views * images, dim])
+        scores = tf.matmul(compared.references[0], flat, transpose_b=True)
+        alike = labels[:, None] == tf.tile(labels, [views])[None]
+        low = scores.dtype.min
+        return Detected(tf.where(others, scores, low), alike & others, "what is right")
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Makes a run of images of four classes that look alike, with two checkpoints."""
+    folder = tmp_path / "W"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.gin").write_text("")
+    for step in (5, 10):
+        for end in ("index", "data-00000-of-00001"):
+            (folder / "checkpoints" / f"step_{step:08d}.{end}").touch()
+    record = {f"false_negatives_{n}": v for n, v in [("judged", 4), ("right", 3)]}
+    line = {"step": 5, "time": 1.0, **record, "false_negatives_present": 6}
+    (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+
+    def make(objective, *, labels=True, count=COUNT):
+        rng = np.random.default_rng(0)
+        kinds = rng.integers(0, 200, [4, SIZE, SIZE, 3])
+        label = np.arange(count) % 4
+        images = kinds[label] + rng.integers(0, 50, [count, SIZE, SIZE, 3])
+        arrays = {"train_images": images.astype(np.uint8)}
+        if labels:
+            arrays["train_labels"] = label
+        np.savez(tmp_path / "data.npz", **arrays)
+        source = Arrays(split="train", path=str(tmp_path / "data.npz"))
+        step = tf.Variable(0, dtype=tf.int64)
+
+        def load(workdir, prefix):
+            step.assign(int(prefix[-8:]))
+            return int(step)
+
+        training = types.SimpleNamespace(
+            objective=objective,
+            source=source,
+            augmentation=Same(),
+            data=types.SimpleNamespace(skipped=lambda: []),
+            seed=0,
+            steps=10,
+            batch_size=BATCH,
+            load=load,
+            state=types.SimpleNamespace(step=step),
+        )
+        return Run(None, training, Workdir(str(folder)))
+
+    make.folder = folder
+    return make
+
+
+def test_a_policy_that_is_right_is_told_and_drawn(opened):
+    run = opened(Right())
+    found = audit(run, Settings(rows=3), say=lambda line: None)
+    written = found.write(run.workdir)
+    kept = json.loads((opened.folder / "audit.json").read_text())
+    assert kept == json.loads(json.dumps(found.found))
+    assert kept["choice"]["precision"] == kept["choice"]["recall"] == 1
+    assert kept["own_policy"] and kept["policy"] == "what is right"
+    assert (kept["images"], kept["compared_images"]) == (40, 10)
+    assert [row["step"] for row in kept["over_training"]] == [5, 10]
+    assert kept["recorded"] == [{"step": 5, "precision": 0.75, "recall": 0.5}]
+    # No error, so no picture of errors.
+    assert [one["file"] for one in kept["gallery"]] == ["audit_sample.png"]
+    assert {path.rpartition("/")[2] for path in written} == {
+        "audit.json",
+        "audit_sample.png",
+        "audit_curves.png",
+    }
+    for path in written:
+        if path.endswith("png"):
+            assert pathlib.Path(path).read_bytes().startswith(b"\x89PNG")
+    said = "\n".join(summary(kept, "W"))
+    assert "the run takes what is right" in said
+    assert "precision: 100.0% of what is taken has the image's label" in said
+
+
+def test_a_run_without_detection_is_asked_for_the_nearest(opened):
+    run = opened(Plain())
+    kept = audit(run, Settings(topk=4), say=lambda line: None).found
+    assert not kept["own_policy"]
+    assert kept["policy"] == "the 4 views of the highest score"
+    assert kept["choice"]["found_per_image"] == 4
+    # Images of a class look alike, and differ little from view to view.
+    assert kept["choice"]["precision"] > 2 * kept["chance_precision"]
+    assert kept["stability"]["chosen_again"] > 0.8
+    (row,) = (row for row in kept["by_topk"] if row["topk"] == 3)
+    assert row["precision"] >= kept["choice"]["precision"]
+    high = audit(run, Settings(topk=4, threshold=0.99), say=lambda line: None).found
+    assert high["policy"].endswith("score, where they are above 0.99")
+    assert high["choice"]["found_per_image"] < 4
+
+
+def test_the_most_certain_errors_come_first(opened):
+    run = opened(Plain())
+    kept = audit(run, Settings(topk=18, rows=4), say=lambda line: None).found
+    errors = {one["file"]: one for one in kept["gallery"]}["audit_errors.png"]
+    tops = [
+        max(c["score"] for c in row["candidates"] if c["right"] is False)
+        for row in errors["rows"]
+    ]
+    assert tops == sorted(tops, reverse=True) and tops
+    for row in errors["rows"]:
+        for one in row["candidates"]:
+            assert one["right"] == (one["label"] == row["anchor"]["label"])
+
+
+def test_without_labels_there_is_the_gallery_and_stability(opened):
+    run = opened(Plain(), labels=False)
+    found = audit(run, Settings(rows=2), say=lambda line: None)
+    kept = found.found
+    assert not kept["labels"] and kept["choice"]["precision"] is None
+    assert kept["curves"] is None and kept["by_class"] == []
+    assert [one["file"] for one in kept["gallery"]] == ["audit_sample.png"]
+    assert kept["stability"]["chosen_again"] is not None
+    said = "\n".join(summary(kept, "W"))
+    assert "precision" not in said
+    assert "note: the images have no labels, so nobody can say what" in said
+
+
+def test_fewer_images_than_in_training_are_said(opened):
+    kept = audit(opened(Right(), count=6), Settings(), say=lambda line: None).found
+    assert kept["compared_images"] == 6
+    assert "in training an image is compared with 9 others, here with 5" in str(
+        kept["notes"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Settings(step=7), "--step is 7, and .* keeps the checkpoints of steps 5, 10"),
+        (Settings(topk=19), "--topk is 19, and an image has 18 views of others"),
+        (Settings(images=1), "gives 1 image to compare"),
+    ],
+)
+def test_refusals(opened, settings, message):
+    with pytest.raises(UserError, match=message):
+        audit(opened(Plain()), settings, say=lambda line: None)
+
+
+def test_a_run_without_checkpoints_or_that_diverged_is_refused(opened):
+    run = opened(Plain())
+    run.training.objective.encoder.call = lambda images, training: tf.fill(
+        [images.shape[0], 4], np.nan
+    )
+    with pytest.raises(UserError, match="embeddings are not finite: it has diverged"):
+        audit(run, Settings(), say=lambda line: None)
+    for path in (opened.folder / "checkpoints").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match=r"has no checkpoint yet\. A run writes the"):
+        audit(run, Settings(), say=lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--images", "1"], "--images is 1; give 2 or more."),
+        (["--topk", "0"], "--topk is 0; give 1 or more."),
+        (["--threshold", "2"], "--threshold is 2.0; it is a cosine, in [-1, 1]."),
+        ([], "is no workdir of a run"),
+    ],
+)
+def test_the_command_refuses_before_tensorflow(tmp_path, capsys, words, message):
+    folder = tmp_path
+    if words:
+        (folder / "config.gin").touch()
+    assert main(["audit", str(folder), *words]) == 2
+    assert message in capsys.readouterr().err
