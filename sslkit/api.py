@@ -379,8 +379,8 @@ class Objective(keras.layers.Layer, abc.ABC):
     def compared(self, views: Views) -> Compared:
         """Embeds views as a search for false negatives compares images, for an audit.
 
-        In inference mode and outside replica context: no state moves, and what is
-        returned of an image does not depend on the others.
+        In training mode, as `call` does it: moving statistics may be far behind, early
+        in a run. State that moves by it is put back by who calls.
 
         Args:
             views: group -> [count, b, size, size, 3], as `call` gets them.
@@ -392,7 +392,7 @@ class Objective(keras.layers.Layer, abc.ABC):
         stack = views[next(iter(self.requires))]
         count, images = stack.shape[:2]
         flat = tf.reshape(stack, [count * images, *stack.shape[2:]])
-        features = tf.cast(self.encoder(flat, training=False), tf.float32)
+        features = tf.cast(self.encoder(flat, training=True), tf.float32)
         unit = tf.math.l2_normalize(features, axis=1)
         unit = tf.reshape(unit, [count, images, unit.shape[1]])
         return Compared(unit, unit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -14,6 +15,17 @@ from sslkit.data import order
 
 _ENCODED = 256
 """Images that are encoded at once, at most."""
+
+
+@contextlib.contextmanager
+def _kept(objective: Objective) -> Iterator[None]:
+    """Puts back what training mode moves, such as the statistics of normalisation."""
+    state = [(v, v.numpy()) for v in objective.non_trainable_variables]
+    try:
+        yield
+    finally:
+        for variable, value in state:
+            variable.assign(value)
 
 
 class Pool:
@@ -51,7 +63,7 @@ class Pool:
         self._seed = seed
         most = min(most, source.size)
         self.round = min(objective.compared_images(batch_size), most)
-        self._rows = min(self.round, _ENCODED)
+        self._rows = min(batch_size, most, _ENCODED)
         self.images = most // self.round * self.round
         positions = tf.range(self.images, dtype=tf.int64)
         _, indices = order.index_at(positions, seed=seed, size=source.size)
@@ -59,7 +71,7 @@ class Pool:
         self._encode = self._encoder()
 
     def embedded(self, draw: int) -> tuple[Compared, np.ndarray]:
-        """Embeds all images with the weights as they are now.
+        """Embeds all images with the weights as they are now; no state moves.
 
         Args:
             draw: which views of them: those of the run's epoch of this number.
@@ -69,11 +81,12 @@ class Pool:
             where an image has none.
         """
         references, candidates, labels = [], [], []
-        for views, seeds, label, rows in self._batches(draw):
-            found = self._encode(views, seeds)
-            references.append(found.references.numpy()[:, :rows])
-            candidates.append(found.candidates.numpy()[:, :rows])
-            labels.append(label.numpy()[:rows])
+        with _kept(self._objective):
+            for views, seeds, label, rows in self._batches(draw):
+                found = self._encode(views, seeds)
+                references.append(found.references.numpy()[:, :rows])
+                candidates.append(found.candidates.numpy()[:, :rows])
+                labels.append(label.numpy()[:rows])
         both = (np.concatenate(parts, axis=1) for parts in (references, candidates))
         return Compared(*both), np.concatenate(labels)
 
@@ -85,12 +98,12 @@ class Pool:
     def _encoder(self) -> Callable[..., Compared]:
         @tf.function(autograph=False)
         def encode(views: Mapping[str, tf.Tensor], seeds: tf.Tensor) -> Compared:
+            step = randomness.step_seed(self._seed, 0)
             made = self._augmentation.batch(
-                view_major(views),
-                step_seed=randomness.step_seed(self._seed, 0),
-                example_seeds=seeds,
+                view_major(views), step_seed=step, example_seeds=seeds
             )
-            found = self._objective.compared(Views.of(made))
+            with randomness.drawing(step, seeds):
+                found = self._objective.compared(Views.of(made))
             return Compared(*(tf.cast(side, tf.float32) for side in found))
 
         return encode

@@ -36,14 +36,20 @@ class Same(Augmentation):
 
 
 class Pixels(Backbone):
-    """The pixels, less their mean."""
+    """The pixels, less their mean; counts its calls, as statistics would move."""
+
+    def build(self, shape):
+        self.calls = self.add_weight(
+            name="calls", shape=(), initializer="zeros", trainable=False
+        )
 
     @property
     def feature_dim(self):
         return SIZE * SIZE * 3
 
     def call(self, images, *, training):
-        assert not training
+        assert training
+        self.calls.assign_add(1)
         flat = tf.reshape(images, [images.shape[0], -1])
         return flat - tf.reduce_mean(flat, axis=1, keepdims=True)
 
@@ -54,6 +60,7 @@ class Plain(Objective):
     def __init__(self):
         super().__init__(name="plain")
         self.encoder = Pixels(name="encoder")
+        self.encoder.build((None, SIZE, SIZE, 3))
 
     @property
     def requires(self):
@@ -132,6 +139,7 @@ def test_a_policy_that_is_right_is_told_and_drawn(opened):
     assert kept["choice"]["precision"] == kept["choice"]["recall"] == 1
     assert kept["own_policy"] and kept["policy"] == "what is right"
     assert (kept["images"], kept["compared_images"]) == (40, 10)
+    assert float(run.training.objective.encoder.calls) == 0
     assert [row["step"] for row in kept["over_training"]] == [5, 10]
     assert kept["recorded"] == [{"step": 5, "precision": 0.75, "recall": 0.5}]
     # No error, so no picture of errors.

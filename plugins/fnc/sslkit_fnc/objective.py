@@ -281,9 +281,8 @@ class FNC(Objective):
         return Outcome(loss, metrics)
 
     def compared(self, views: Views) -> Compared:
-        """Implements `Objective.compared`: what the loss compares, in inference."""
-        anchors = self._online(views, self._anchors, training=False)
-        keys, references = self._embed(views, anchors, training=False)
+        """Implements `Objective.compared`: what the loss compares."""
+        keys, references = self._embed(views, self._online(views, self._anchors))
         return Compared(references, keys)
 
     def compared_images(self, images: int) -> int:
@@ -355,19 +354,15 @@ class FNC(Objective):
             [self.encoder, self.projection], decay=self._decay, scale=scale
         )
 
-    def _online(
-        self, views: Views, groups: list[str], *, training: bool = True
-    ) -> tf.Tensor:
+    def _online(self, views: Views, groups: list[str]) -> tf.Tensor:
         """Embeds groups of views with the weights that learn, [V, b, D]."""
-        features = self.encoder(join_views(views, groups), training=training)
-        return self._unit(self.projection(features, training=training), groups)
+        features = self.encoder(join_views(views, groups), training=True)
+        return self._unit(self.projection(features, training=True), groups)
 
     def _unit(self, projected: tf.Tensor, groups: list[str]) -> tf.Tensor:
         return unit_views(projected, views=sum(self.requires[g] for g in groups))
 
-    def _embed(
-        self, views: Views, anchors: tf.Tensor, *, training: bool = True
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _embed(self, views: Views, anchors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns what becomes candidates and what detection looks at, [V, b, D]."""
         found = Views({})
         if self.momentum is not None:
@@ -378,7 +373,7 @@ class FNC(Objective):
                 if (self.bank is not None and group in self._anchors)
                 or (self._momentum_references and group in self._references)
             ]
-            projected = self.momentum(join_views(views, wanted), training=training)
+            projected = self.momentum(join_views(views, wanted), training=True)
             layout = tuple((group, self.requires[group]) for group in wanted)
             found = Views({layout: self._unit(projected, wanted)})
         keys = anchors
@@ -388,8 +383,7 @@ class FNC(Objective):
             return keys, found.joined(self._references)
         if self._references == self._anchors:
             return keys, anchors
-        references = self._online(views, self._references, training=training)
-        return keys, tf.stop_gradient(references)
+        return keys, tf.stop_gradient(self._online(views, self._references))
 
     def _candidates(self, keys: tf.Tensor, labels: tf.Tensor | None) -> Remembered:
         """Returns the rows that anchors are contrasted with, and their labels."""

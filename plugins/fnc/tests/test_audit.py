@@ -47,13 +47,9 @@ def best(scores, columns, _):
 )
 def test_tells_what_its_policy_takes(options, pick, words):
     objective = tiny.build(**options)
-    before = [variable.numpy() for variable in objective.variables]
     batch = tiny.batch(objective, 0)
     compared = objective.compared(batch.views)
     found = objective.detect(compared, batch.label, step=STEP)
-    # An audit moves nothing: neither statistics nor the bank.
-    for variable, value in zip(objective.variables, before, strict=True):
-        np.testing.assert_array_equal(variable.numpy(), value)
     assert found.policy.startswith(words)
     for side in compared:
         np.testing.assert_allclose(np.linalg.norm(side, axis=-1), 1, rtol=1e-5)

@@ -98,8 +98,8 @@ class SimCLR(Objective):
         return Outcome(loss, {"positive_cosine": cosine})
 
     def compared(self, views: Views) -> Compared:
-        """Implements `Objective.compared`: what the loss compares, in inference."""
-        features = self.encoder(join_views(views, ["instance"]), training=False)
-        projected = self.projection(features, training=False)
+        """Implements `Objective.compared`: what the loss compares."""
+        features = self.encoder(join_views(views, ["instance"]), training=True)
+        projected = self.projection(features, training=True)
         unit = unit_views(projected, views=self._views)
         return Compared(unit, unit)
