@@ -132,6 +132,10 @@ def test_an_objective_may_wait_for_state_of_its_own(name):
     law(name, "WaitsForItsCentre")()
 
 
+def test_a_weight_that_is_trained_may_be_put_back_to_where_it_may_be():
+    law("gradient_reaches_all_that_is_learned_and_no_twin", "KeepsItsLength")()
+
+
 def test_a_classifier_may_be_healthy():
     law("an_unlabelled_example_changes_nothing", "Classifier")()
 

@@ -162,6 +162,20 @@ class TrainedTwin(Healthy):
             shadow.assign(0.9 * shadow + 0.1 * weight)
 
 
+class KeepsItsLength(Healthy):
+    """Its encoder's kernel is brought back to length 1 after updates; healthy.
+
+    Args:
+        backbone: makes the encoder.
+        name: the layer's name.
+    """
+
+    def after_update(self, *, step):
+        kernel = self.encoder.dense.kernel
+        unit = tf.math.l2_normalize(tf.convert_to_tensor(kernel), axis=0)
+        replica.assign([kernel], [unit])
+
+
 class LeakyTwin(TrainedTwin):
     def prepare(self, backbone):
         super().prepare(backbone)
