@@ -31,10 +31,11 @@ OPTIONS = {
     "InverseRoot": {"base": 0.1, "warmup": 10},
     "OnDevice": {},
     "Stripes": {"images": 6},
+    "Means": {},
     "Printed": {},
     "Stepped": {"base": 0.1, "factor": 0.5, "every": 10},
 }
-QUICK = ("InverseRoot", "Stripes", "Printed", "Stepped")
+QUICK = ("InverseRoot", "Stripes", "Means", "Printed", "Stepped")
 
 
 def made(name: str) -> type:

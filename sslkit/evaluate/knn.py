@@ -46,7 +46,7 @@ class KNN(Evaluation):
         if not neighbours:
             raise UserError("kNN with no number of neighbours; give one, e.g. (20,)")
         self._neighbours = tuple(dict.fromkeys(neighbours))
-        self._temperature = temperature
+        self.temperature = temperature
 
     def measure(
         self, bank: Features, test: Features, *, classes: int, seed: int
@@ -57,7 +57,7 @@ class KNN(Evaluation):
         # Of several, those that the bank is too small for say nothing.
         fitting = [k for k in self._neighbours if k <= bank_size]
         numbers = fitting or self._neighbours[:1]
-        temperature = self._temperature
+        temperature = self.temperature
         found = knn_accuracies(bank, test, neighbours=numbers, temperature=temperature)
         return [
             Score(

@@ -9,10 +9,11 @@ from typing import get_args
 import numpy as np
 
 from sslkit import runs
-from sslkit.api import Augmentation
+from sslkit.api import Augmentation, Features
 from sslkit.errors import UserError
-from sslkit.evaluate.features import Features, FrozenEncoder, frozen
-from sslkit.evaluate.protocol import Evaluation
+from sslkit.evaluate.features import FrozenEncoder, frozen
+from sslkit.evaluate.knn import KNN
+from sslkit.evaluate.protocol import Planned
 from sslkit.evaluate.splits import Splits
 from sslkit.page.album import Album
 from sslkit.page.mapping import Layout, Map, draw_map
@@ -147,7 +148,7 @@ def look(record: Record, how: Looking) -> Look:
     )
 
 
-def _seen(planned: Evaluation, encode: FrozenEncoder, how: Looking) -> Look:
+def _seen(planned: Planned, encode: FrozenEncoder, how: Looking) -> Look:
     notes: list[str] = []
     size = planned.size
     splits = dataclasses.replace(
@@ -171,7 +172,7 @@ def _seen(planned: Evaluation, encode: FrozenEncoder, how: Looking) -> Look:
             shown.labelled(),
             bank_album,
             album,
-            temperature=planned.knn_temperature,
+            temperature=_temperature(planned),
         )
     else:
         notes.append(f"{why_not}; so there are no classes, and the map shows clusters")
@@ -189,6 +190,14 @@ def _seen(planned: Evaluation, encode: FrozenEncoder, how: Looking) -> Look:
         views=(),
         notes=tuple(notes),
     )
+
+
+def _temperature(planned: Planned) -> float:
+    """Returns that of the run's own nearest neighbours, or else the usual one."""
+    for protocol in planned.protocols:
+        if isinstance(protocol, KNN):
+            return protocol.temperature
+    return KNN().temperature
 
 
 def _head(features: Features, count: int) -> Features:

@@ -22,7 +22,7 @@ class Moment(NamedTuple):
     done: tf.Tensor | None = None
     """float32 [], share of the way from there to the end of the run, in [0, 1]; None
     where the length of the run is not known."""
-    index: tf.Tensor | None = None
+    indices: tf.Tensor | None = None
     """int64 [b], see `Batch.index`."""
     examples: int | None = None
     """In the training split."""
@@ -69,7 +69,7 @@ class Start:
         images: int,
         examples: int | None,
         steps: int | None,
-        index: tf.Tensor | None,
+        indices: tf.Tensor | None,
     ) -> Moment:
         """Says where in the run an update is.
 
@@ -78,7 +78,7 @@ class Start:
             images: in the global batch.
             examples: in the training split; None if not known.
             steps: updates of the whole run; None if not known.
-            index: int64 [b], see `Batch.index`.
+            indices: int64 [b], see `Batch.index`.
         """
         first = self.step(images=images, examples=examples)
         begun = step >= first if first else None
@@ -86,7 +86,7 @@ class Start:
         if steps is not None:
             left = tf.cast(max(1, steps - first), tf.float32)
             done = tf.clip_by_value(tf.cast(step - first, tf.float32) / left, 0.0, 1.0)
-        return Moment(begun, done, index, examples)
+        return Moment(begun, done, indices, examples)
 
 
 class Course:
@@ -121,6 +121,12 @@ class Course:
         self.last = None if last == first else last
         self._shape = shape
         self._option = option
+
+    def __str__(self) -> str:
+        """Returns the value in words: `5`, or `0.9 to 0.7` where it moves."""
+        if self.first is None or self.last is None:
+            return "none" if self.first is None else f"{self.first:g}"
+        return f"{self.first:g} to {self.last:g}"
 
     @property
     def most(self) -> float | None:

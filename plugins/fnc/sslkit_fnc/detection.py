@@ -19,6 +19,8 @@ class Detection(abc.ABC):
 
     needs_labels: bool = False
     """Whether it looks at labels."""
+    needs_examples: bool = False
+    """Whether it looks at `Moment.indices`: which examples of training these are."""
 
     @abc.abstractmethod
     def select(self, scores: Scores, moment: Moment = ALWAYS) -> Selection:
@@ -115,8 +117,8 @@ class TopKThreshold(Detection):
 
     def describe(self) -> str:
         """Implements `Detection.describe`."""
-        above = "" if self._threshold is None else f"above {self._threshold:g}"
-        if self._topk is None:
+        above = "" if self._threshold.most is None else f"above {self._threshold}"
+        if self._topk.most is None:
             return f"all views {above}" if above else "all views"
         best = f"the {self._topk} views of the highest score"
         return f"{best}, where they are {above}" if above else best

@@ -38,6 +38,8 @@ class LearnedThreshold(keras.layers.Layer, Detection):
         name: the layer's name.
     """
 
+    needs_examples = True
+
     def __init__(self, *, quantile: float, rate: float, name: str = "detection"):
         """Keeps the options; see the class."""
         # Thresholds are kept, and compared, in float32 whatever the policy.
@@ -61,7 +63,7 @@ class LearnedThreshold(keras.layers.Layer, Detection):
 
     def select(self, scores: Scores, moment: Moment = ALWAYS) -> Selection:
         """Implements `Detection.select`."""
-        if moment.index is None or moment.examples is None:
+        if moment.indices is None or moment.examples is None:
             raise UserError(
                 "fnc: detection is 'glofnd', which keeps a threshold for every "
                 "example, and the batch does not say which these are. Give "
@@ -70,13 +72,13 @@ class LearnedThreshold(keras.layers.Layer, Detection):
         if not self.built:
             self.build(moment.examples)
         old = {
-            name: tf.gather(tf.convert_to_tensor(variable), moment.index)
+            name: tf.gather(tf.convert_to_tensor(variable), moment.indices)
             for name, variable in self.table.items()
         }
         new = self._moved(scores, old)
         if moment.begun is not None:
             new = {n: tf.where(moment.begun, new[n], old[n]) for n in new}
-        self._write(new, moment.index)
+        self._write(new, moment.indices)
         threshold = new["threshold"][:, tf.newaxis]
         return scores.computed(lambda columns: scores.of(columns) > threshold)
 

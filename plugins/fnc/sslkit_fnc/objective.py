@@ -43,7 +43,7 @@ from sslkit.objectives import (
     multi_view_nt_xent,
     unit_views,
 )
-from sslkit_fnc.course import Shape, Start
+from sslkit_fnc.course import Moment, Shape, Start
 from sslkit_fnc.detection import from_start
 from sslkit_fnc.measures import detection_metrics
 from sslkit_fnc.policies import Policy, detection_policy
@@ -259,13 +259,7 @@ class FNC(Objective):
                 written=candidates.written,
                 block=block,
             )
-            moment = self._start.moment(
-                step,
-                images=images * replica.count(),
-                examples=self.examples,
-                steps=self.steps,
-                index=batch.index,
-            )
+            moment = self._moment(step, images * replica.count(), batch.index)
             detected = from_start(self._detection.select(scores, moment), moment)
             metrics |= detection_metrics(detected, scores, measure=self._measure)
         loss = multi_view_nt_xent(
@@ -280,6 +274,17 @@ class FNC(Objective):
         )
         return Outcome(loss, metrics)
 
+    def _moment(
+        self, step: tf.Tensor, images: int, indices: tf.Tensor | None = None
+    ) -> Moment:
+        return self._start.moment(
+            step,
+            images=images,
+            examples=self.examples,
+            steps=self.steps,
+            indices=indices,
+        )
+
     def compared(self, views: Views) -> Compared:
         """Implements `Objective.compared`: what the loss compares."""
         keys, references = self._embed(views, self._online(views, self._anchors))
@@ -292,8 +297,11 @@ class FNC(Objective):
     def detect(
         self, compared: Compared, labels: tf.Tensor, *, step: tf.Tensor
     ) -> Detected | None:
-        """Implements `Objective.detect`, by the policy; None without one."""
-        if not self._has_policy:
+        """Implements `Objective.detect`, by the policy as it is at that step.
+
+        None without a policy, and with one that knows the images of training alone.
+        """
+        if not self._has_policy or self._detection.needs_examples:
             return None
         views, images, dim = compared.candidates.shape
         self._detection.check(candidates=views * (images - 1))
@@ -307,7 +315,9 @@ class FNC(Objective):
         columns = tf.range(views * images)
         return Detected(
             scores.of(columns),
-            self._detection.select(scores).mask(columns),
+            self._detection.select(scores, self._moment(step, self._images)).mask(
+                columns
+            ),
             self._detection.describe(),
         )
 

@@ -73,7 +73,9 @@ def test_a_number_that_stays_is_plain():
     assert Course(0.7, option="threshold").at(Moment()) == 0.7
     assert Course(0.7, 0.7, option="threshold").at(Moment()) == 0.7
     assert (
-        Start(0).moment(tf.constant(5), images=4, examples=None, steps=None, index=None)
+        Start(0).moment(
+            tf.constant(5), images=4, examples=None, steps=None, indices=None
+        )
         == Moment()
     )
 
