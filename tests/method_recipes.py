@@ -110,7 +110,7 @@ PUBLISHED = {
         "objectives.moco_v2.dim": 128,
     },
     # arXiv:2104.02057, and the released code's commands.
-    "mocov3_r50_pretrain": {
+    "moco_v3_r50_pretrain": {
         **R50,
         **LARS,
         "augmentations.multi_crop.area": (0.2, 1.0),
@@ -121,7 +121,7 @@ PUBLISHED = {
         "objectives.moco_v3.decay": 0.99,
         "objectives.moco_v3.temperature": 1.0,
     },
-    "mocov3_vits16_pretrain": {
+    "moco_v3_vits16_pretrain": {
         **VIT_S16,
         **TWO_VIEWS,
         "train.batch_size": 4096,
@@ -217,7 +217,7 @@ PUBLISHED = {
 }
 
 LIKE_SIMCLR = (
-    *("barlow", "byol", "dcl", "dino", "moco_v2", "mocov3", "nnclr", "supcon", "swav"),
+    *("barlow", "byol", "dcl", "dino", "moco_v2", "moco_v3", "nnclr", "supcon", "swav"),
     "vicreg",
 )
 """Methods whose recipe for CIFAR-10 has the optimisation of SimCLR's."""
