@@ -137,7 +137,7 @@ def audit(run: Run, settings: Settings, say: Callable[[str], None] = print) -> A
     if not labelled:
         notes.append(
             "the images have no labels, so nobody can say what of the choice is right: "
-            f"{training.source.why_unlabelled()}"
+            f"{training.source.name} {training.source.why_unlabelled()}"
         )
     album = gallery.Album(training.source, pool.indices, labels)
     step = step_of(main)
