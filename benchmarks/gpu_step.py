@@ -135,7 +135,7 @@ def _ours(who: str, depth: int, size: int, images: int) -> Callable[[], Any]:
         views=views,
         label=tf.zeros([images], tf.int32),
         example_seeds=tf.zeros([images, 2], tf.int32),
-        index=tf.range(images, dtype=tf.int64),
+        index=tf.range(images),
     )
     return lambda: step(batch)["loss"]
 

@@ -95,7 +95,7 @@ def ours(images: tf.Tensor, depth: int, precision: str) -> Step:
         views={"instance": images},
         label=tf.zeros([rows], tf.int32),
         example_seeds=tf.zeros([rows, 2], tf.int32),
-        index=tf.range(rows, dtype=tf.int64),
+        index=tf.range(rows),
     )
     advance = tf.function(step)
     return lambda: advance(batch)["loss"]

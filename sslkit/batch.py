@@ -141,7 +141,7 @@ class Batch(NamedTuple):
     made of labels. A mean over examples with labels is one over the global batch, so
     their number goes through `sslkit.replica`."""
     index: tf.Tensor | None = None
-    """int64 [batch]; each example's number in the training split, below
+    """int32 [batch]; each example's number in the training split, below
     `Objective.examples`, for what is kept for every example. The same example may stand
     twice in a batch in which an epoch ends. None in batches that are made by hand."""
 

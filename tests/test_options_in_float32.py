@@ -83,6 +83,21 @@ OPTIONS = [
         },
     ),
     ("objectives", "byol", {"hidden": 6, "dim": 4, "decay_schedule": "constant"}),
+    (
+        "objectives",
+        "fnc",
+        {
+            **FNC,
+            "detection_start": 0.5,
+            "final_threshold": 0.1,
+            "detection_schedule": "cosine",
+        },
+    ),
+    (
+        "objectives",
+        "dino",
+        {"hidden": 6, "dim": 4, "prototypes": 6, "decay_schedule": "constant"},
+    ),
     ("objectives", "moco_v3", {"hidden": 6, "dim": 4, "decay_schedule": "cosine"}),
     ("objectives", "simclr", {"views": 4, "projection_layers": 2, "block": 4}),
     (

@@ -39,7 +39,7 @@ class TrainingBatch(NamedTuple):
     example_seeds: tf.Tensor
     """int32 [batch, 2]; what `Augmentation.example` got."""
     index: tf.Tensor
-    """int64 [batch]; each example's number in the split. Where one could not be read,
+    """int32 [batch]; each example's number in the split. Where one could not be read,
     that at which reading began."""
 
 
@@ -115,7 +115,7 @@ def training_batches(
             },
             label=label,
             example_seeds=draw,
-            index=index,
+            index=tf.cast(index, tf.int32),
         )
         return _Made(count // rows, batch, missed)
 
@@ -130,7 +130,9 @@ def training_batches(
         )
 
     def noted(made: _Made) -> TrainingBatch:
-        with tf.control_dependencies([source.note(made.batch.index, made.missed)]):
+        with tf.control_dependencies(
+            [source.note(tf.cast(made.batch.index, tf.int64), made.missed)]
+        ):
             return tf.nest.map_structure(tf.identity, made.batch)
 
     def complaint(first: int, last: int) -> str | None:

@@ -183,7 +183,7 @@ def _traced(training: Training, images: int) -> tf.types.experimental.ConcreteFu
         },
         label=tf.TensorSpec([images], tf.int32),
         example_seeds=tf.TensorSpec([images, 2], tf.int32),
-        index=tf.TensorSpec([images], tf.int64),
+        index=tf.TensorSpec([images], tf.int32),
     )
     step, strategy = training.step(), training.runner.strategy
 

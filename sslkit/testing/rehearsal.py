@@ -301,7 +301,7 @@ class Rehearsal:
 
 
 def _indices(number: int) -> np.ndarray:
-    return (number * BATCH + np.arange(BATCH, dtype=np.int64)) % EXAMPLES
+    return (number * BATCH + np.arange(BATCH, dtype=np.int32)) % EXAMPLES
 
 
 def _labels(number: int) -> np.ndarray:

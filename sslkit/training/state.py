@@ -170,7 +170,7 @@ def symbolic_batch(groups: Mapping[str, ViewGroup], batch_size: int) -> Batch:
             for layout, shape in stack_shapes(groups, batch_size).items()
         },
         label=keras.KerasTensor((batch_size,), dtype="int32"),
-        index=keras.KerasTensor((batch_size,), dtype="int64"),
+        index=keras.KerasTensor((batch_size,), dtype="int32"),
     )
 
 

@@ -58,6 +58,7 @@ def test_leaves_all_that_a_run_leaves(finished):
         "checkpoints",
         "config.gin",
         "data.json",
+        "facts.json",
         "metrics.jsonl",
         "result.json",
         "result_4.json",

@@ -151,6 +151,7 @@ def shown(views, labels):
         {"instance": views[:, :2], "support": views[:, 2:]},
         tf.constant(labels, tf.int32),
         tf.zeros([len(labels), 2], tf.int32),
+        tf.range(len(labels)),
     )
 
 

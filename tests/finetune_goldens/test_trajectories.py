@@ -164,7 +164,7 @@ class Run:
                     views={"instance": tf.constant(images[:, np.newaxis])},
                     label=tf.constant(self._batches["labels"][index], tf.int32),
                     example_seeds=tf.zeros([16, 2], tf.int32),
-                    index=tf.range(16, dtype=tf.int64),
+                    index=tf.range(16),
                 )
             )
         return {name: float(value) for name, value in found.items()}

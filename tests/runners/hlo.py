@@ -64,5 +64,5 @@ def zeros(training: Training) -> TrainingBatch:
         },
         label=tf.zeros([rows], tf.int32),
         example_seeds=tf.zeros([rows, 2], tf.int32),
-        index=tf.zeros([rows], tf.int64),
+        index=tf.zeros([rows], tf.int32),
     )

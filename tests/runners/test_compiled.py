@@ -64,7 +64,7 @@ def test_a_small_step_with_bank_and_device_views():
     check(found)
     # The bank, and views as bytes from the host.
     assert "32,128" in found.types["f32"]
-    assert "8,2,16,16,3" in found.types["u8"]
+    assert "8,2,12,12,3" in found.types["u8"]
 
 
 @pytest.mark.slow

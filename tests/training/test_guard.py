@@ -93,7 +93,7 @@ class Steps:
             },
             label=labels,
             example_seeds=np.zeros([BATCH, 2], np.int32),
-            index=np.arange(BATCH, dtype=np.int64),
+            index=np.arange(BATCH, dtype=np.int32),
         )
 
         def mine(context, value):

@@ -66,7 +66,7 @@ class Stepper:
             views={"instance": PIXELS.astype(np.uint8)},
             label=np.arange(BATCH, dtype=np.int32),
             example_seeds=np.zeros([BATCH, 2], np.int32),
-            index=np.arange(BATCH, dtype=np.int64),
+            index=np.arange(BATCH, dtype=np.int32),
         )
 
         def mine(context, value):

@@ -23,7 +23,7 @@ class Moment(NamedTuple):
     """float32 [], share of the way from there to the end of the run, in [0, 1]; None
     where the length of the run is not known."""
     indices: tf.Tensor | None = None
-    """int64 [b], see `Batch.index`."""
+    """int32 [b], see `Batch.index`."""
     examples: int | None = None
     """In the training split."""
 
@@ -78,7 +78,7 @@ class Start:
             images: in the global batch.
             examples: in the training split; None if not known.
             steps: updates of the whole run; None if not known.
-            indices: int64 [b], see `Batch.index`.
+            indices: int32 [b], see `Batch.index`.
         """
         first = self.step(images=images, examples=examples)
         begun = step >= first if first else None

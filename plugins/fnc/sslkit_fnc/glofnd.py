@@ -136,7 +136,7 @@ class LearnedThreshold(keras.layers.Layer, Detection):
         place = [tf.cast(index // _HALF, dtype), tf.cast(index % _HALF, dtype)]
         rows = replica.gather(tf.stack([*new.values(), *place], axis=1))
         *columns, high, low = tf.unstack(rows, axis=1)
-        everyone = tf.cast(high, tf.int64) * _HALF + tf.cast(low, tf.int64)
+        everyone = tf.cast(high, tf.int32) * _HALF + tf.cast(low, tf.int32)
         same = everyone[:, tf.newaxis] == everyone
         times = tf.reduce_sum(tf.cast(same, dtype), axis=1)
         values = []

@@ -74,7 +74,7 @@ def policy():
 def moment(index, begun=None):
     return Moment(
         begun=None if begun is None else tf.constant(begun),
-        indices=tf.constant(index, tf.int64),
+        indices=tf.constant(index, tf.int32),
         examples=EXAMPLES,
     )
 

@@ -34,7 +34,10 @@ REFUSED = [
         {"detection": "quantile", "quantile": 0.99},
         "quantile is 0.99, which leaves none of the 26 candidates",
     ),
-    ({"detection": "top"}, "detection is 'top'; it must be 'topk', 'quantile' or"),
+    (
+        {"detection": "top"},
+        "detection is 'top'; it must be 'topk', 'quantile', 'glofnd'",
+    ),
     (
         {"bank": 3},
         "bank is 3 global batches; each step writes 4 views of every image, so it is 0 "

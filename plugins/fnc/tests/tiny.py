@@ -46,9 +46,9 @@ def build(images=IMAGES, *, steps=None, examples=None, **options):
                 )
             },
             label=keras.KerasTensor((images,), dtype="int32"),
-            index=keras.KerasTensor((images,), dtype="int64"),
+            index=keras.KerasTensor((images,), dtype="int32"),
         ),
-        step=keras.KerasTensor([], dtype="int64"),
+        step=keras.KerasTensor([], dtype="int32"),
     )
     objective.after_build()
     return objective
@@ -68,7 +68,7 @@ def batch(objective, seed, labels=(0, 1, 2, 0, 1, 0), index=tuple(range(IMAGES))
     return Batch(
         stacks={layout_of(objective): tf.constant(pixels, tf.float32)},
         label=tf.constant(labels, tf.int32),
-        index=tf.constant(index, tf.int64),
+        index=tf.constant(index, tf.int32),
     )
 
 
