@@ -134,9 +134,12 @@ SLOW = {
     "augmentations.multi_crop-runs_in_tf_data",
     "augmentations.fnc-stays_in_the_unit_interval",
     "augmentations.simclr-makes_the_same_views_on_a_gpu_as_on_a_cpu",
+    "augmentations.simclr-stays_in_the_unit_interval",
     # 175 layers, built for each precision.
     "backbones.keras-gives_one_vector_an_image",
     "backbones.keras-is_deterministic",
+    # Its draws in a step are in tests/nn/test_applications.py.
+    "backbones.keras-draws_the_same_in_the_same_step",
     # By the same class as fnc; both of its sizes are in tests/views.
     "augmentations.multi_crop-finishes_batches_alike_on_two_replicas",
     "augmentations.multi_crop-makes_the_same_views_on_a_gpu_as_on_a_cpu",

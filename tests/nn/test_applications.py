@@ -93,7 +93,9 @@ def test_dropout_drops_whole_branches_and_makes_up_for_it():
     assert abs(np.mean(out == 0) - 0.25) < 0.03
 
 
-@pytest.mark.parametrize("network", ["MobileNet", "ConvNeXtTiny"])
+@pytest.mark.parametrize(
+    "network", ["MobileNet", pytest.param("ConvNeXtTiny", marks=pytest.mark.slow)]
+)
 def test_a_run_owns_and_names_all_variables_the_same_twice(network):
     tables = []
     for _ in range(2):
