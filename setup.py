@@ -30,6 +30,7 @@ CORE_ENTRY_POINTS = {
         "multi_crop": "sslkit.views.multi_crop:MultiCrop",
     },
     "sslkit.evaluations": {
+        "few_labels": "sslkit.evaluate.few_labels:FewLabels",
         "knn": "sslkit.evaluate.knn:KNN",
         "linear": "sslkit.evaluate.linear:Linear",
         "logits": "sslkit.evaluate.logits:Logits",

@@ -101,11 +101,7 @@ def linear_probe(train: Features, test: Features, *, seed: int) -> LinearProbe:
             "training examples are of one; use more examples"
         )
     classes = 1 + int(max(train.label.max(), test.label.max()))
-    mean = train.features.mean(axis=0, dtype=np.float64)
-    deviation = np.maximum(train.features.std(axis=0, dtype=np.float64), 1e-6)
-    train_x = _standardise(train.features, mean, deviation)
-    test_x = _standardise(test.features, mean, deviation)
-
+    train_x, test_x = standardise(train.features, test.features)
     examples, dim = train_x.shape
     small = examples <= _LBFGS_EXAMPLES and examples * dim * classes <= _LBFGS_WORK
     solver = "lbfgs" if small else "minibatch Adam"
@@ -117,12 +113,27 @@ def linear_probe(train: Features, test: Features, *, seed: int) -> LinearProbe:
     return LinearProbe(accuracy(scores, test.label), chosen.strength, rate, solver)
 
 
-def _standardise(
-    features: np.ndarray, mean: np.ndarray, deviation: np.ndarray
-) -> np.ndarray:
-    centred = features - mean.astype(np.float32)
-    centred /= deviation.astype(np.float32)
-    return centred
+def standardise(bank: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Brings features to mean 0 and deviation 1 over the bank.
+
+    Args:
+        bank: float32 [n, dim].
+        test: float32 [m, dim].
+
+    Returns:
+        Both, as new arrays.
+    """
+    mean = bank.mean(axis=0, dtype=np.float64).astype(np.float32)
+    deviation = np.maximum(bank.std(axis=0, dtype=np.float64), 1e-6)
+    wide = deviation.astype(np.float32)
+
+    def of(features: np.ndarray) -> np.ndarray:
+        # One copy of what may be most of the memory.
+        centred = features - mean
+        centred /= wide
+        return centred
+
+    return of(bank), of(test)
 
 
 def _choose(
@@ -163,7 +174,7 @@ def _fit_and_score(
     """Yields float32 scores [n_test, classes], one array a setting."""
     if solver == "lbfgs":
         strengths = [setting.strength for setting in settings]
-        yield from _fit_lbfgs(x, label, test_x, classes, strengths)
+        yield from fit_lbfgs(x, label, test_x, classes, strengths)
     else:
         kernels, biases = fit_minibatches(
             x, label, classes=classes, settings=settings, seed=seed
@@ -172,19 +183,31 @@ def _fit_and_score(
             yield test_x @ kernel + bias
 
 
-def _fit_lbfgs(
+def fit_lbfgs(
     x: np.ndarray,
     label: np.ndarray,
     test_x: np.ndarray,
     classes: int,
     strengths: Sequence[float],
 ) -> Iterator[np.ndarray]:
+    """Fits softmax regression to its minimum, and scores test features.
+
+    Args:
+        x: float32 [n, dim].
+        label: int [n], two classes or more.
+        test_x: float32 [m, dim].
+        classes: of the data.
+        strengths: of L2, per example; from strong to weak each fit starts where the
+            one before ended.
+
+    Yields:
+        For each strength float32 [m, classes]; -inf for classes without an example.
+    """
     # Imported here: it takes a second that commands without a probe need not wait.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    # From strong to weak L2, each starts where the stronger one ended.
     model = LogisticRegression(max_iter=_LBFGS_ITERATIONS, warm_start=True)
     for strength in strengths:
         model.C = 1.0 / (strength * len(x))
