@@ -1,13 +1,15 @@
-"""What cancelling false negatives brings on a sample of CIFAR-10, over seeds.
+"""What cancelling false negatives brings, over seeds: digits, or a sample of CIFAR-10.
 
-    python benchmarks/false_negatives.py --data-dir D --workdir W
+    python benchmarks/false_negatives.py --workdir W
+    python benchmarks/false_negatives.py --workdir W --data cifar10 --data-dir D
 
 Trains one small network with each method and seed, by the shipped recipes and nothing
-but overrides, and prints two tables: accuracy, and how good the detection was. All
-methods see views by the same view maker, the same number of steps and, for a seed, the
-same images in the same order. Candidates are the views of the batch: the methods differ
-in what they do with false negatives alone. Runs that W holds already are not repeated,
-and one that was interrupted goes on.
+but overrides, and prints three tables: accuracies, differences to SimCLR with as many
+views, and how good the detection was. All methods see views by the same view maker, the
+same number of steps and, for a seed, the same images in the same order. But for one row
+candidates are the views of the batch: the methods differ in what they do with false
+negatives alone. Runs that W holds already are not repeated, and one that was
+interrupted goes on.
 """
 
 from __future__ import annotations
@@ -18,46 +20,72 @@ import pathlib
 import statistics
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 
-COMMON = [
-    "data.name = 'cifar10_subset'",
-    "backbone = @backbones.convnet",
-    "backbones.convnet.filters = (16, 32, 64)",
-    "train.optimizer = @optimizers.adam()",
-    "schedules.cosine.base = 0.002",
-    "schedules.cosine.scaling = 'none'",
-    "schedules.cosine.warmup_epochs = 0.2",
-    "train.batch_size = 128",
-    "train.knn_every = 0",
-    "evaluate.train_limit = 10000",
-    "evaluate.test_limit = 5000",
-]
-FNC = ["objectives.fnc.bank = 0", "objectives.fnc.measure_detection = True"]
-METHODS = {
-    "SimCLR, 2 views": (
-        "fnc",
-        ["support = 0", *FNC, "objectives.fnc.false_negatives = 'ignore'"],
-    ),
-    "SimCLR, 4 views": ("fnc", [*FNC, "objectives.fnc.false_negatives = 'ignore'"]),
-    "FNC, eliminated": ("fnc", [*FNC, "objectives.fnc.false_negatives = 'eliminate'"]),
-    "FNC, attracted": ("fnc", [*FNC, "objectives.fnc.false_negatives = 'attract'"]),
-    "oracle, eliminated": (
-        "fnc",
-        [
-            *FNC,
-            "objectives.fnc.false_negatives = 'eliminate'",
-            "objectives.fnc.detection = 'oracle'",
-        ],
-    ),
-    "oracle, attracted": (
-        "fnc",
-        [
-            *FNC,
-            "objectives.fnc.false_negatives = 'attract'",
-            "objectives.fnc.detection = 'oracle'",
-        ],
-    ),
+from sslkit.comparison.statistics import difference
+
+IGNORE, ELIMINATE, ATTRACT = (
+    f"objectives.fnc.false_negatives = {what!r}"
+    for what in ("ignore", "eliminate", "attract")
+)
+ORACLE = "objectives.fnc.detection = 'oracle'"
+BATCH = "objectives.fnc.bank = 0"
+EVEN = "SimCLR, 4 views"
+"""What the others are compared with: it sees the same views."""
+METHODS: dict[str, list[str]] = {
+    "SimCLR, 2 views": ["support = 0", BATCH, IGNORE],
+    EVEN: [BATCH, IGNORE],
+    "FNC, eliminated": [BATCH, ELIMINATE],
+    "FNC, attracted": [BATCH, ATTRACT],
+    "FNC, bank and twin, attracted": [ATTRACT],
+    "oracle, eliminated": [BATCH, ELIMINATE, ORACLE],
+    "oracle, attracted": [BATCH, ATTRACT, ORACLE],
 }
+LATE: dict[str, dict[str, list[str]]] = {
+    "digits": {},
+    "cifar10": {
+        f"FNC late, {what}": [
+            *(BATCH, how),
+            "objectives.fnc.detection_start = 5",
+            "objectives.fnc.threshold = 0.9",
+            "objectives.fnc.final_threshold = 0.7",
+        ]
+        for what, how in (("eliminated", ELIMINATE), ("attracted", ATTRACT))
+    },
+}
+"""Detection that begins when embeddings mean something, and takes the surest first."""
+
+COMMON = {
+    "digits": ["train.knn_every = 0"],
+    "cifar10": [
+        "data.name = 'cifar10_subset'",
+        "backbone = @backbones.convnet",
+        "backbones.convnet.filters = (16, 32, 64)",
+        "train.optimizer = @optimizers.adam()",
+        "schedules.cosine.base = 0.002",
+        "schedules.cosine.scaling = 'none'",
+        "schedules.cosine.warmup_epochs = 0.2",
+        "train.batch_size = 128",
+        "train.knn_every = 0",
+        "evaluate.train_limit = 10000",
+        "evaluate.test_limit = 5000",
+    ],
+}
+EVALUATED = [
+    "evaluate.protocols = [@evaluations.knn(), @evaluations.linear(), "
+    "@evaluations.few_labels()]",
+    "objectives.fnc.measure_detection = True",
+]
+PROTOCOLS = {
+    "kNN (k=20": "kNN",
+    "linear": "linear",
+    "few labels (1 ": "1 label",
+    "few labels (3 ": "3 labels",
+    "few labels (10 ": "10 labels",
+}
+"""How a protocol begins -> its column."""
+BASELINES = ("untrained encoder", "raw pixels")
+TRAINED = "trained encoder"
 
 
 def workdir(root: pathlib.Path, method: str, seed: int) -> pathlib.Path:
@@ -65,30 +93,31 @@ def workdir(root: pathlib.Path, method: str, seed: int) -> pathlib.Path:
     return root / f"{method.replace(', ', '_').replace(' ', '_')}_{seed}"
 
 
-def train(method: str, *, seed: int, steps: int, data: str, to: pathlib.Path) -> None:
-    """Runs `sslkit train` unless its result is there."""
-    if (to / "result.json").exists():
-        return
-    recipe, changes = METHODS[method]
-    settings = [*COMMON, *changes, f"train.steps = {steps}", f"train.seed = {seed}"]
+def train(data: str, settings: Sequence[str], given: Sequence[str], to: str) -> None:
+    """Runs `sslkit train`; what it prints goes beside the run's folder."""
     command = [
-        *(sys.executable, "-m", "sslkit", "train"),
-        *("--gin", f"gin/{recipe}_cifar10_pretrain.gin"),
-        *("--workdir", str(to), "--data-dir", data),
+        *(sys.executable, "-m", "sslkit", "train", *given),
+        *("--gin", f"gin/fnc_{data}_pretrain.gin", "--workdir", to),
     ]
     for setting in settings:
         command += ["--set", setting]
-    subprocess.run(command, check=True)
+    pathlib.Path(to).parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{to}.log", "w") as log:
+        done = subprocess.run(command, stdout=log, stderr=log)
+    if done.returncode:
+        sys.exit(f"{to} failed, see {to}.log")
+    print(f"{to} is done", flush=True)
 
 
-def accuracy(folder: pathlib.Path, protocol: str, who: str) -> float:
-    """Returns a run's top-1 in %."""
+def accuracies(folder: pathlib.Path, who: str) -> dict[str, float]:
+    """Returns the top-1 of a run in %, by column."""
     rows = json.loads((folder / "result.json").read_text())["rows"]
-    return next(
-        100 * row["top1"]
+    return {
+        column: 100 * row["top1"]
         for row in rows
-        if row["protocol"].startswith(protocol) and row["representation"] == who
-    )
+        for begin, column in PROTOCOLS.items()
+        if row["protocol"].startswith(begin) and row["representation"] == who
+    }
 
 
 def detection(folder: pathlib.Path, stretch: tuple[float, float]) -> dict[str, float]:
@@ -103,57 +132,66 @@ def detection(folder: pathlib.Path, stretch: tuple[float, float]) -> dict[str, f
         sum(record[f"false_negatives_{name}"] for record in chosen)
         for name in ("judged", "right", "present")
     )
+    if not chosen:
+        sys.exit(f"{folder} is too short a run to say how detection went")
     return {
         "detected": found / len(chosen),
-        "precision": 100 * right / found,
+        "precision": 100 * right / found if found else float("nan"),
         "recall": 100 * right / present,
     }
 
 
-def spread(values: list[float]) -> str:
+def spread(values: Sequence[float]) -> str:
     """Returns the mean and the sample standard deviation."""
     if len(values) == 1:
         return f"{values[0]:.1f}"
     return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
 
 
-def main() -> None:
-    """Trains what is missing and prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", required=True, help="prepared TFDS data")
-    parser.add_argument("--workdir", type=pathlib.Path, required=True)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
-    flags = parser.parse_args()
-    runs = {
-        method: [workdir(flags.workdir, method, seed) for seed in flags.seeds]
-        for method in flags.methods
+def accuracy_table(runs: Mapping[str, Sequence[pathlib.Path]]) -> list[str]:
+    """Returns a row for each method and baseline."""
+    columns = list(PROTOCOLS.values())
+    lines = [f"| method | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    rows = [(method, folders, TRAINED) for method, folders in runs.items()]
+    rows += [(who, runs[EVEN], who) for who in BASELINES if EVEN in runs]
+    for name, folders, who in rows:
+        found = [accuracies(folder, who) for folder in folders]
+        cells = [spread([each[column] for each in found]) for column in columns]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def difference_table(runs: Mapping[str, Sequence[pathlib.Path]]) -> list[str]:
+    """Returns a row for each method: less `EVEN`, in pairs of one seed."""
+    columns = list(PROTOCOLS.values())
+    lines = [f"| less {EVEN} | {' | '.join(columns)} |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    by_seed = {
+        method: [accuracies(folder, TRAINED) for folder in folders]
+        for method, folders in runs.items()
     }
-    for place, seed in enumerate(flags.seeds):
-        for method, folders in runs.items():
-            train(
-                method,
-                seed=seed,
-                steps=flags.steps,
-                data=flags.data_dir,
-                to=folders[place],
+    for method in by_seed:
+        if method == EVEN:
+            continue
+        cells = []
+        for column in columns:
+            here, there = (
+                {str(seed): each[column] for seed, each in enumerate(by_seed[name])}
+                for name in (method, EVEN)
             )
+            gap = difference(here, there)
+            assert gap is not None, "every method has every seed"
+            interval = "" if gap.interval is None else " [{:+.1f}, {:+.1f}]"
+            cells.append(f"{gap.mean:+.1f}{interval.format(*gap.interval or ())}")
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    return lines
 
-    print("| method | kNN | linear |\n|---|---|---|")
-    everyone = [folder for folders in runs.values() for folder in folders]
-    rows = [*runs.items(), ("untrained encoder", everyone), ("raw pixels", everyone)]
-    for name, folders in rows:
-        who = name if name not in METHODS else "trained encoder"
-        cells = [
-            spread([accuracy(folder, protocol, who) for folder in folders])
-            for protocol in ("kNN", "linear")
-        ]
-        print(f"| {name} | {cells[0]} | {cells[1]} |")
 
+def detection_table(runs: Mapping[str, Sequence[pathlib.Path]]) -> list[str]:
+    """Returns three rows for each method, in the course of training."""
     stretches = {"first tenth": (0, 0.1), "middle": (0.45, 0.55), "last": (0.9, 1)}
-    print("\n| method | training | detected an image | precision | recall |")
-    print("|---|---|---|---|---|")
+    lines = ["| method | training | detected an image | precision | recall |"]
+    lines.append("|---|---|---|---|---|")
     for name, folders in runs.items():
         for when, stretch in stretches.items():
             found = [detection(folder, stretch) for folder in folders]
@@ -161,7 +199,44 @@ def main() -> None:
                 spread([each[column] for each in found])
                 for column in ("detected", "precision", "recall")
             ]
-            print(f"| {name} | {when} | {' | '.join(cells)} |")
+            lines.append(f"| {name} | {when} | {' | '.join(cells)} |")
+    return lines
+
+
+def main() -> None:
+    """Trains what is missing and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--workdir", type=pathlib.Path, required=True)
+    parser.add_argument("--data", default="digits", choices=tuple(COMMON))
+    parser.add_argument("--data-dir", help="prepared TFDS data, for cifar10")
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--set", action="append", default=[], help="an override")
+    parser.add_argument("--methods", nargs="+", help="some of them")
+    flags = parser.parse_args()
+    methods = {**METHODS, **LATE[flags.data]}
+    chosen = flags.methods or list(methods)
+    if not methods.keys() >= set(chosen):
+        parser.error(f"methods are {list(methods)}")
+    given = [f"--data-dir={flags.data_dir}"] if flags.data_dir else []
+    runs = {
+        method: [workdir(flags.workdir, method, seed) for seed in range(flags.seeds)]
+        for method in chosen
+    }
+    for seed in range(flags.seeds):
+        for method, folders in runs.items():
+            if (folders[seed] / "result.json").exists():
+                continue
+            settings = [
+                *(*COMMON[flags.data], *EVALUATED, *methods[method], *flags.set),
+                f"train.seed = {seed}",
+                # They depend on the seed alone.
+                f"evaluate.baselines = {method == EVEN}",
+            ]
+            train(flags.data, settings, given, str(folders[seed]))
+    tables = [accuracy_table(runs), detection_table(runs)]
+    if EVEN in runs:
+        tables.insert(1, difference_table(runs))
+    print("\n\n".join("\n".join(lines) for lines in tables))
 
 
 if __name__ == "__main__":
