@@ -28,6 +28,8 @@ def taped(
 ) -> tuple[Outcome, dict[str, np.ndarray | None]]:
     """Runs an objective forward and backward on one replica; state stays as it was.
 
+    Without tracing, which takes longer than the one call that it is for.
+
     Args:
         rehearsal: holds the objective.
         batch: the global batch.
@@ -42,16 +44,11 @@ def taped(
     variables = rehearsal.state.trainable if of is None else of
     before = rehearsal.values()
 
-    @tf.function
-    def forward(batch: Batch) -> tuple[Outcome, list[tf.Tensor | None]]:
-        values = [variable.value for variable in variables.values()]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(values)
-            outcome = objective(batch, step=tf.constant(0, tf.int64))
-        return outcome, tape.gradient(outcome.loss, values)
-
-    with precision(policy):
-        outcome, gradients = forward(batch)
+    values = [variable.value for variable in variables.values()]
+    with precision(policy), tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(values)
+        outcome = objective(batch, step=tf.constant(0, tf.int64))
+    gradients = tape.gradient(outcome.loss, values)
     rehearsal.set(before)
     found = {
         name: None if gradient is None else tf.convert_to_tensor(gradient).numpy()
