@@ -26,9 +26,15 @@ def train(workdir: str) -> int:
     return main(["train", *recipe, "--workdir", workdir, "--mode", "train", *settings])
 
 
-def test_a_run_goes_on_is_evaluated_exported_and_loaded(tmp_path, capsys):
-    workdir = tmp_path / "lr[12] *größe?"
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """The folder of a run that went through."""
+    workdir = tmp_path_factory.mktemp("runs") / "lr[12] *größe?"
     assert train(str(workdir)) == 0
+    return workdir
+
+
+def test_a_run_goes_on_is_evaluated_exported_and_loaded(workdir, tmp_path, capsys):
     for file in (workdir / "checkpoints").iterdir():
         if file.name.startswith("step_00000004"):
             file.unlink()
@@ -49,14 +55,11 @@ def test_a_run_goes_on_is_evaluated_exported_and_loaded(tmp_path, capsys):
     assert "out[1]: TensorFlow takes *, ?, [ and \\ in a path for a pattern" in line
 
 
-@pytest.mark.parametrize("name", ["lr[0.1]"])
-def test_another_run_starts_from_it(tmp_path, name, capsys):
-    workdir = str(tmp_path / name)
-    assert train(workdir) == 0
+def test_another_run_starts_from_it(workdir, tmp_path, capsys):
     arguments = ["train", "--gin", "gin/digits_linear.gin", "--mode", "train"]
     arguments += ["--workdir", str(tmp_path / "linear")]
     for setting in (
-        f"train.initialize = {workdir!r}",
+        f"train.initialize = {str(workdir)!r}",
         "train.steps = 1",
         "backbones.convnet.filters = (4, 8)",
     ):

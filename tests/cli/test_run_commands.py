@@ -25,7 +25,7 @@ from sslkit.cli.main import main
 
 RECIPE = "gin/fnc_digits_pretrain.gin"
 # The recipe as it is, but for its size and for the operations on colours, which take
-# 5 s to compile in each run; tests/cli/test_stages.py trains with them.
+# 5 s to compile in each run; tests/views and the laws have them.
 SMALL = {
     "augmentations.fnc.randaugment_layers": "0",
     "augmentations.fnc.strength": "0",
@@ -175,13 +175,21 @@ def interrupted_process(arguments, folder):
     return code, [line for line in lines if not BELOW.match(line)]
 
 
+# What is measured on the way moves no weight.
+UNMEASURED = SMALL | {
+    "train.knn_every": "0",
+    "evaluate.linear": "False",
+    "evaluate.baselines": "False",
+}
+
+
 @pytest.mark.parametrize(
     "interrupt",
     [interrupted_here, pytest.param(interrupted_process, marks=pytest.mark.slow)],
 )
 def test_an_interrupted_run_goes_on_to_the_same_bits(finished, tmp_path, interrupt):
     arguments = ("train", "--gin", RECIPE, "--workdir", str(tmp_path))
-    code, lines = interrupt(words(*arguments, settings=SMALL), tmp_path)
+    code, lines = interrupt(words(*arguments, settings=UNMEASURED), tmp_path)
     assert code == 75
     (*_, interrupted) = sorted((tmp_path / "checkpoints").glob("step_*.index"))
     step = int(interrupted.stem.removeprefix("step_"))
@@ -191,7 +199,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(finished, tmp_path, interru
     ]
     assert not list(tmp_path.glob("owner-*.json"))
     assert step < 6
-    result = sslkit(*arguments, settings=SMALL)
+    result = sslkit(*arguments, settings=UNMEASURED)
     assert result.returncode == 0, result.stderr
     assert f"resuming at step {step}" in result.stdout
     wanted, found = weights(finished[0], 6), weights(tmp_path, 6)
@@ -231,6 +239,7 @@ def test_linear_evaluation_starts_from_the_run_and_exports_logits(finished, tmp_
     assert names["encoder"](names["images"])["logits"].shape == (1, 10)
 
 
+@pytest.mark.slow
 def test_evaluate_repeats_the_evaluation_of_the_run(finished):
     workdir, _ = finished
     before = json.loads((workdir / "result.json").read_text())

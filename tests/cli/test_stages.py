@@ -26,6 +26,9 @@ SMALL = [
     "train.knn_every = 0",
     "backbones.convnet.filters = (4, 8)",
     "objectives.fnc.projection_dim = 8",
+    # Operations on colours take 5 s to compile.
+    "augmentations.fnc.randaugment_layers = 0",
+    "augmentations.fnc.strength = 0",
     "evaluate.train_limit = 100",
     "evaluate.test_limit = 50",
     "evaluate.baselines = False",

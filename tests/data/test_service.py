@@ -104,17 +104,23 @@ def command(*arguments):
 
 
 @pytest.fixture(scope="module")
-def dispatcher():
-    """A dispatcher and two workers: three processes."""
+def processes():
+    """A dispatcher's address and two workers: three processes."""
     with command("--dispatcher") as (_, address):
         workers = [start("--worker", address) for _ in range(2)]
         try:
             for worker in workers:
                 announced(worker)
-            yield f"grpc://{address}"
+            yield f"grpc://{address}", workers
         finally:
             for worker in workers:
                 end(worker)
+
+
+@pytest.fixture
+def dispatcher(processes):
+    """The address."""
+    return processes[0]
 
 
 def test_same_batches_in_the_same_order(dispatcher):
@@ -279,14 +285,15 @@ def test_memory_of_this_process_cannot_be_served():
         data(name="digits", cache="memory", service="grpc://127.0.0.1:1")
 
 
-def test_a_worker_that_dies_changes_nothing(dispatcher):
-    with command("--worker", dispatcher) as (process, _):
-        service = Service(dispatcher, patience_seconds=2)
-        found = []
-        for number, batch in enumerate(batches(service, stop=200).as_numpy_iterator()):
-            found.append(batch)
-            if number == 20:
-                process.kill()
+def test_a_worker_that_dies_changes_nothing(processes):
+    # One is left, for those that come after.
+    dispatcher, (worker, _) = processes
+    service = Service(dispatcher, patience_seconds=2)
+    found = []
+    for number, batch in enumerate(batches(service, stop=200).as_numpy_iterator()):
+        found.append(batch)
+        if number == 20:
+            worker.kill()
     assert_same(found, read(batches(stop=200)))
 
 

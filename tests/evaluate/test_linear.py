@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sslkit.errors import UserError
-from sslkit.evaluate import linear
+from sslkit.evaluate import linear, softmax_regression
 from sslkit.evaluate.linear import RATES, STRENGTHS, linear_probe
 from sslkit.evaluate.softmax_regression import Setting, fit_minibatches
 from sslkit.evaluation import Features
@@ -26,6 +26,8 @@ def clusters(n: int, *, seed: int, classes: int = 4, noise: float = 0.5) -> Feat
 def solver(request, monkeypatch):
     if request.param != "lbfgs":
         monkeypatch.setattr(linear, "_LBFGS_EXAMPLES", 0)
+        # Fewer than in use, which would take a second each time.
+        monkeypatch.setattr(softmax_regression, "_UPDATES", 100)
     return request.param
 
 
@@ -95,7 +97,8 @@ def test_minibatches_reach_the_minimum_of_the_regularised_loss():
     assert least - 1e-6 <= loss(x @ kernel + bias, kernel, 1e-2) <= least * 1.0001
 
 
-def test_settings_that_are_fitted_at_once_do_not_touch_each_other():
+def test_settings_that_are_fitted_at_once_do_not_touch_each_other(monkeypatch):
+    monkeypatch.setattr(softmax_regression, "_UPDATES", 100)
     train = clusters(60, seed=1)
     settings = [Setting(0.03, 1e-2), Setting(0.3, 1e-4)]
     together, _ = fit_minibatches(

@@ -75,15 +75,17 @@ def test_is_a_layer_of_a_functional_model(encoder):
 
 # An export holds the classifier too, which the features do not need.
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
-def test_a_model_around_it_is_trained(workdir, exported):
-    for path in (workdir, exported):
-        encoder = sslkit.load_encoder(path)
-        images = keras.Input([8, 8, 3])
-        model = keras.Model(images, keras.layers.Dense(2)(encoder(images)))
-        model.compile("sgd", "mse")
-        before = encoder(IMAGES).numpy()
-        model.fit(IMAGES, np.ones([3, 2]), epochs=1, verbose=0)
-        assert not np.allclose(encoder(IMAGES), before)
+@pytest.mark.parametrize(
+    "place", [pytest.param("workdir", marks=pytest.mark.slow), "exported"]
+)
+def test_a_model_around_it_is_trained(place, request):
+    encoder = sslkit.load_encoder(request.getfixturevalue(place))
+    images = keras.Input([8, 8, 3])
+    model = keras.Model(images, keras.layers.Dense(2)(encoder(images)))
+    model.compile("sgd", "mse")
+    before = encoder(IMAGES).numpy()
+    model.fit(IMAGES, np.ones([3, 2]), epochs=1, verbose=0)
+    assert not np.allclose(encoder(IMAGES), before)
 
 
 def test_plain_tensorflow_scales_and_refuses_too(exported):

@@ -17,8 +17,17 @@ from sslkit.published.importing import import_published
 IMAGES = np.random.default_rng(0).random([3, 8, 8, 3], np.float32)
 
 
-def test_a_workdir_and_its_export_are_one_encoder(workdir, exported):
-    live, saved = sslkit.load_encoder(workdir), sslkit.load_encoder(exported)
+@pytest.fixture(scope="module")
+def live(workdir):
+    return sslkit.load_encoder(workdir)
+
+
+@pytest.fixture(scope="module")
+def saved(exported):
+    return sslkit.load_encoder(exported)
+
+
+def test_a_workdir_and_its_export_are_one_encoder(live, saved):
     for encoder in (live, saved):
         assert (encoder.size, encoder.feature_dim) == (8, 512)
         assert len(encoder.trainable_variables) >= 62
@@ -31,8 +40,8 @@ def test_a_workdir_and_its_export_are_one_encoder(workdir, exported):
     assert not np.allclose(saved(IMAGES, training=True), want)
 
 
-def test_no_images_have_no_features(workdir, exported):
-    for encoder in (sslkit.load_encoder(workdir), sslkit.load_encoder(exported)):
+def test_no_images_have_no_features(live, saved):
+    for encoder in (live, saved):
         assert encoder(IMAGES[:0]).shape == (0, 512)
 
 
@@ -86,15 +95,14 @@ def test_the_card_says_what_the_export_is(workdir, exported):
     assert hashlib.sha256(recipe.encode()).hexdigest() in card
 
 
-def test_the_published_layout_comes_back(workdir, tmp_path, capsys):
+def test_the_published_layout_comes_back(workdir, live, tmp_path, capsys):
     prefix = str(tmp_path / "model.ckpt-2")
     command = ["export", "--workdir", workdir, "--format", "tf1", "--to", prefix]
     assert main([*command, "--debug"]) == 0
     assert "base_model/conv2d/kernel" in capsys.readouterr().out
     assert (tmp_path / "model.ckpt-2.README.md").exists()
     loaded = sslkit.load_encoder(prefix)
-    want = sslkit.load_encoder(workdir)
-    pairs = zip(loaded.variables, want.variables, strict=True)
+    pairs = zip(loaded.variables, live.variables, strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
     # The optimizer's slots, the step and the classifier are in it too.
     found = import_published(prefix, str(tmp_path / "W"))

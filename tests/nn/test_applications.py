@@ -73,10 +73,11 @@ def test_draws_in_a_training_step_alone(images):
         with randomness.drawing(tf.constant([3, number]), seeds):
             return encode()
 
-    np.testing.assert_array_equal(encode(), encode())
-    np.testing.assert_array_equal(step(0), step(0))
-    assert np.all(np.any(step(0) != step(1), axis=1))
-    assert np.any(step(0) != encode())
+    still, first = encode(), step(0)
+    np.testing.assert_array_equal(still, encode())
+    np.testing.assert_array_equal(first, step(0))
+    assert np.all(np.any(first != step(1), axis=1))
+    assert np.any(first != still)
     # It divides pixels by 255, so that it wants them as a file holds them.
     assert encoder.scale == 255
 
@@ -93,9 +94,8 @@ def test_dropout_drops_whole_branches_and_makes_up_for_it():
     assert abs(np.mean(out == 0) - 0.25) < 0.03
 
 
-@pytest.mark.parametrize(
-    "network", ["MobileNet", pytest.param("ConvNeXtTiny", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["MobileNet", "ConvNeXtTiny"])
 def test_a_run_owns_and_names_all_variables_the_same_twice(network):
     tables = []
     for _ in range(2):
@@ -116,8 +116,8 @@ def test_a_run_owns_and_names_all_variables_the_same_twice(network):
 
 
 def test_takes_smaller_images_than_keras_would():
-    encoder = KerasApplication(network="ResNet50")
-    assert encoder(tf.zeros([2, 8, 8, 3]), training=False).shape == (2, 2048)
+    encoder = KerasApplication(network="MobileNet")
+    assert encoder(tf.zeros([2, 8, 8, 3]), training=False).shape == (2, 1024)
 
 
 @pytest.mark.slow

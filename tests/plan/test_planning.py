@@ -18,6 +18,9 @@ SMALL = [
     "train.batch_size = 64",
     "objectives.fnc.bank = 4",
     "objectives.fnc.projection_dim = 32",
+    # Quick to trace; a plan counts no views.
+    "augmentations.fnc.strength = 0",
+    "augmentations.fnc.randaugment_layers = 0",
 ]
 IMAGENET = 1_281_167
 
@@ -119,7 +122,8 @@ def test_the_published_cost_of_simclr():
     assert outlook(found, core, utilisation=None).memory_needed < core.memory
 
 
-def test_the_command_prints_a_line_for_each_device(capsys):
+def test_the_command_prints_a_line_for_each_device(capsys, monkeypatch):
+    monkeypatch.setattr("sslkit.cli.plan._HOST_SECONDS", 0.1)
     words = ["plan", "--gin", "gin/digits_supervised.gin", "--replicas", "2"]
     assert main([*words, *(w for s in SMALL[:2] for w in ("--set", s))]) == 0
     printed = capsys.readouterr().out

@@ -35,7 +35,8 @@ def test_defaults_are_the_published_ones():
 
 
 def test_views_match_groups():
-    augmentation = FNCViews(size=24)
+    # Operations on colours change no shape, and take seconds to compile.
+    augmentation = FNCViews(size=24, strength=0.0, randaugment_layers=0)
     assert augmentation.groups == {"instance": (2, 24), "support": (8, 24)}
     views = augmentation.example(IMAGE, SEED)
     assert {name: tuple(stack.shape) for name, stack in views.items()} == {
@@ -71,10 +72,11 @@ def test_randaugment_changes_most_views():
 def test_shift_and_cut_scale_with_the_view():
     # Shifting a 30-pixel view by the published 70 pixels leaves nothing of it.
     def empty(**distances):
-        views = bare(support=100, **distances).example(IMAGE[:, :30], SEED)
+        once = bare(support=100, randaugment_layers=1, **distances)
+        views = once.example(IMAGE[:, :30], SEED)
         return np.mean(np.ptp(views["support"].numpy(), axis=(1, 2, 3)) == 0)
 
-    assert empty() > 0.1
+    assert empty() > 0.05
     assert empty(translate=13, cutout=5) == 0
 
 
