@@ -46,16 +46,20 @@ QUICK = {
     "docstring_cites_its_source",
 }
 """Of the laws of objectives; the others run by the slow test of whole projects."""
+TRACED = {"runner-trains_as_single_does", "objective-replicas_do_not_change_the_result"}
+"""Slow: each traces steps for two replicas, which tests/test_conformance.py does."""
 
 
 def judged():
     for module, options in OPTIONS.items():
         made = module.NewThing
         for law in [*laws_of(made, **options), *style_laws_of(made, **options)]:
+            case = f"{module.__name__.rpartition('.')[2]}-{law.name}"
             slow = module is objective and law.name not in QUICK
+            slow |= case in TRACED
             yield pytest.param(
                 law,
-                id=f"{module.__name__.rpartition('.')[2]}-{law.name}",
+                id=case,
                 marks=pytest.mark.slow if slow else (),
             )
 

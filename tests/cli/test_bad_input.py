@@ -177,7 +177,9 @@ def test_a_supervised_stage_without_labels(refused, photographs):
     ("bank", "said"),
     [
         ("test", "evaluate.bank is 'test', which is the split that is scored"),
-        ("labelled", "digits has no split 'labelled'"),
+        pytest.param(
+            *("labelled", "digits has no split 'labelled'"), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_bank_that_is_of_no_use(refused, bank, said):

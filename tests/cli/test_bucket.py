@@ -105,6 +105,7 @@ def test_what_is_made_of_it_goes_to_a_disk(finished, capsys, name):
     assert f"gs://mine/{name} is not on a disk. Write to one, and copy it" in line
 
 
+@pytest.mark.slow
 def test_is_somewhere_to_start_from(finished, capsys):
     recipe, start = "gin/digits_linear.gin", f"'{WORKDIR}'"
     assert train("ram://bucket/runs/linear", recipe, initialize=start, steps="1") == 0

@@ -26,6 +26,7 @@ def imported(checkpoint, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_printed_command_runs_with_a_recipe_of_another_network(
     checkpoint, tmp_path, capsys
 ):

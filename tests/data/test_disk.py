@@ -53,7 +53,9 @@ def assert_same(found, wanted):
             np.testing.assert_array_equal(part, whole)
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize(
+    "split", ["train", pytest.param("test", marks=pytest.mark.slow)]
+)
 def test_same_examples_as_without(images, split):
     plain = data(name=f"folder:{images}").source(split)
     for opened in (source(images, split=split), source(images, split=split)):
@@ -124,7 +126,14 @@ def test_a_damaged_cache_is_made_again(images):
     assert caches(images) == [cache]
 
 
-@pytest.mark.parametrize("share", [0.1, 0.9, 0.999])
+@pytest.mark.parametrize(
+    "share",
+    [
+        pytest.param(0.1, marks=pytest.mark.slow),
+        0.9,
+        pytest.param(0.999, marks=pytest.mark.slow),
+    ],
+)
 def test_a_table_that_is_cut_short_is_made_again(images, share):
     wanted = examples(source(images))
     (cache,) = caches(images)

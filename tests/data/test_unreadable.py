@@ -116,7 +116,13 @@ def epochs(opened, count: int = 2, **options):
     ]
 
 
-@pytest.mark.parametrize("cache", [None, "memory", "disk"])
+# What is kept in memory is decoded as for a disk.
+CACHES = pytest.mark.parametrize(
+    "cache", [None, pytest.param("memory", marks=pytest.mark.slow), "disk"]
+)
+
+
+@CACHES
 def test_broken_images_are_replaced_by_the_next_and_named(tmp_path, cache):
     size = 2 * len(BROKEN)
     bad = {2 * place: make() for place, make in enumerate(BROKEN.values())}
@@ -133,7 +139,7 @@ def test_broken_images_are_replaced_by_the_next_and_named(tmp_path, cache):
         assert too_large == kind.startswith("huge")
 
 
-@pytest.mark.parametrize("cache", [None, "memory", "disk"])
+@CACHES
 def test_a_row_of_broken_images_at_the_end_wraps_round(tmp_path, cache):
     bad = dict.fromkeys((0, 7, 8, 9), b"GIF89a")
     opened = source(folder(tmp_path, bad), cache=cache)
@@ -165,7 +171,7 @@ def test_nothing_but_broken_images_ends_the_run(tmp_path):
         source(bad, cache="memory")
 
 
-@pytest.mark.parametrize("cache", [None, "memory", "disk"])
+@CACHES
 def test_evaluation_leaves_broken_images_out(tmp_path, cache):
     opened = source(folder(tmp_path, {3: b"GIF89a"}), cache=cache)
     batches = evaluation_batches(

@@ -82,7 +82,9 @@ def photographs(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("suffix", ["npz", "tfrecord"])
+@pytest.mark.parametrize(
+    "suffix", ["npz", pytest.param("tfrecord", marks=pytest.mark.slow)]
+)
 def test_what_cannot_be_read_is_left_out_and_named(photographs, tmp_path, suffix):
     opened = data(name=f"folder:{photographs}").source("train")
     path = tmp_path / "out" / f"some.{suffix}"
@@ -141,6 +143,7 @@ def test_the_command(workdir, tmp_path, capsys):
     assert "--limit is 0; it is 1 or more" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_that_draws_neighbours(workdir, tmp_path, capsys):
     path = tmp_path / "sheets" / "sheet.png"
     command = ["neighbours", "--workdir", workdir, "--to", str(path), "--debug"]

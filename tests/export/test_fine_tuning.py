@@ -68,6 +68,7 @@ def test_training_mode_normalises_by_the_batch(objective, folder, images):
         variable.assign(value)
 
 
+@pytest.mark.slow
 def test_a_reloaded_one_is_fine_tuned(folder, images):
     loaded = tf.saved_model.load(folder)
     labels = tf.constant([0, 1, 2, 0, 1, 2])

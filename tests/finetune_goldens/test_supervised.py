@@ -55,7 +55,7 @@ GROUPS = ["encoder/stem", *(f"encoder/group_{number}" for number in (1, 2, 3, 4)
 HEAD = {"classifier/kernel", "classifier/bias"}
 
 
-@pytest.mark.parametrize("block", [-1, 0, 2, 3, 4])
+@pytest.mark.parametrize("block", [-1, 0, 3, 4])
 def test_trains_what_comes_after_the_block(block):
     objective = build(fine_tune_after_block=block)
     assert trained(objective) == {*GROUPS[block + 1 :], *HEAD}
@@ -78,7 +78,7 @@ def test_projection_layers_in_use_are_frozen_unless_asked_for():
     assert trained(learned) == {*GROUPS, *HEAD, *layers}
 
 
-@pytest.mark.parametrize(("layer", "width"), [(0, 512), (1, 512), (3, 16), (-1, 16)])
+@pytest.mark.parametrize(("layer", "width"), [(0, 512), (1, 512), (-1, 16)])
 def test_the_classifier_sees_the_projection_layer(layer, width):
     objective = build(projection_layer=layer, projection_dim=16, zero_init=True)
     assert objective.classifier.kernel.shape == (width, 5)

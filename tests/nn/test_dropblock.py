@@ -136,6 +136,8 @@ REPLICAS = {
     "replicas_stay_equal",
     "four_replicas_do_what_two_do",
 }
+# Beside a resumed run, which draws the same, one that is compiled takes 4 s.
+SLOW = {*REPLICAS, "jit_does_not_change_the_result"}
 LAWS = {
     *REPLICAS,
     "jit_does_not_change_the_result",
@@ -150,7 +152,7 @@ LAWS = {
     "law",
     [
         pytest.param(
-            law, id=law.name, marks=pytest.mark.slow if law.name in REPLICAS else ()
+            law, id=law.name, marks=pytest.mark.slow if law.name in SLOW else ()
         )
         for law in judged(Dropping)
         if law.name in LAWS

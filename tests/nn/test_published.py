@@ -166,15 +166,15 @@ def everything(network):
     return found | {f"bn_after_1_update/{name}": v for name, v in moving.items()}
 
 
-# Basic blocks, squeeze-and-excitation, bottlenecks, and selective kernels with the
-# stem for large images. The other two are combinations of these.
-FAMILIES = ["r18_cifar", "r18_se_cifar", "r50_cifar", "r50_sk_imagenet"]
+# Basic blocks, and squeeze-and-excitation. In float32, where they may be 4 times as far
+# from the float64 run as the published ones are, all are by default.
+IN_FLOAT64 = ["r18_cifar", "r18_se_cifar"]
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in FAMILIES else pytest.param(name, marks=pytest.mark.slow)
+        name if name in IN_FLOAT64 else pytest.param(name, marks=pytest.mark.slow)
         for name in NETWORKS
     ],
 )

@@ -116,7 +116,17 @@ def variants():
     yield computed, "eliminated", False, True
 
 
-@pytest.mark.parametrize(("kind", "use", "through", "jit"), list(variants()))
+# Of those that are not compiled these two go through all of the code.
+PLAIN = [(listed, "attracted", True, False), (computed, "eliminated", False, False)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "use", "through", "jit"),
+    [
+        pytest.param(*one, marks=() if one[-1] or one in PLAIN else pytest.mark.slow)
+        for one in variants()
+    ],
+)
 def test_blocks_change_no_gradient(kind, use, through, jit):
     """1e-6 of the loss and 1e-5 of the largest gradient: the same sums, regrouped."""
     rng = np.random.default_rng(4)

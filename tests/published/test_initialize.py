@@ -91,10 +91,11 @@ def test_a_head_of_simclr_fits_too(make_table, rewritten):
             "holds ResNet-18, width 1, cifar stem; this run's encoder is ResNet-50, "
             r"width 1, cifar stem. Bind backbones.resnet.depth = 18, or",
         ),
-        (
+        pytest.param(
             {"depth": 50, "sk_ratio": 0.0625, "stem": "imagenet"},
             r"encoder is ResNet-50, width 1, imagenet stem, sk_ratio 0.0625\. Bind .*"
             r"depth = 18, .*stem = 'cifar', .*sk_ratio = 0.0, or",
+            marks=pytest.mark.slow,
         ),
     ],
 )

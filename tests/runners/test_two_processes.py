@@ -18,6 +18,10 @@ from sslkit.runners.single import Single
 from sslkit.testing import train_on
 from sslkit.testing.comparison import differences
 
+# Each process imports TensorFlow: 17 s of a core. By default its parts are held by the
+# other tests here, and the steps on replicas by the law of Mirrored.
+pytestmark = pytest.mark.slow
+
 # Five steps in float64: what rounding in another order amounts to.
 WITHIN = 1e-9
 LIMIT_SECONDS = 300

@@ -109,14 +109,29 @@ def law(name, plugin):
     return next(case for case in laws_of(plugin) if case.name == name)
 
 
-@pytest.mark.parametrize(("name", "plugin", "found"), CASES)
+@pytest.mark.parametrize(
+    ("name", "plugin", "found"),
+    [
+        # By the same comparison as LosesABatch.
+        pytest.param(*case, marks=pytest.mark.slow if case[1] == "StepsTwice" else ())
+        for case in CASES
+    ],
+)
 def test_finds_the_bug(name, plugin, found):
     words = name.replace("_", " ")
     with pytest.raises(AssertionError, match=f"breaks the law '{words}': .*{found}"):
         law(name, broken(plugin))()
 
 
-@pytest.mark.parametrize("kind", HEALTHY, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        # By default runners.mirrored is under the same laws.
+        pytest.param(kind, marks=pytest.mark.slow if kind is Runner else ())
+        for kind in HEALTHY
+    ],
+    ids=lambda kind: kind.__name__,
+)
 def test_passes_what_is_healthy(kind):
     for case in laws_of(HEALTHY[kind]):
         case()

@@ -80,6 +80,7 @@ def test_replicas_make_the_same_parts():
     assert not together.unequal
 
 
+@pytest.mark.slow
 def test_xla_compiles_the_loop_over_parts():
     plain = Rehearsal(probe, accumulate=4).run(0, 2)
     compiled = Rehearsal(probe, accumulate=4, jit=True).run(0, 2)

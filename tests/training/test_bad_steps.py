@@ -110,6 +110,7 @@ def test_what_a_bad_step_was_made_of_is_kept(skipped):
     assert known["metrics"]["loss"] == pytest.approx(known["metrics"]["loss"])
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_skips_to_the_same_bits(skipped, tmp_path):
     folder, wanted, _ = skipped
     half = shutil.copytree(folder, tmp_path / "half")

@@ -143,7 +143,10 @@ train.batch_size = 2
 """
 
 
-def test_a_finished_run_is_not_extended_by_accident(photos, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "extended", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+def test_a_finished_run_is_not_extended_by_accident(photos, tmp_path, capsys, extended):
     recipe = tmp_path / "recipe.gin"
     recipe.write_text(RECIPE)
 
@@ -171,6 +174,8 @@ def test_a_finished_run_is_not_extended_by_accident(photos, tmp_path, capsys):
     assert code == 2
     assert "size 4 then, 10 now (3 steps then, 6 now)" in said
     assert "train.epochs = 1\n" in (tmp_path / "run" / "config.gin").read_text()
+    if not extended:
+        return
     code, said = train(2, "--extend")
     assert code == 0
     assert "extended from 3 to 11 steps" in said

@@ -123,7 +123,11 @@ def same_but_the_step(now, before):
         np.testing.assert_array_equal(now[name], before[name], err_msg=name)
 
 
-@pytest.mark.parametrize("how", [{}, {"jit": True}, {"replicas": 2}])
+# What is compiled, and what is on replicas, is a graph, too.
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param({}, marks=pytest.mark.slow), {"jit": True}, {"replicas": 2}],
+)
 def test_a_bad_step_moves_nothing_and_the_next_one_does(how):
     steps = Steps(**how)
     assert steps(0)[REFUSED] == 0
@@ -159,7 +163,7 @@ def test_an_update_that_leaves_all_numbers_is_refused_and_named():
     same_but_the_step(steps.values(), before)
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_step_that_is_to_be_left_out_is(replicas):
     steps = Steps(replicas=replicas, leave_out=[2, 5])
     steps(0)

@@ -49,7 +49,14 @@ AUGMENTATIONS = {
 SHAPES = [(1, 1), (3, 500), (32, 32), (60, 40)]
 
 
-@pytest.fixture(params=AUGMENTATIONS.values(), ids=AUGMENTATIONS, scope="module")
+# "host" takes seconds to compile; the laws hold fnc to the same on a CPU.
+@pytest.fixture(
+    params=[
+        pytest.param(make, id=name, marks=pytest.mark.slow if name == "host" else ())
+        for name, make in AUGMENTATIONS.items()
+    ],
+    scope="module",
+)
 def augmentation(request):
     return request.param()
 
@@ -156,11 +163,13 @@ def in_both_placements(kind: str, **changed) -> list[np.ndarray]:
     return found
 
 
+@pytest.mark.slow
 def test_placements_agree_to_the_last_bit_where_all_is_integer(kind):
     host, device = in_both_placements(kind, strength=0.0, gray=0.0, blur=False)
     np.testing.assert_array_equal(host, device)
 
 
+@pytest.mark.slow
 def test_placements_agree_to_one_step(kind):
     host, device = in_both_placements(kind, blur=False)
     # Half a step: the way from the host rounds the grayscale of some views. Before
@@ -170,6 +179,7 @@ def test_placements_agree_to_one_step(kind):
     assert apart.mean() < 1e-4
 
 
+@pytest.mark.slow
 def test_blur_is_the_same_in_both_placements(kind):
     host, device = in_both_placements(kind, randaugment=None, strength=0.0)
     np.testing.assert_allclose(host, device, atol=0.51 / 255)
@@ -285,8 +295,8 @@ def statistics(views: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("golden_name", "size", "randaugment"),
     [
-        ("pipeline_mode0_cifar32", 32, None),
-        ("pipeline_mode0_photo64", 48, None),
+        pytest.param("pipeline_mode0_cifar32", 32, None, marks=pytest.mark.slow),
+        pytest.param("pipeline_mode0_photo64", 48, None, marks=pytest.mark.slow),
         ("pipeline_mode1_cifar32", 32, RandAugment()),
         pytest.param(
             "pipeline_mode1_photo64", 48, RandAugment(), marks=pytest.mark.slow

@@ -131,8 +131,15 @@ def one_by_one(image: tf.Tensor, order: list[int]) -> tf.Tensor:
     return image
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    ("jit", "at_once"),
+    [
+        (False, False),
+        (False, True),
+        pytest.param(True, False, marks=pytest.mark.slow),
+        (True, True),
+    ],
+)
 def test_each_image_follows_its_order(at_once, jit):
     orders = [*map(list, itertools.permutations(range(4))), [0, 1, 2, 3]]
     applied = [True] * 24 + [False]

@@ -23,17 +23,14 @@ def run(operation, case: dict, image: np.ndarray) -> np.ndarray:
     )[0].numpy()
 
 
-COMPILED = ("Equalize", "Rotate")
-"""Of the compiled ones; the others are slow: each takes seconds to compile."""
-
-
 @pytest.mark.parametrize(
     ("name", "jit"),
     [
         pytest.param(
             name,
             jit,
-            marks=pytest.mark.slow if jit and name not in COMPILED else (),
+            # Seconds to compile; all are in test_policy_applies_what_it_draws.
+            marks=pytest.mark.slow if jit else (),
         )
         for name in NAMES
         for jit in (False, True)
@@ -48,7 +45,9 @@ def test_operation_equals_the_published_one(uint8_ops, name, jit):
         kind = case["level"], *image.shape[:2]
         if kind not in compiled:
             operation = RandAugment(magnitude=kind[0]).operations(*kind[1:])[name]
-            compiled[kind] = tf.function(operation, jit_compile=jit)
+            compiled[kind] = (
+                tf.function(operation, jit_compile=True) if jit else operation
+            )
         np.testing.assert_array_equal(
             run(compiled[kind], case, image),
             uint8_ops.arrays[case["name"]],

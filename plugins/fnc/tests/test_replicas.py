@@ -53,6 +53,7 @@ def run(strategy, options, *, jit=False):
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         return replica.mean((outcome.loss, dict(outcome.metrics), gradients))
 
+    everywhere = tf.function(lambda batch: strategy.run(replica_step, args=(batch,)))
     for seed in (0, 1):
         whole = tiny.batch(objective, seed)
 
@@ -65,7 +66,7 @@ def run(strategy, options, *, jit=False):
             )
 
         shards = strategy.experimental_distribute_values_from_function(part)
-        outputs = tf.function(lambda s=shards: strategy.run(replica_step, args=(s,)))()
+        outputs = everywhere(shards)
     outputs = tf.nest.map_structure(
         lambda out: strategy.experimental_local_results(out)[0].numpy(), outputs
     )
@@ -82,21 +83,18 @@ def check(found, wanted):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=atol)
 
 
-def first(chosen):
-    """All cases, of which only one runs by default: each compiles for seconds."""
-    return [
-        case if case == chosen else pytest.param(case, marks=pytest.mark.slow)
-        for case in CASES
-    ]
+# Each is traced or compiled for seconds; by default the laws hold FNC with a bank to
+# the same, and ./test_golden_replicas.py the loss on replicas.
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("case", first("oracle, lazy"))
+@pytest.mark.parametrize("case", CASES)
 def test_replicas_change_nothing(case, mirrored):
     alone = run(tf.distribute.get_strategy(), CASES[case])
     check(run(mirrored(2), CASES[case]), alone)
 
 
-@pytest.mark.parametrize("case", first("batch, in blocks"))
+@pytest.mark.parametrize("case", CASES)
 def test_xla_changes_nothing(case):
     strategy = tf.distribute.get_strategy()
     check(run(strategy, CASES[case], jit=True), run(strategy, CASES[case]))
