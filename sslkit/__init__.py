@@ -1,7 +1,7 @@
 """Contrastive self-supervised learning on TensorFlow, built from plugins.
 
-Importing `sslkit` is cheap: TensorFlow loads with `sslkit.api`, which holds all
-that a plugin author needs.
+Importing `sslkit` is cheap. TensorFlow is imported by `sslkit.api`, which has all that
+a plugin author needs.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ def compare(
     against: str | None = None,
     metrics: Sequence[str] = (),
 ) -> Comparison:
-    """Compares runs: in what they are configured differently, and whether it shows.
+    """Compares runs: how their configurations differ, and how their results differ.
 
-    Imports no TensorFlow, but for folders in buckets. In a notebook what is returned
-    shows as tables; `to_json()` and `rows()` give plain values.
+    TensorFlow is imported only for folders in buckets. In a notebook the result is
+    shown as tables; `to_json()` and `rows()` return plain values.
 
     Args:
         *workdirs: folders of runs, or of sweeps; at least two runs in all.
-        stage: of recipes with several stages, which of them.
-        against: letter of the configuration that others are compared with; by default
-            the first, A.
-        metrics: names of metrics of training whose last values are compared, too.
+        stage: the stage to compare, for recipes with several stages.
+        against: letter of the configuration with which the others are compared; by
+            default the first, A.
+        metrics: names of training metrics whose last values are compared, too.
 
     Raises:
-        UserError: if a folder holds no run, or there are fewer than two.
+        UserError: if a folder is not that of a run, or there are fewer than two runs.
     """
     from sslkit import comparison
 
@@ -56,7 +56,7 @@ def load_encoder(path: str | os.PathLike[str]) -> Encoder:
             published TensorFlow 1 code such as `model.ckpt-1234`.
 
     Raises:
-        UserError: if there is nothing that holds an encoder.
+        UserError: if `path` is none of these.
     """
     _ready()
     from sslkit import runs
@@ -74,29 +74,29 @@ def train(
     mode: Mode = "train-then-evaluate",
     extend: bool = False,
 ) -> Run:
-    """Does in this process what `sslkit train` does: trains, or goes on, and evaluates.
+    """Trains or resumes a run and evaluates it, as `sslkit train` does.
 
-    May be called again, with another recipe too, and from a thread. What is bound in
-    gin for other purposes stays as it is. Devices are set up once in a process.
+    It may be called several times, with different recipes, and from a thread. It does
+    not change gin's global bindings. Devices are set up once per process.
 
     Args:
         gin: recipes, e.g. `gin/fnc_digits_pretrain.gin`, in order.
         set: bindings after all recipes, e.g. `train.epochs = 5`.
-        workdir: the run's folder; an earlier run of the same recipe in it goes on.
-        stage: one stage, of a recipe that has several.
+        workdir: the run's folder; an earlier run of the same recipe in it is resumed.
+        stage: the stage to train, for a recipe with several stages.
         data_dir: where datasets are; short for binding `data.data_dir`.
         mode: `train-then-evaluate`, `train`, or `evaluate`, which measures the latest
             checkpoint.
-        extend: whether to go on although the data has changed, or for longer than the
-            run was started as.
+        extend: whether to resume a run although the data has changed, or to make it
+            longer than it was started.
 
     Returns:
         The run: `workdir`, `step`, `steps`, `finished`, and `result`, the evaluation as
-        `result.json` holds it.
+        in `result.json`.
 
     Raises:
-        UserError: for what the user can mend, in one line.
-        Stopped: a KeyboardInterrupt; after a signal, when the state is saved.
+        UserError: for a problem that the user can solve, in one line.
+        Stopped: after a signal, when the state is saved. It is a KeyboardInterrupt.
     """
     _ready()
     from sslkit import execution
@@ -121,23 +121,24 @@ def report(
     set: str | Sequence[str] = (),
     data_dir: str | None = None,
 ) -> Page:
-    """Makes in this process what `sslkit report` writes; a notebook shows it.
+    """Makes the page of `sslkit report`; a notebook shows it.
 
     Args:
         *workdirs: folders of runs, or with several runs in them.
-        map: what places images in the map: `pca`, or `tsne`, which takes seconds.
-        images: of the map, at most.
+        map: how images are placed in the map: `pca`, or `tsne`, which takes seconds.
+        images: the most images in the map.
         rows: random images whose neighbours are shown.
-        detail: of so many runs, seeds counted once, the images are shown; 0 reads no
-            data at all.
+        detail: the number of runs whose images are shown, where runs that differ only
+            in the seed count once; with 0, no data is read.
         set: bindings for opening the runs again, e.g. where the data is now.
         data_dir: where datasets are; short for binding `data.data_dir`.
 
     Returns:
-        The page, as the value of a cell shown in place; `save` writes it to a file.
+        The page. As the value of a notebook's cell it is shown; `save` writes it to a
+        file.
 
     Raises:
-        UserError: for what the user can mend, in one line.
+        UserError: for a problem that the user can solve, in one line.
     """
     _ready()
     from sslkit.errors import UserError

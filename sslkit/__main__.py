@@ -1,4 +1,4 @@
-"""Lets `python -m sslkit` stand in for the `sslkit` command."""
+"""Makes `python -m sslkit` the same as the `sslkit` command."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What installed distributions announce, from their metadata; nothing is imported."""
+"""Entry points of installed distributions, from metadata; nothing is imported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sslkit.errors import describe
 
 
 class Origin(NamedTuple):
-    """What a plugin has of its distribution."""
+    """The distribution of a plugin."""
 
     distribution: str
     version: str
@@ -21,33 +21,34 @@ class Origin(NamedTuple):
 
 
 class Announced(NamedTuple):
-    """What a distribution announces."""
+    """The entry points of a distribution."""
 
     entry_points: tuple[importlib.metadata.EntryPoint, ...]
     origin: Origin | None
-    """None where it announces nothing of sslkit's, or is damaged."""
+    """None if it has no entry points for sslkit, or is damaged."""
     damage: str | None
-    """What is wrong with its metadata, in a line."""
+    """What is wrong with its metadata, in one line."""
 
 
 def announced() -> Iterator[Announced]:
-    """Looks at each distribution alone, so that a damaged one hides no other."""
+    """Reads each distribution separately, so that a damaged one hides no others."""
     seen = set()
     for distribution in importlib.metadata.distributions():
         entry_points: tuple[importlib.metadata.EntryPoint, ...] = ()
         name = "without a name"
         try:
-            # As the standard library tells them apart: by the name of the folder, if it
-            # has one. Of two of one name the first on the path is what is imported.
+            # As in the standard library, distributions are told apart by their folder's
+            # name, if it has one. Of two with one name, the first on the path is
+            # imported.
             name = distribution._normalized_name  # type: ignore[attr-defined]
             if name in seen:
                 continue
             seen.add(name)
             entry_points = tuple(distribution.entry_points)
             ours = any(e.group.startswith("sslkit.") for e in entry_points)
-            # Metadata is parsed at each look, so only where it is of use.
+            # Metadata is parsed at each access, so only when it is needed.
             yield Announced(entry_points, _origin(distribution) if ours else None, None)
-        except Exception as error:  # Damage shows in many ways.
+        except Exception as error:  # Damage leads to many kinds of errors.
             yield Announced(
                 entry_points,
                 None,

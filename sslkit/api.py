@@ -1,12 +1,12 @@
-"""The contract between sslkit and its plugins: all that a plugin author reads.
+"""The contract between sslkit and its plugins: all that a plugin author needs.
 
-A plugin is a class of one of nine kinds, announced as an entry point in the group
-`sslkit.<kind>`. Constructors spell every keyword, because recipes bind them by name,
-and do no work: variables appear when the core calls the object symbolically inside
-the runner's strategy scope. Their annotations say what each keyword takes, with
-`Literal` for choices and `PositiveInt`, `Share`, `Range` and the like for ranges:
-recipes are checked against them before anything is imported, and `checked` on the
-constructor holds Python callers to them.
+A plugin is a class of one of nine kinds, with an entry point in the group
+`sslkit.<kind>`. Its constructor names every keyword, because recipes bind them by name,
+and does no work: variables are made when the core calls the object symbolically inside
+the runner's strategy scope. The annotations say which values a keyword accepts, with
+`Literal` for choices and `PositiveInt`, `Share`, `Range` and the like for ranges.
+Recipes are checked against them before anything is imported; the decorator `checked` on
+the constructor does the same for calls in Python.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ __all__ = [
 
 
 class Outcome(NamedTuple):
-    """What an objective says of one batch."""
+    """The result of an objective for one batch."""
 
     loss: tf.Tensor
     """float32 [], the mean over this replica's examples; the gradient that is applied
@@ -97,23 +97,23 @@ class Outcome(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """Views of images as a search for false negatives compares them; unit vectors."""
+    """Embedded views as a search for false negatives compares them; unit vectors."""
 
     references: tf.Tensor
-    """float [S, b, D], what an image is scored by."""
+    """float [S, b, D], the views of an image with which candidates are compared."""
     candidates: tf.Tensor
-    """float [V, b, D], what stands for it among the candidates of others."""
+    """float [V, b, D], the views of an image that are candidates for other images."""
 
 
 class Detected(NamedTuple):
-    """What an objective takes for false negatives, of each of b images."""
+    """The views that an objective takes for false negatives, for each of b images."""
 
     scores: tf.Tensor
-    """float [b, V * b], of all views of all images, view-major; the higher, the more
-    certain. What is no candidate, such as the image's own views, has the lowest number
-    that there is."""
+    """float [b, V * b], the scores of all views of all images, view-major; the higher,
+    the more certain. Views that are not candidates, such as the image's own, have the
+    lowest number of the dtype."""
     chosen: tf.Tensor
-    """bool [b, V * b], which of them it takes."""
+    """bool [b, V * b], which of them it takes for false negatives."""
     policy: str
     """How it chooses, in words, e.g. `the 10 highest of those above 0.7`."""
 
@@ -133,31 +133,31 @@ class Backbone(keras.layers.Layer, abc.ABC):
         Args:
             images: float32 [n, size, size, 3] in [0, 1].
             training: whether batch normalisation uses (and tracks) batch statistics.
-                What drops (dropout, stochastic depth) does so in training alone, and
-                draws by `sslkit.randomness.draw`.
+                Dropout and stochastic depth act only in training, and draw random
+                numbers by `sslkit.randomness.draw`.
 
         Returns:
             float32 [n, feature_dim].
         """
 
     def describe(self) -> str:
-        """Returns what it is, for the log and the model card; called once it is built.
+        """Returns a description for the log and the model card, once it is built.
 
-        A backbone that chooses something by the size of the images says what.
+        If something depends on the size of the images, the description has the choice.
         """
         return f"{type(self).__name__}, {self.feature_dim} features"
 
 
 @runtime_checkable
 class Freezable(Protocol):
-    """A backbone that can be trained in part."""
+    """A backbone of which only a part can be trained."""
 
     def freeze(self, *, through: int) -> None:
-        """Takes blocks out of training.
+        """Freezes the first blocks.
 
         Args:
-            through: the last of them, counted from the images: 0 is what comes before
-                the first block, the stem.
+            through: the last block that is frozen, counted from the images; 0 is the
+                stem, the layers before the first block.
         """
 
 
@@ -171,23 +171,23 @@ class Augmentation(abc.ABC):
     @property
     @abc.abstractmethod
     def groups(self) -> Mapping[str, ViewGroup]:
-        """The groups it makes, e.g. `{"instance": (2, 224), "support": (8, 224)}`."""
+        """The groups of views, e.g. `{"instance": (2, 224), "support": (8, 224)}`."""
 
     def on(self, device: DeviceKind) -> Augmentation:
         """Returns this augmentation for a training step on one kind of device.
 
-        The core asks once a run, before any view is made, and takes both parts from
-        what is returned. An augmentation that divides its work between the host and
-        the device by what the device does well, or that computes the same in another
-        way there, returns one of its kind that does; this one stays as it is. The
-        views are the same on all kinds, but for rounding that the author states.
+        The core calls it once per run, before any view is made, and uses the returned
+        augmentation for both parts. Override it if the division of work between host
+        and device, or the way in which views are computed, depends on the device; then
+        it returns another object, and this one does not change. The views are the same
+        on all kinds of devices, apart from rounding, which the author states.
 
         Args:
-            device: what all replicas of the step run on. `example` runs on a CPU
-                whatever it is.
+            device: the kind of device of all replicas of the step. `example` runs on a
+                CPU in any case.
 
         Returns:
-            An augmentation of the same groups; itself unless overridden.
+            An augmentation with the same groups; itself unless overridden.
         """
         del device
         return self
@@ -195,7 +195,7 @@ class Augmentation(abc.ABC):
     def describe(self) -> str:
         """Returns where views are finished, for the log: `host` or `device`.
 
-        More words may follow.
+        More text may follow.
         """
         own = type(self).batch is not Augmentation.batch
         return "device" if own else "host"
@@ -206,8 +206,8 @@ class Augmentation(abc.ABC):
 
         Args:
             image: uint8 [height, width, 3], any size.
-            seed: int32 [2], a function of (run seed, epoch, example index); every view
-                folds its own number into it.
+            seed: int32 [2], a function of (run seed, epoch, example index); the seed of
+                each view is made from it and the view's number.
 
         Returns:
             Group -> uint8 [count, size, size, 3], static shapes.
@@ -223,46 +223,46 @@ class Augmentation(abc.ABC):
         Args:
             views: group -> uint8 [count, batch, size, size, 3].
             step_seed: int32 [2], a function of (run seed, step); the same on all
-                replicas. For what is drawn once for the whole global batch.
-            example_seeds: int32 [batch, 2], the seeds `example` got. For what is drawn
-                for each image.
+                replicas. It is for numbers that are drawn once per global batch.
+            example_seeds: int32 [batch, 2], the seeds that `example` received. They are
+                for numbers that are drawn per image.
 
         Returns:
-            Group -> float32 in [0, 1], the shapes of `views`. Of `Views`, as
-            `views.map` makes them, objectives join groups without a copy.
+            Group -> float32 in [0, 1], the shapes of `views`. If it returns `Views`,
+            for example from `views.map`, objectives can join groups without a copy.
         """
         del step_seed, example_seeds
         return views.map(lambda stack: tf.image.convert_image_dtype(stack, tf.float32))
 
 
 class Objective(keras.layers.Layer, abc.ABC):
-    """What is minimised, and everything that is needed to compute it.
+    """The loss that is minimised, and everything that is needed to compute it.
 
-    An objective owns its encoder, heads, momentum twin, memory bank and prototypes as
-    named sub-layers and weights. The layer that is evaluated, exported and restored
-    into other objectives is called `encoder`.
+    An objective owns its encoder, heads, momentum twin, memory bank and prototypes, as
+    named sub-layers and weights. The layer that is evaluated, exported and restored in
+    other objectives is called `encoder`.
 
-    `trainable_variables` (Keras) is what the optimizer moves. State is
-    `add_weight(..., trainable=False, aggregation="only_first_replica")` and must come
-    out equal on all replicas.
+    The optimizer updates `trainable_variables` (Keras). Other state is made by
+    `add_weight(..., trainable=False, aggregation="only_first_replica")`, and must be
+    equal on all replicas.
     """
 
     encoder: Backbone
     classes: int | None = None
-    """Columns of `logits`, or None where the objective has no classifier."""
+    """Columns of `logits`, or None if the objective has no classifier."""
     needs_labels: bool = False
     """Whether it reads `Batch.label` without having a classifier."""
     mean_over_examples: bool = False
-    """Whether the loss is a mean over images of what each gives by itself, so that
-    `train.accumulate` may take the batch in parts. Batch normalisation may still look
-    at the part. False where images are compared with each other, as negatives or by
-    their correlations, and where `call` writes a bank."""
+    """Whether the loss is a mean over images in which each term depends on one image,
+    so that `train.accumulate` may take the batch in parts. Batch normalisation may
+    still use the statistics of a part. False if images are compared with each other, as
+    negatives or by their correlations, and if `call` writes to a bank."""
     steps: int | None = None
-    """Updates of the whole run, for what is scheduled over it; the core sets it before
-    the objective is built."""
+    """Updates of the whole run, for schedules; the core sets it before the objective is
+    built."""
     examples: int | None = None
-    """Examples in the training split, for what is kept for each of them
-    (`Batch.index`) or scheduled by epochs; the core sets it before the objective is
+    """Examples in the training split, for values that are kept per example
+    (`Batch.index`) and schedules in epochs; the core sets it before the objective is
     built."""
 
     def __init__(self, *, name: str):
@@ -271,18 +271,18 @@ class Objective(keras.layers.Layer, abc.ABC):
         Args:
             name: the layer's name.
         """
-        # Under a half-precision policy Keras would round the batch, its weights too,
-        # before `call` sees it. The layers inside cast what they take.
+        # Under a half-precision policy Keras would round the batch and its weights
+        # before `call`. The layers inside cast their inputs themselves.
         super().__init__(name=name, autocast=False)
 
     def build(self, *shapes: Any, **named: Any) -> None:
         """Makes the objective's own state, by `self.add_weight`; called once.
 
-        The layers inside are built when `call` first runs. That this method exists
-        spares Keras a call of its own, only to find out what that call builds. State
-        is set in `call` or `after_update` by `sslkit.replica.assign`, with values that
-        are equal on all replicas, such as a centre that follows the global batch
-        (`autocast=False` keeps it float32 where layers compute in bfloat16):
+        The layers inside are built when `call` first runs. (Without this method, Keras
+        would do an additional call to find out what is built.) State is set in `call`
+        or `after_update` by `sslkit.replica.assign`, with values that are equal on all
+        replicas. An example is a centre that follows the global batch (`autocast=False`
+        keeps it in float32 when layers compute in bfloat16):
 
             def build(self, *shapes, **named):
                 super().build(*shapes, **named)
@@ -301,24 +301,24 @@ class Objective(keras.layers.Layer, abc.ABC):
                 replica.assign([self.centre], [0.9 * self.centre + 0.1 * mean])
 
         Args:
-            *shapes: what Keras tells of the batch; nobody needs it.
-            **named: likewise.
+            *shapes: the shapes that Keras passes; they are not needed.
+            **named: shapes by name, likewise.
         """
         self.built = True
 
     @property
     @abc.abstractmethod
     def requires(self) -> Mapping[str, int]:
-        """View groups the objective consumes and how many views of each."""
+        """The view groups that the objective uses, and the number of views in each."""
 
     @property
     def frozen_steps(self) -> Mapping[str, int]:
         """Which weights keep their values at first, and for how many updates.
 
-        Patterns, searched in the paths of weights, -> updates of the run, e.g.
-        `{"^prototypes/": 1251}`. Until then the optimizer takes their gradients for
-        zero and their values and slots stay. Afterwards it counts their updates from 0.
-        A pattern that matches no weight is an error.
+        It maps patterns for the paths of weights to updates of the run, e.g.
+        `{"^prototypes/": 1251}`. Until then their gradients count as zero for the
+        optimizer, and their values and slots do not change. Afterwards their updates
+        are counted from 0. A pattern that matches no weight is an error.
         """
         return {}
 
@@ -345,13 +345,14 @@ class Objective(keras.layers.Layer, abc.ABC):
     def after_build(self) -> None:
         """Runs once, eagerly and outside replica context, when the variables exist.
 
-        The place to start a momentum twin as a copy. A checkpoint is restored after it.
+        For example, a momentum twin is set to a copy of the online layers here. A
+        checkpoint is restored after it.
         """
 
     def after_update(self, *, step: tf.Tensor) -> None:
         """Runs once after each optimizer update, in replica context.
 
-        The place where a momentum twin follows the weights.
+        For example, a momentum twin follows the weights here.
 
         Args:
             step: int64 [], the step whose update was just applied.
@@ -359,35 +360,36 @@ class Objective(keras.layers.Layer, abc.ABC):
         del step
 
     def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Says how what it owns beside its encoder is doing, in numbers.
+        """Measures the health of the objective's state other than the encoder.
 
-        Called now and then between two updates, eagerly and outside replica context, by
-        one process. Reported as `health/<name>`. Some names raise an alarm, see
-        `sslkit.evaluate.alarms`: those of `MemoryBank.health`, and
-        `detected_share`, how much a detector of false negatives takes of what it may.
+        It is called at intervals between two updates, eagerly and outside replica
+        context, by one process. The numbers are reported as `health/<name>`. Some names
+        can raise an alarm, see `sslkit.evaluate.alarms`: those of `MemoryBank.health`,
+        and `detected_share`, the number of false negatives that a detector takes as a
+        share of the most that it may take.
 
         Args:
             step: updates done.
-            metrics: those of the last of them, as `call` returned them.
+            metrics: the metrics of the last update, as `call` returned them.
 
         Returns:
-            Name -> number; nothing unless overridden.
+            Name -> number; empty unless overridden.
         """
         del step, metrics
         return {}
 
     def compared(self, views: Views) -> Compared:
-        """Embeds views as a search for false negatives compares images, for an audit.
+        """Embeds views for a search for false negatives, for an audit.
 
-        In training mode, as `call` does it: moving statistics may be far behind, early
-        in a run. State that moves by it is put back by who calls.
+        It runs in training mode, as in `call`, because moving statistics may still be
+        far from their values early in a run. The caller restores state that changes.
 
         Args:
-            views: group -> [count, b, size, size, 3], as `call` gets them.
+            views: group -> [count, b, size, size, 3], as for `call`.
 
         Returns:
-            Unless overridden, the encoder's features of the first group that is
-            required, on both sides.
+            Unless overridden, the encoder's features of the first required group, for
+            both fields.
         """
         stack = views[next(iter(self.requires))]
         count, images = stack.shape[:2]
@@ -398,37 +400,38 @@ class Objective(keras.layers.Layer, abc.ABC):
         return Compared(unit, unit)
 
     def compared_images(self, images: int) -> int:
-        """Returns how many images an image is compared with in a step, itself included.
+        """Returns how many images an image is compared with, itself included.
 
         Args:
             images: in the global batch.
 
         Returns:
-            Those of the batch, unless overridden; with a bank, those that it holds.
+            Unless overridden, the images of the batch. An objective with a bank returns
+            the images in the bank.
         """
         return images
 
     def detect(
         self, compared: Compared, labels: tf.Tensor, *, step: tf.Tensor
     ) -> Detected | None:
-        """Says which views of other images it takes for false negatives, for an audit.
+        """Returns the views that it takes for false negatives, for an audit.
 
-        Eagerly, outside replica context.
+        It is called eagerly, outside replica context.
 
         Args:
-            compared: of b images, as `compared` returns them; each image is compared
-                with all.
-            labels: int32 [b]; -1 where an image has none.
+            compared: the embeddings of b images, from `compared`; each image is
+                compared with all.
+            labels: int32 [b]; -1 if an image has none.
             step: int64 [], optimizer updates done so far.
 
         Returns:
-            None unless overridden: it does not look for any.
+            The views; None, unless overridden, if it does not look for false negatives.
         """
         del compared, labels, step
         return None
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
-        """Classifies images in inference mode, where `classes` is not None.
+        """Classifies images in inference mode, if `classes` is not None.
 
         Args:
             images: float32 [n, size, size, 3] in [0, 1].
@@ -452,12 +455,12 @@ class Schedule(abc.ABC):
             step: int64 [], optimizer updates done so far.
             steps: updates of the whole run.
             batch_size: the global batch.
-            examples: examples in the training split, so that schedules count in
-                examples seen and not in steps.
+            examples: examples in the training split, so that schedules can have lengths
+                in epochs instead of steps.
         """
 
     def describe(self, *, steps: int, batch_size: int, examples: int) -> str:
-        """Returns what the rate will do in a run, for the log.
+        """Returns the course of the rate in words, for the log.
 
         Args:
             steps: updates of the whole run.

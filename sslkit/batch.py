@@ -1,8 +1,8 @@
 """The views of a batch, view-major: one tensor for all groups of one size.
 
-A network takes images in one row, and a loss takes the embeddings of one view after
-another. So on the device views lie as they are needed there: view 0 of all images, then
-view 1 of all, and so on. The groups are slices of that tensor.
+A network takes a single row of images, and a loss takes the embeddings of one view
+after another. So on the device the views are in this order: view 0 of all images, then
+view 1 of all images, and so on. The groups are slices of that tensor.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ __all__ = [
 ]
 
 Layout = tuple[tuple[str, int], ...]
-"""Which views a stack holds: (group, count) in the order in which they lie there."""
+"""The views of a stack: (group, count) in their order."""
 
 Stacks = Mapping[Layout, tf.Tensor]
-"""Layout -> [views, batch, size, size, 3]. A plain dictionary, so that it passes
-through `tf.function`, `strategy.run` and a symbolic call; the layout travels as its
+"""Layout -> [views, batch, size, size, 3]. It is a plain dictionary, so that it can be
+passed to `tf.function`, `strategy.run` and a symbolic call, with the layout as the
 key."""
 
 
 class ViewGroup(NamedTuple):
-    """How many views of one kind an augmentation makes of every image."""
+    """The number and size of the views of one kind that are made of every image."""
 
     count: int
-    """Views an image."""
+    """Views per image."""
     size: int
     """Side of the square view, in pixels."""
 
@@ -45,7 +45,7 @@ class Views(Mapping[str, tf.Tensor]):
     """The views of a batch: group -> [count, batch, size, size, 3].
 
     Attributes:
-        stacks: what holds them; groups of one size lie in one tensor.
+        stacks: the tensors; groups of one size are in one tensor.
     """
 
     def __init__(self, stacks: Stacks):
@@ -64,7 +64,7 @@ class Views(Mapping[str, tf.Tensor]):
 
     @classmethod
     def of(cls, groups: Mapping[str, tf.Tensor]) -> Views:
-        """Makes views of tensors that lie apart: each group is a stack of its own.
+        """Makes views from separate tensors: each group becomes a stack.
 
         Args:
             groups: group -> [count, batch, size, size, 3].
@@ -80,7 +80,7 @@ class Views(Mapping[str, tf.Tensor]):
         return self._slice(*self._place[group])
 
     def __iter__(self) -> Iterator[str]:
-        """Goes through the names of the groups."""
+        """Iterates over the names of the groups."""
         return iter(self._place)
 
     def __len__(self) -> int:
@@ -88,10 +88,10 @@ class Views(Mapping[str, tf.Tensor]):
         return len(self._place)
 
     def joined(self, groups: Iterable[str]) -> tf.Tensor:
-        """Returns groups one after another.
+        """Returns groups one after another, in one tensor.
 
-        Groups that are neighbours in a stack, in its order, are taken as they lie: no
-        pixel is copied for a whole stack.
+        Groups that are next to each other in a stack, in its order, are a slice of it;
+        for a whole stack, no pixel is copied.
 
         Args:
             groups: their names, in order; all of one size.
@@ -112,7 +112,7 @@ class Views(Mapping[str, tf.Tensor]):
         sizes = sorted({int(self.stacks[layout].shape[2]) for layout, _, _ in runs})
         if len(sizes) > 1:
             raise ValueError(
-                f"views of {sizes} pixels cannot lie in one row; join those of one "
+                f"views of {sizes} pixels cannot be in one tensor; join those of one "
                 "size, as sslkit.objectives.join_sizes does"
             )
         parts = [self._slice(*run) for run in runs]
@@ -132,18 +132,18 @@ class Views(Mapping[str, tf.Tensor]):
 
 
 class Batch(NamedTuple):
-    """What one replica sees in one step."""
+    """The data of one replica in one step."""
 
     stacks: Stacks
-    """float32 in [0, 1]; what holds the views."""
+    """float32 in [0, 1]; the tensors of the views."""
     label: tf.Tensor
-    """int32 [batch]; -1 where an example has no label: it weighs nothing in what is
-    made of labels. A mean over examples with labels is one over the global batch, so
-    their number goes through `sslkit.replica`."""
+    """int32 [batch]; -1 if an example has no label. Such examples must have no weight
+    in losses that use labels. A mean over examples with labels is over the global
+    batch, so their number must be averaged by `sslkit.replica`."""
     index: tf.Tensor | None = None
-    """int32 [batch]; each example's number in the training split, below
-    `Objective.examples`, for what is kept for every example. The same example may stand
-    twice in a batch in which an epoch ends. None in batches that are made by hand."""
+    """int32 [batch]; each example's index in the training split, below
+    `Objective.examples`, for values that are kept per example. The same example may be
+    in a batch twice if an epoch ends in it. None in batches that are made by hand."""
 
     @property
     def views(self) -> Views:
@@ -152,13 +152,13 @@ class Batch(NamedTuple):
 
 
 def view_major(groups: Mapping[str, tf.Tensor]) -> Views:
-    """Stacks views as they come from the host, where an example lies together.
+    """Stacks views from the host, which are grouped by example.
 
     Args:
         groups: group -> [batch, count, size, size, 3], static shapes.
 
     Returns:
-        The views, one stack for each size.
+        The views, one stack per size.
     """
     shapes = {name: group.shape for name, group in groups.items()}
     sizes = {name: (count, size) for name, (_, count, size, _, _) in shapes.items()}
@@ -173,7 +173,7 @@ def view_major(groups: Mapping[str, tf.Tensor]) -> Views:
 def stack_shapes(
     groups: Mapping[str, tuple[int, int]], batch: int
 ) -> dict[Layout, tuple[int, int, int, int, int]]:
-    """Says how the views of a batch lie: one stack for each size of views.
+    """Returns the shapes of a batch's stacks, one stack per size of views.
 
     Args:
         groups: group -> (count, size), see `ViewGroup`.

@@ -1,6 +1,6 @@
-"""What a process says of itself in a folder that it wants or has: claims, as text.
+"""Claims: text files by which a process claims a folder for itself.
 
-Read without TensorFlow; `sslkit.ownership` writes and keeps them.
+They are read here without TensorFlow; `sslkit.ownership` writes and renews them.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ import platform
 import re
 
 CLAIM = re.compile(r"owner-([0-9a-f]{16})\.json")
-"""Names of the files that hold claims."""
+"""Pattern of the names of files with claims."""
 LEASE_SECONDS = 120.0
-"""An owner on another machine that has not renewed for so long has lost the folder."""
+"""An owner on another machine that does not renew its claim for this time loses it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """What a process says of itself in a folder that it wants or has."""
+    """The claim of a process to a folder, which it has or wants."""
 
     token: str
-    """Nobody else's."""
+    """A unique name."""
     host: str
     """Name of its machine, for people."""
     machine: str
-    """What numbers its process: a boot of a machine, and there a namespace."""
+    """Where its process id is valid: a boot of a machine, and a namespace there."""
     pid: int
-    """Number of its process."""
+    """Id of its process."""
     born: str
-    """When its process began, in the machine's own count; empty where unknown."""
+    """When its process began, by the machine's own counter; empty if unknown."""
     start: str
     """When it claimed the folder, for people."""
     renewed: str
     """When it last renewed the claim, for people."""
     renewals: int
-    """How often it has."""
+    """How often it has been renewed."""
     holds: bool
-    """Whether it has the folder, or only wants it."""
+    """Whether the process has the folder, or only wants it."""
     instead_of: tuple[str, ...] = ()
     """Tokens of the claims that it has taken over."""
 
@@ -50,7 +50,7 @@ class Claim:
 
 
 def parse_claim(text: str) -> Claim | None:
-    """Returns the claim that a text is; None if it is not one."""
+    """Reads a claim from text; None if the text is not a claim."""
     try:
         found = json.loads(text)
         claim = Claim(**{**found, "instead_of": tuple(found["instead_of"])})
@@ -64,7 +64,7 @@ def parse_claim(text: str) -> Claim | None:
 
 
 def lives(claim: Claim | None) -> bool | None:
-    """Returns whether the process of a claim lives; None if that cannot be seen."""
+    """Returns whether the process of a claim is running; None if it is not known."""
     if claim is None or claim.machine != machine():
         return None
     return born(claim.pid) == claim.born
@@ -73,8 +73,8 @@ def lives(claim: Claim | None) -> bool | None:
 def born(pid: int) -> str | None:
     """Returns when a process of this machine began; None if there is no such process.
 
-    A number may be another process's by now, so the number is not enough. The count is
-    the machine's own; where it cannot be read, it is the empty text.
+    The id may belong to another process by now, so the id alone is not enough. The time
+    is by the machine's own counter; the empty string if it cannot be read.
     """
     try:
         os.kill(pid, 0)
@@ -84,20 +84,20 @@ def born(pid: int) -> str | None:
         pass
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            # Its name, in brackets, may hold anything.
+            # Its name, in brackets, may have any characters.
             fields = file.read().rpartition(")")[2].split()
     except OSError:
         return ""
-    # One that has ended may wait, as a zombie, for its parent to ask.
+    # A process that has ended may remain as a zombie.
     return None if fields[0] in "ZX" else fields[19]
 
 
 @functools.cache
 def machine() -> str:
-    """Names what numbers this process: a boot of a machine, and there a namespace.
+    """Names where this process's id is valid: a boot of a machine, and a namespace.
 
-    Containers of one machine have processes of the same number; containers of one name
-    may be on several machines.
+    Processes in different containers of a machine may have the same id, and containers
+    on different machines may have the same name.
     """
     parts = [platform.node()]
     with contextlib.suppress(OSError):

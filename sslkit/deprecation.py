@@ -1,11 +1,11 @@
-"""Names that have changed: the old one works for one minor version, and says so.
+"""Names that have changed: an old name works for one minor version, with a warning.
 
-A name is first renamed, in one minor version, with the old name still working, and the
-old one goes in a later minor version, the one that its warning names. The same in a
-plugin's package, whose versions are its own.
+A name is changed in one minor version, in which the old name still works. The old name
+is removed in a later minor version, which the warning names. The same holds for the
+package of a plugin, with its own version numbers.
 
 - A keyword of a constructor or function: `renamed`. Recipes that bind the old one are
-  read as if they bound the new one; so are the configurations that old runs keep.
+  read as if they bound the new one; so are the saved configurations of old runs.
 - A plugin: an entry point in the group `sslkit.renamed`, which imports nothing:
 
       [project.entry-points."sslkit.renamed"]
@@ -30,21 +30,21 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Renamed(FutureWarning):
-    """An old name was used. A FutureWarning, which Python shows by default."""
+    """An old name was used. It is a FutureWarning, which Python shows by default."""
 
 
 def warn(old: str, new: str, *, gone_in: str = "", place: str = "") -> None:
-    """Warns that a name has changed; Python shows each warning of a line once.
+    """Warns that a name has changed; Python shows it once per line of code.
 
     Args:
         old: the name that was used.
         new: the one to use.
-        gone_in: the version that does not know the old one, e.g. `sslkit 0.2`; empty
-            where only its distribution knows.
+        gone_in: the version without the old name, e.g. `sslkit 0.2`; empty if it is not
+            known.
         place: where it was used; empty for the caller's caller.
     """
     where = f" ({place})" if place else ""
-    until = f"; the old name goes in {gone_in}" if gone_in else ""
+    until = f"; the old name is removed in {gone_in}" if gone_in else ""
     warnings.warn(f"{old} is now {new}{where}{until}", Renamed, stacklevel=3)
 
 
@@ -55,8 +55,8 @@ def renamed(old: str, new: str, *, gone_in: str) -> Callable[[_F], _F]:
         @checked
         def __init__(self, *, exponent: float = 0.5): ...
 
-    To be written above `checked`, with plain texts: recipes are checked against the
-    source, without importing it.
+    Write it above `checked`, with string literals: recipes are checked against the
+    source, which is not imported.
 
     Args:
         old: the keyword as it was called.
@@ -64,7 +64,7 @@ def renamed(old: str, new: str, *, gone_in: str) -> Callable[[_F], _F]:
         gone_in: the version that does not know the old one: the next minor one.
 
     Returns:
-        The decorator. What it makes raises `UserError` where both are given.
+        The decorator. The decorated function raises `UserError` if both are given.
     """
 
     def decorate(function: _F) -> _F:
@@ -79,13 +79,13 @@ def renamed(old: str, new: str, *, gone_in: str) -> Callable[[_F], _F]:
             if old in given:
                 if new in given:
                     raise UserError(
-                        f"{title}.{old} is now {title}.{new}; give the new one alone."
+                        f"{title}.{old} is now {title}.{new}; give only the new one."
                     )
                 warn(f"{title}.{old}", f"{title}.{new}", gone_in=gone_in)
                 given[new] = given.pop(old)
             return function(*args, **given)
 
-        # Keras asks for the parameters in a way that does not look through wrappers.
+        # Keras reads the parameters in a way that ignores `__wrapped__`.
         call.__signature__ = signature  # type: ignore[attr-defined]
         return cast(_F, call)
 
@@ -95,7 +95,7 @@ def renamed(old: str, new: str, *, gone_in: str) -> Callable[[_F], _F]:
 def old_names(
     module: str, names: Mapping[str, tuple[str, Any]], *, gone_in: str
 ) -> Callable[[str], Any]:
-    """Returns a module's `__getattr__` for what it defined under other names.
+    """Returns a `__getattr__` for a module whose names have changed.
 
         __getattr__ = old_names(
             __name__, {"info_nce_loss": ("acme.info_nce", info_nce)}, gone_in="acme 2.0"
@@ -103,8 +103,8 @@ def old_names(
 
     Args:
         module: the module's name.
-        names: old name -> where it is now, and what it is.
-        gone_in: the version that does not know the old ones: the next minor one.
+        names: old name -> the new name with its module, and the object.
+        gone_in: the version without the old names: the next minor one.
     """
 
     def find(name: str) -> Any:

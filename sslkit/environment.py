@@ -1,4 +1,4 @@
-"""What this process runs on: versions of packages, and the commit of the code."""
+"""The environment of this process: package versions and the commit of the code."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def version(distribution: str) -> str | None:
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """Returns name -> version of those distributions that are installed."""
+    """Returns name -> version for those distributions that are installed."""
     found = {name: version(name) for name in distributions}
     return {name: one for name, one in found.items() if one is not None}
 
 
 def commit() -> str | None:
-    """Returns the commit of the checkout that sslkit runs from.
+    """Returns the commit of the checkout from which sslkit runs.
 
     Returns:
-        Its 40 digits, with `-dirty` where files were changed since; None where sslkit
-        is installed from elsewhere, or git is not at hand.
+        Its 40 digits, with `-dirty` if files have changed since; None if sslkit is not
+        run from a checkout, or git is not available.
     """
     root = pathlib.Path(sslkit.__file__).resolve().parent.parent
     if not (root / ".git").exists():
@@ -53,7 +53,7 @@ def commit() -> str | None:
 
 
 def facts() -> dict[str, str]:
-    """Returns what a run runs on, name -> text: the system, versions, the commit."""
+    """Returns the environment of a run, name -> text: system, versions, commit."""
     found = {
         "system": f"{platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}",
@@ -64,6 +64,6 @@ def facts() -> dict[str, str]:
 
 
 def at_home(text: str) -> str:
-    """Returns a text in which `~` stands for the user's home folder."""
+    """Returns a text in which the user's home folder is written as `~`."""
     home = os.path.expanduser("~")
     return text.replace(home, "~") if len(home) > 1 else text

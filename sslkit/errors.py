@@ -1,4 +1,4 @@
-"""The errors that are meant for the person at the terminal, and words for others."""
+"""Errors whose messages are for the user, and short descriptions of other errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 _LONGEST_WORD = 1000
 _LONGEST = 4000
-"""Characters of a message: more is not read, and fills a terminal."""
+"""The most characters of a message."""
 
 
 def _cut(text: str, most: int) -> str:
@@ -31,17 +31,17 @@ def _cut(text: str, most: int) -> str:
 
 
 class UserError(Exception):
-    """Something the user can mend: a typo, a missing file, an impossible size.
+    """A problem that the user can solve: a typo, a missing file, an impossible size.
 
-    The message says what came, what was wanted and the next move, in one line
-    where it can. The command line prints it without a traceback and exits with 2.
+    The message says what came, what was wanted and the next move, if possible in one
+    line. The command line prints it without a traceback and exits with 2.
     """
 
     def __str__(self) -> str:
-        """Returns the message, without secrets and what AutoGraph puts before it.
+        """Returns the message, without secrets and without AutoGraph's prefix.
 
-        What it quotes may be of any length, such as a number of a thousand digits: of
-        a long word, and of a long message, the middle is left out.
+        The middle of long words, such as a number of a thousand digits, and of long
+        messages is left out.
         """
         text = hide(super().__str__())
         if text.startswith("in user code:"):
@@ -51,35 +51,35 @@ class UserError(Exception):
 
 
 class Lost(UserError):
-    """Something that a run needs went away by no fault of the user.
+    """Something that a run needs has become unavailable, not by a mistake of the user.
 
-    The same command goes on once it is back, so the command line exits with the code
-    that tells a scheduler to start it again.
+    The same command goes on when it is available again, so the command line exits with
+    the code that tells a scheduler to start it again.
     """
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal has stopped a run; the same command goes on with it.
+    """A signal has stopped a run; the same command resumes it.
 
-    Says what came and what was saved, in one line.
+    The message says which signal came and what was saved, in one line.
     """
 
 
 class Rewound(Exception):
-    """A run goes back to its last checkpoint, and on from there; says why."""
+    """A run goes back to its last checkpoint, and on from there; it says why."""
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of what an exception says, without a full stop.
+    """Returns the first line of an exception's message, without a full stop.
 
     Returns:
-        The words of the system for an error of it, which leave out number and path;
-        the type's name where an exception says nothing.
+        For an error of the system, its text without number and path; for an exception
+        without a message, the name of its type.
     """
     text = getattr(error, "strerror", None) or getattr(error, "message", None)
-    # Keras writes in bold, below words of its own.
+    # Keras writes the message in bold, after a line of its own.
     plain = re.sub(r"\x1b\[\d*m", "", str(text or error)).strip()
-    # TensorFlow says which of its functions it was in.
+    # TensorFlow adds the function in which the error occurred.
     plain = re.sub(r"\{\{function_node [^}]*\}\} ?| \[Op:\w+\]", "", plain)
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     while len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
@@ -88,7 +88,7 @@ def first_line(error: BaseException) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Returns an exception's type and the line of its message that says most."""
+    """Returns an exception's type and the most useful line of its message."""
     name = type(error).__name__
     said = first_line(error)
     if said == "in user code:":
@@ -105,7 +105,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
 
 def near_names(pattern: str, names: Sequence[str], *, count: int = 3) -> str:
-    """Returns some names that a regular expression without a match may have meant.
+    """Returns names that are similar to a regular expression that matches none.
 
     Args:
         pattern: the expression.
@@ -113,8 +113,8 @@ def near_names(pattern: str, names: Sequence[str], *, count: int = 3) -> str:
         count: how many names at most.
 
     Returns:
-        Those with a part near one of the pattern's words, or the first ones; joined by
-        commas.
+        The names with a part that is similar to a word of the pattern, or the first
+        names; joined by commas.
     """
     parts = {part for name in names for part in name.split("/")}
     near = {

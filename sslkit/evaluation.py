@@ -1,4 +1,4 @@
-"""The contract of evaluations: what the features of a frozen encoder are good for."""
+"""The contract of evaluations, which measure the features of a frozen encoder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 Reads = Literal["features", "logits"]
 
 RESERVED = ("protocol", "representation", "n_train", "n_test", "detail")
-"""What a row of `result.json` says beside its numbers."""
+"""Fields of a row of `result.json` that are not numbers of the evaluation."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Features:
     features: np.ndarray
     """float32 [n, dim]."""
     label: np.ndarray
-    """int32 [n]; -1 where the source has no label."""
+    """int32 [n]; -1 if the source has no label."""
     index: np.ndarray
-    """int64 [n], the example's place in its source."""
+    """int64 [n], the example's index in its source."""
 
     def labelled(self) -> Features:
         """Returns the rows that have a label.
 
         Raises:
-            UserError: if none has.
+            UserError: if no row has one.
         """
         kept = self.label >= 0
         if kept.all():
@@ -57,38 +57,39 @@ class Features:
 
 
 class Accuracy(NamedTuple):
-    """Shares of examples that are classified right, in [0, 1]."""
+    """Shares of examples that are classified correctly, in [0, 1]."""
 
     top1: float
-    """The right class has the highest score."""
+    """The correct class has the highest score."""
     top5: float
-    """The right class is among the five highest; trivial with five classes or fewer."""
+    """The correct class is among the five highest; trivial with five or fewer
+    classes."""
 
     def numbers(self, *, classes: int) -> dict[str, float]:
         """Returns them by name, for a `Score`.
 
         Args:
-            classes: of the data; with five or fewer there is no `top5`.
+            classes: the number of classes; with five or fewer there is no `top5`.
         """
         return self._asdict() if classes > 5 else {"top1": self.top1}
 
 
 def accuracy(scores: np.ndarray, labels: np.ndarray) -> Accuracy:
-    """Counts how often the right class ranks first, and among the first five.
+    """Counts how often the correct class ranks first, and among the first five.
 
-    Of equal scores the lower class number ranks first, so an encoder that says the
-    same of every image scores the share of one class and no more.
+    Of equal scores the lower class number ranks first. So an encoder that returns the
+    same for every image gets only the share of one class.
 
     Args:
-        scores: float [n, classes], higher is likelier; -inf is "not predicted at all"
-            and never counts as right.
+        scores: float [n, classes], higher is likelier; -inf means "not predicted at
+            all" and never counts as correct.
         labels: int [n] in [0, classes).
 
     Returns:
         The two shares.
 
     Raises:
-        ValueError: if a score is NaN, or there is no row.
+        ValueError: if a score is NaN, or there are no rows.
     """
     if not len(scores):
         raise ValueError("accuracy of no examples")
@@ -106,43 +107,43 @@ def accuracy(scores: np.ndarray, labels: np.ndarray) -> Accuracy:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """What an evaluation found by one protocol."""
+    """The result of an evaluation with one protocol."""
 
     protocol: str
-    """One line that says what the numbers mean, settings included, such as
-    `kNN (k=20, T=0.07)`. No two scores of a report share one."""
+    """One line that says what the numbers mean, with the settings, such as `kNN (k=20,
+    T=0.07)`. Each score of a report has a different protocol."""
     numbers: Mapping[str, float]
-    """Name -> finite number. The first is what encoders are compared by. `top1` and
-    `top5` are shares in [0, 1]; the core shows them in percent."""
+    """Name -> finite number. Encoders are compared by the first. `top1` and `top5` are
+    shares in [0, 1]; the core shows them in percent."""
     n_train: int
     """Examples of the bank that it used; 0 if none."""
     n_test: int
     """Examples that were scored."""
     detail: str = ""
-    """Settings that were chosen on the way, such as the strength of L2."""
+    """Settings that the evaluation has chosen, such as the strength of L2."""
 
 
 class Evaluation(abc.ABC):
-    """A way to measure a frozen encoder by images with labels.
+    """A way to measure a frozen encoder with labelled images.
 
-    The core encodes the images, once for all evaluations of a recipe, and asks each of
-    the trained encoder and then of the baselines. Whatever is drawn is a function of
-    `seed`. The arrays are shared with other evaluations, and read-only.
+    The core encodes the images once for all evaluations of a recipe. It calls each
+    evaluation for the trained encoder and then for the baselines. Random numbers must
+    depend only on `seed`. The arrays are shared with other evaluations, and read-only.
 
-    Before a run each is tried on a few made-up features of ten classes, so that a bug
-    does not show up hours later.
+    Before a run, each evaluation is tried on a few synthetic features of ten classes,
+    so that a bug is found at once and not hours later.
     """
 
     reads: Reads = "features"
-    """What it is given: the encoder's features, of a bank and of what is scored; or the
-    logits of the objective's own classifier, of what is scored alone, where there is
-    one."""
+    """What it reads: the encoder's features, of the bank and of the scored split; or
+    the logits of the objective's own classifier, if there is one, of only the scored
+    split."""
 
     def check(self) -> None:
         """Refuses to measure, before the run begins.
 
         Raises:
-            UserError: for what the user can mend, such as a package to install.
+            UserError: for a problem that the user can solve, such as a missing package.
         """
         return None
 
@@ -153,14 +154,15 @@ class Evaluation(abc.ABC):
         """Measures one representation.
 
         Args:
-            bank: all of it labelled, in a fixed mixed order; what may be learned from.
-                Some classes may be missing. Without rows where logits are read.
-            test: all of it labelled; what is scored. Nothing may be chosen by it.
-            classes: of the data; labels are in [0, classes).
+            bank: the features that may be used to learn, all labelled, in a fixed mixed
+                order. Some classes may be missing. It has no rows if logits are read.
+            test: the features that are scored, all labelled. No setting may be chosen
+                by them.
+            classes: the number of classes; labels are in [0, classes).
             seed: the run's.
 
         Returns:
-            A score for each protocol, the same ones each time.
+            A score per protocol; each time the same protocols.
 
         Raises:
             UserError: if these features cannot be measured, such as a bank with too
@@ -185,5 +187,5 @@ def numbers_of(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def plain(text: str) -> str:
-    """Returns a protocol's name as curves and tables spell it."""
+    """Returns a protocol's name in the form for curves and tables."""
     return re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_")

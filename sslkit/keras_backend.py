@@ -1,4 +1,4 @@
-"""On what Keras runs: TensorFlow, for everything here."""
+"""The backend of Keras, which must be TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ TENSORFLOW = "tensorflow"
 
 
 def require_tensorflow() -> None:
-    """Refuses another backend of Keras before Keras is imported on it.
+    """Refuses another backend of Keras, before Keras is imported with it.
 
-    Where nothing is said, TensorFlow is chosen, whatever Keras' own file of settings
-    has. The `sslkit` command, whose process is its own, sets the variable instead.
+    If no backend is set, TensorFlow is chosen, whatever Keras's configuration file has.
+    The `sslkit` command has its own process, and sets the variable instead.
 
     Raises:
         UserError: if the variable KERAS_BACKEND names another backend, or Keras is
-            imported on another.
+            already imported with another.
     """
     loaded = sys.modules.get("keras")
     if loaded is not None:
         chosen = loaded.backend.backend()
         if chosen != TENSORFLOW:
             raise UserError(
-                f"Keras runs on {chosen!r} in this process and sslkit needs "
+                f"Keras uses the backend {chosen!r} in this process and sslkit needs "
                 f"{TENSORFLOW!r}. Set {VARIABLE}={TENSORFLOW} before Keras is imported."
             )
         return

@@ -1,4 +1,4 @@
-"""The record of a run's metrics: `metrics.jsonl`, lines for programs."""
+"""The record of a run's metrics: `metrics.jsonl`, with a JSON object per line."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class MetricsLog:
     """Appends metrics to `metrics.jsonl` in a run's folder.
 
     A line is `{"step": 10, "time": 1700000000.0, "loss": 1.5, "machine": {...}}`:
-    updates done, seconds since 1970, then the metrics, and what differs each time that
-    a run is repeated (speed, memory, device) under `machine`. So runs compare by their
-    lines without `time` and `machine`. What is not finite is null, because JSON has no
-    word for it.
+    updates done, seconds since 1970, then the metrics. `machine` has values that differ
+    when a run is repeated (speed, memory, device). So runs can be compared by their
+    lines without `time` and `machine`. Numbers that are not finite are null, because
+    JSON has no other way to write them.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class MetricsLog:
 
         Args:
             workdir: the run's folder; made if missing.
-            resume_step: updates done by the checkpoint that the run goes on from, 0
-                for a fresh one. Lines of later steps are dropped: those steps are
-                about to be done again.
+            resume_step: the step of the checkpoint from which the run is resumed, 0 for
+                a new run. Lines of later steps are dropped, because those steps will be
+                done again.
             clock: seconds since 1970.
 
         Raises:
@@ -70,14 +70,13 @@ class MetricsLog:
         Args:
             step: updates done.
             metrics: name -> number; anything `float` takes.
-            machine: what differs each time that the run is repeated; left out where
-                there is nothing.
+            machine: values that differ when the run is repeated; left out if empty.
             time: seconds since 1970; now by default.
 
         Raises:
             ValueError: if a metric is called `step`, `time` or `machine`.
-            UserError: if it cannot be written, e.g. because the disk is full; a line
-                that was cut off by that is dropped when the run goes on.
+            UserError: if it cannot be written, e.g. because the disk is full. An
+                incomplete line is dropped when the run is resumed.
         """
         for name in _RESERVED:
             if name in metrics:
@@ -95,10 +94,10 @@ class MetricsLog:
             self._lines.flush()
 
     def close(self) -> None:
-        """Closes the file; closing twice is harmless.
+        """Closes the file; it may be called twice.
 
         Raises:
-            UserError: if what is not on the disk yet cannot be written.
+            UserError: if the rest of the data cannot be written to the disk.
         """
         with self._writing():
             self._lines.close()
@@ -116,7 +115,7 @@ class MetricsLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes the file; an error that is on its way hides one of closing."""
+        """Closes the file; an error of closing does not replace an earlier error."""
         with contextlib.suppress(UserError) if error else contextlib.nullcontext():
             self.close()
 
@@ -124,14 +123,14 @@ class MetricsLog:
 def _drop_after(path: str, step: int) -> None:
     """Rewrites a file of JSON lines without the steps after `step`, atomically.
 
-    A line that was cut off when a run was killed goes too, and one that is damaged.
+    Incomplete lines, from a run that was killed, and damaged lines are dropped, too.
     """
     if not tf.io.gfile.exists(path):
         return
-    # As bytes: a damaged line may be no text.
+    # As bytes: a damaged line need not be text.
     with tf.io.gfile.GFile(path, "rb") as file:
         lines = [line + b"\n" for line in file.read().split(b"\n")]
-    # What follows the last end of a line is none, or was cut off.
+    # After the last line end there is nothing, or an incomplete line.
     kept = [line for line in lines[:-1] if _is_until(line, step)]
     if kept == lines[:-1] and lines[-1] == b"\n":
         return

@@ -1,4 +1,4 @@
-"""The contract of optimizers: from weights, gradients and slots to new ones."""
+"""The contract of optimizers, which compute new weights and slots from gradients."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Moved", "Optimizer", "Weight"]
 
 
 class Weight(NamedTuple):
-    """One weight before an update, and all that moves it."""
+    """One weight before an update, and all that its update needs."""
 
     value: tf.Tensor
-    """Before the update."""
+    """The value before the update."""
     gradient: tf.Tensor
     """Shaped like `value`; the mean over the global batch."""
     slots: Mapping[str, tf.Tensor]
@@ -22,35 +22,35 @@ class Weight(NamedTuple):
     rate: tf.Tensor
     """float32 [], its learning rate in this step."""
     updates: tf.Tensor
-    """int64 [], how often it was moved before: the run's step, unless the objective
-    held it at first (`Objective.frozen_steps`)."""
+    """int64 [], how often it was updated before: the run's step, unless the objective
+    froze it at first (`Objective.frozen_steps`)."""
 
 
 class Moved(NamedTuple):
     """One weight after an update."""
 
     value: tf.Tensor
-    """Shaped as it was."""
+    """The new value, in the same shape."""
     slots: Mapping[str, tf.Tensor]
     """Slot name -> new value, for all slots."""
 
 
 class Optimizer:
-    """Moves weights along gradients that are already averaged over replicas.
+    """Updates weights by gradients that are already averaged over replicas.
 
-    Most optimizers treat each weight by itself and implement `update`. One that looks
-    at all of them at once, or at how much of the run is done, implements `update_all`
-    in its place.
+    Most optimizers update each weight separately and implement `update`. An optimizer
+    that needs all weights at once, or the length of the run, implements `update_all`
+    instead.
     """
 
     slots: Sequence[str] = ()
-    """Names of the variables kept beside each weight, all zero at the start."""
+    """Names of the variables that are kept for each weight; they start at zero."""
 
     def check(self, paths: Sequence[str]) -> None:
-        """Refuses options that fit none of the weights, before the first update.
+        """Refuses options that do not fit the weights, before the first update.
 
         Args:
-            paths: the names of all weights that the run moves, as `update` gets them.
+            paths: the names of all weights that the run trains, as passed to `update`.
 
         Raises:
             UserError: e.g. for an exclusion that matches no path.
@@ -73,16 +73,15 @@ class Optimizer:
             weight: the value before the update.
             gradient: same shape; the mean over the global batch.
             slots: slot name -> value, shaped like `weight`.
-            path: the weight's name, e.g. `encoder/stem/conv/kernel`; exclusions match
-                on it.
+            path: the weight's name, e.g. `encoder/stem/conv/kernel`, for exclusions.
             rate: float32 [], the learning rate of this weight in this step.
-            step: int64 [], how often this weight was moved before.
+            step: int64 [], how often this weight was updated before.
 
         Raises:
-            NotImplementedError: if the class implements `update_all` in its place.
+            NotImplementedError: if the class implements `update_all` instead.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} moves all weights at once: call update_all"
+            f"{type(self).__name__} updates all weights at once: call update_all"
         )
 
     def update_all(
@@ -93,8 +92,8 @@ class Optimizer:
         The default calls `update` for each.
 
         Args:
-            weights: path -> weight. All that the run moves; one of them alone where a
-                run is checked.
+            weights: path -> weight, for all weights that the run trains; for only one
+                of them in the check before a run.
             step: int64 [], updates of the run done before this one.
             steps: updates of the whole run.
 

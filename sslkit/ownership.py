@@ -1,16 +1,18 @@
-"""A folder has one owner: who may write in it, without locks of the file system.
+"""A folder has one owner, which may write in it, without locks of the file system.
 
-Whoever wants a folder writes a claim into it, a file of its own name, and then lists
-the claims. Of two that come at the same time the later list holds both, so at least one
-sees the other; who is not alone does not go in. That needs nothing but lists that show
-what was written before, which disks, network disks and buckets have, and no
-precondition, which TensorFlow's file systems do not offer.
+A process that wants a folder writes a claim into it, a file with a unique name, and
+then lists all claims. If two processes do so at the same time, the later list has both
+claims, so at least one process sees the other; a process that sees another claim does
+not take the folder. This only needs lists that show all files written before, which
+disks, network disks and buckets provide. It needs no conditional writes, which
+TensorFlow's file systems do not have.
 
-An owner renews its claim: a counter in it grows. Whether an owner lives is seen at its
-process, where that is of this machine; of another, from the counter, which has to stand
-still for `LEASE_SECONDS` while this process looks. No two clocks are compared. A claim
-that is taken over is named in the new one, so an owner that was only stopped finds out
-at its next renewal, or before it writes a checkpoint.
+An owner renews its claim by increasing a counter in it. For an owner on this machine,
+its process shows whether it is still running. For an owner on another machine, the
+counter shows it: the owner has lost the folder if the counter does not change for
+`LEASE_SECONDS` while this process watches. So no clocks are compared. A claim that is
+taken over is named in the new claim, so an owner that was only paused notices it at its
+next renewal, or before it writes a checkpoint.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from sslkit.claims import CLAIM, LEASE_SECONDS, Claim, born, lives, machine, par
 from sslkit.errors import UserError
 
 RENEW_SECONDS = 15.0
-"""An owner renews its claim so often."""
+"""Seconds from one renewal of a claim to the next."""
 
 _LOOK_SECONDS = 0.1
 _LOOK_FAR_SECONDS = 2.0
@@ -44,8 +46,9 @@ class Owner:
     Args:
         folder: the folder, which must exist.
         say: prints a line for the user.
-        renew: seconds between two renewals.
-        lease: seconds without one after which an owner on another machine has lost it.
+        renew: seconds from one renewal to the next.
+        lease: seconds without a renewal after which an owner on another machine loses
+            the folder.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class Owner:
         )
 
     def take(self) -> None:
-        """Waits until the folder is this process's own, or it is known whose it is.
+        """Takes the folder; waits until it is known whether it has another owner.
 
         Raises:
             UserError: naming the owner, if there is one.
@@ -97,32 +100,32 @@ class Owner:
             raise
 
     def check(self) -> None:
-        """Looks at what the last renewal found.
+        """Checks the result of the last renewal.
 
         Raises:
-            UserError: if the folder is somebody else's by now.
+            UserError: if another process has taken over the folder.
         """
         if self._lost is not None:
             raise UserError(
-                f"{self._folder} is no longer this process's own: {self._lost}. This "
-                "run ends here; nothing more is written."
+                f"{self._folder} does not belong to this process any more: "
+                f"{self._lost}. This run ends here; nothing more is written."
             )
 
     def confirm(self) -> None:
-        """Looks into the folder now.
+        """Checks the claims in the folder now.
 
         Raises:
-            UserError: if it is somebody else's by now, or out of reach.
+            UserError: if another process has taken it over, or it cannot be reached.
         """
         with storage.reaching("the workdir", self._folder):
             self._look_for_own()
         self.check()
 
     def release(self) -> None:
-        """Gives the folder back; once more is harmless."""
+        """Gives the folder back; it may be called twice."""
         self._over.set()
         if self._thread.is_alive():
-            # Not for ever: a disk that hangs must not keep a process from ending.
+            # With a limit: a disk that hangs must not keep a process from ending.
             self._thread.join(timeout=5.0)
         with contextlib.suppress(tf.errors.OpError, OSError):
             tf.io.gfile.remove(self._path(self._claim.token))
@@ -143,17 +146,17 @@ class Owner:
                     self._take_over(token, claim)
                 elif alive and claim and (claim.holds or claim.token < self._token):
                     raise UserError(
-                        f"{self._folder} has an owner: {claim} (UTC), trains in it. "
-                        "Wait until it ends, or choose another --workdir."
+                        f"{self._folder} is in use: {claim} (UTC), trains in it. Wait "
+                        "until it ends, or choose another --workdir."
                     )
                 elif alive is None:
                     far = True
                     if not said:
                         said = True
                         self._say(
-                            f"{self._folder} was claimed by {claim or 'somebody'}; "
-                            "looking whether it still lives, for up to "
-                            f"{self._lease:g} s"
+                            f"{self._folder} was claimed by "
+                            f"{claim or 'another process'}; checking whether that is "
+                            f"still running, for up to {self._lease:g} s"
                         )
             self.check()
             time.sleep(min(_LOOK_FAR_SECONDS, self._renew) if far else _LOOK_SECONDS)
@@ -164,22 +167,23 @@ class Owner:
         return self._claim.token
 
     def _take_over(self, token: str, claim: Claim | None) -> None:
-        # Said in the new claim before the old one goes, so that its owner can tell.
+        # Written in the new claim before the old one is removed, so its owner can see
+        # it.
         self._write(instead_of=(*self._claim.instead_of, token))
         with contextlib.suppress(tf.errors.NotFoundError):
             tf.io.gfile.remove(self._path(token))
         if claim is None:
             gone = f"a claim that cannot be read, unchanged for {self._lease:g} s"
         elif claim.machine == self._claim.machine:
-            gone = f"{claim} (UTC), is gone"
+            gone = f"{claim} (UTC), has ended"
         else:
             gone = f"{claim} (UTC), has not renewed its claim for {self._lease:g} s"
         self._say(f"taking over {self._folder}: {gone}")
 
     def _keep_renewing(self) -> None:
         while not self._over.wait(self._renew):
-            # What is out of reach now may be back next time; nobody can have taken it
-            # over meanwhile without being seen then.
+            # A folder that cannot be reached now may be reachable next time; if another
+            # process has taken it over in between, that is seen then.
             with contextlib.suppress(tf.errors.OpError, OSError):
                 self._look_for_own()
                 if self._lost is not None:
@@ -187,7 +191,7 @@ class Owner:
                 self._write()
 
     def _look_for_own(self) -> None:
-        """Notes if the claim is gone or taken over."""
+        """Notes if the claim was removed or taken over."""
         tokens = self._tokens()
         for token in tokens:
             other = self._read(token) if token != self._token else None
@@ -231,9 +235,9 @@ class Owner:
 
 
 def owner_of(folder: str) -> Claim | None:
-    """Returns the claim of the process that has a folder; None where none has.
+    """Returns the claim of the process that owns a folder; None if there is none.
 
-    Whether the process still lives is not looked at.
+    It is not checked whether the process is still running.
     """
     for name in storage.names(folder):
         if CLAIM.fullmatch(name):
@@ -244,7 +248,7 @@ def owner_of(folder: str) -> Claim | None:
 
 
 def _read_claim(path: str) -> Claim | None:
-    """Returns the claim in a file; None where there is none that can be understood."""
+    """Returns the claim in a file; None if there is none, or it cannot be read."""
     try:
         with tf.io.gfile.GFile(path) as file:
             return parse_claim(file.read())

@@ -1,7 +1,7 @@
-"""Installed plugins: from entry points to verified classes, one at a time.
+"""Installed plugins: listing entry points, and loading and checking single classes.
 
-Listing reads metadata and imports nothing, so it is quick and a broken plugin cannot
-break it. Loading imports just the plugin that was asked for.
+Listing reads metadata and imports nothing, so it is quick and does not fail because of
+a broken plugin. Loading imports only the plugin that is used.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ KINDS = {
 """Kind -> its base class in `sslkit.api`. The entry-point group is `sslkit.<kind>`."""
 
 RENAMED = "sslkit.renamed"
-"""The group of entry points `<kind>.<old name> = <kind>.<new name>`: plugins whose
-names have changed. Nothing of them is imported."""
+"""The group of entry points `<kind>.<old name> = <kind>.<new name>`, for plugins whose
+names have changed. They are not imported."""
 
 _PATIENCE = 60.0
-"""Seconds after which it is said which plugin is being imported."""
+"""Seconds after which a note says which plugin is still being imported."""
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Plugin:
-    """One entry point, as its distribution announces it; nothing is imported."""
+    """One entry point, as declared by its distribution; nothing is imported."""
 
     kind: str
     """A key of `KINDS`."""
     name: str
-    """Recipes call it `<kind>.<name>`."""
+    """Its name; recipes use `<kind>.<name>`."""
     value: str
-    """Where the class is: `package.module:Class`."""
+    """The place of the class: `package.module:Class`."""
     distribution: str
     """Name of the installed distribution."""
     version: str
     """Version of that distribution."""
     requires: tuple[str, ...] = ()
-    """The distribution's `Requires-Dist` lines that are about sslkit."""
+    """The distribution's `Requires-Dist` lines that name sslkit."""
 
     @property
     def title(self) -> str:
@@ -73,7 +73,7 @@ class Plugin:
 def installed() -> list[Plugin]:
     """Lists every plugin of every kind, sorted, without importing any.
 
-    A distribution whose metadata is damaged announces nothing; `strays` names it.
+    A distribution whose metadata is damaged is left out; `strays` names it.
     """
     groups = {f"sslkit.{kind}": kind for kind in KINDS}
     found = set()
@@ -88,13 +88,13 @@ def installed() -> list[Plugin]:
 
 
 def others(titles: Iterable[str]) -> list[str]:
-    """Says which plugins come from distributions that are not sslkit's own.
+    """Returns which plugins come from distributions other than sslkit's own.
 
     Args:
-        titles: of the plugins in use, e.g. `objectives.fnc`. None is imported.
+        titles: the plugins in use, e.g. `objectives.fnc`. They are not imported.
 
     Returns:
-        A line for each distribution.
+        A line per distribution.
     """
     used = set(titles)
     found: dict[str, list[str]] = collections.defaultdict(list)
@@ -118,12 +118,12 @@ def renamed() -> dict[str, str]:
 
 
 def strays() -> list[str]:
-    """Says what installed distributions announce that nothing can use.
+    """Returns problems with entry points of installed distributions.
 
     Returns:
-        A line for each entry-point group of a distribution that is none of sslkit's,
-        for each plugin that is renamed to what there is not, and for each distribution
-        whose metadata is damaged, so that it cannot be told what it announces.
+        A line for each entry-point group that is not one of sslkit's, for each plugin
+        that is renamed to one that is not installed, and for each distribution whose
+        metadata is damaged and cannot be read.
     """
     groups = [*(f"sslkit.{kind}" for kind in KINDS), RENAMED]
     found: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
@@ -149,7 +149,7 @@ def strays() -> list[str]:
         *damaged,
         *(
             f"{origin} announces {', '.join(sorted(names))} in the entry-point group "
-            f"{group}, which is none of sslkit's. "
+            f"{group}, which is not one of sslkit's. "
             f"{did_you_mean(group, groups)}".rstrip()
             for (group, origin), names in sorted(found.items())
         ),
@@ -158,7 +158,7 @@ def strays() -> list[str]:
 
 
 def find(kind: str, name: str, among: Iterable[Plugin] | None = None) -> Plugin:
-    """Finds the one plugin of a name, without importing it.
+    """Finds the plugin with a name, without importing it.
 
     Args:
         kind: a key of `KINDS`.
@@ -166,8 +166,8 @@ def find(kind: str, name: str, among: Iterable[Plugin] | None = None) -> Plugin:
         among: the plugins to search; all installed ones by default.
 
     Raises:
-        UserError: if there is none, if two distributions claim the name, or if the
-            plugin's distribution wants another version of sslkit.
+        UserError: if there is none, if two distributions have the name, or if the
+            plugin's distribution requires another version of sslkit.
     """
     plugins = [p for p in (installed() if among is None else among) if p.kind == kind]
     claims = [plugin for plugin in plugins if plugin.name == name]
@@ -184,10 +184,10 @@ def find(kind: str, name: str, among: Iterable[Plugin] | None = None) -> Plugin:
 
 
 def named(text: str) -> Plugin:
-    """Finds the one plugin that a person means, without importing it.
+    """Finds the plugin that a user names, without importing it.
 
     Args:
-        text: `objectives.fnc`, or `fnc` where one kind alone has the name.
+        text: `objectives.fnc`, or `fnc` if only one kind has this name.
 
     Raises:
         UserError: if there is none, or several.
@@ -212,7 +212,7 @@ def named(text: str) -> Plugin:
     if len({plugin.title for plugin in found}) > 1:
         titles = sorted({plugin.title for plugin in found})
         raise UserError(
-            f"'{text}' is the name of {len(titles)} plugins. Say which: "
+            f"'{text}' is the name of {len(titles)} plugins. Give the full name: "
             f"{' or '.join(titles)}."
         )
     return find(found[0].kind, text, there)
@@ -223,7 +223,7 @@ def _spellings(there: Iterable[Plugin]) -> list[str]:
 
 
 def conflict(plugin: Plugin, among: Iterable[Plugin]) -> str | None:
-    """Says who else claims the plugin's name, or returns None."""
+    """Returns which distributions share the plugin's name, or None."""
     claims = [p for p in among if (p.kind, p.name) == (plugin.kind, plugin.name)]
     if len(claims) < 2:
         return None
@@ -234,42 +234,43 @@ def conflict(plugin: Plugin, among: Iterable[Plugin]) -> str | None:
 
 
 def refusal(plugin: Plugin) -> str | None:
-    """Says why the plugin's distribution refuses this sslkit, or returns None."""
+    """Returns why the plugin's distribution does not accept this sslkit, or None."""
     for line in plugin.requires:
         requirement = Requirement(line)
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
         if not requirement.specifier.contains(sslkit.__version__, prereleases=True):
             return (
-                f"{plugin.title} comes from {plugin.origin}, which wants "
+                f"{plugin.title} comes from {plugin.origin}, which requires "
                 f"sslkit{requirement.specifier}; this is sslkit {sslkit.__version__}. "
-                f"Install a {plugin.distribution} made for it."
+                f"Install a version of {plugin.distribution} for it."
             )
     return None
 
 
 def load(kind: str, name: str) -> type:
-    """Imports one plugin and verifies it.
+    """Imports one plugin and checks it.
 
     Args:
         kind: a key of `KINDS`.
         name: the entry point's name.
 
     Returns:
-        The class: a subclass of its kind, nothing abstract left, every keyword of its
-        constructor spelled.
+        The class: a subclass of its kind without abstract methods, whose constructor
+        names every keyword.
 
     Raises:
-        UserError: if `find` refuses it, it does not import, or it is not such a class.
+        UserError: if `find` refuses it, if its import fails, or if it is not such a
+            class.
     """
     plugin = find(kind, name)
-    # Imported here: listing and `--help` must not pay for it.
+    # Imported here, because listing and `--help` do not need it.
     from stevedore.driver import DriverManager
     from stevedore.extension import ExtensionManager
 
     class Driver(DriverManager):
-        # stevedore's own listing is cached by file times rounded to two minutes, so
-        # it would miss a plugin that was installed a moment ago.
+        # stevedore caches its listing by file times, rounded to two minutes, so it
+        # would miss a plugin that was just installed.
         def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
             return [
                 entry_point
@@ -284,8 +285,8 @@ def load(kind: str, name: str) -> type:
         error: BaseException,
     ) -> None:
         raise UserError(
-            f"{plugin.title} of {plugin.origin} ({plugin.value}) does not import: "
-            f"{describe(error)}. Mend or uninstall {plugin.distribution}."
+            f"{plugin.title} of {plugin.origin} ({plugin.value}) cannot be imported: "
+            f"{describe(error)}. Repair or uninstall {plugin.distribution}."
         ) from error
 
     slow = threading.Timer(_PATIENCE, _say_slow, [plugin])
@@ -296,15 +297,15 @@ def load(kind: str, name: str) -> type:
     except SystemExit as error:
         raise UserError(
             f"{plugin.title} of {plugin.origin} ({plugin.value}) ends the process when "
-            f"it is imported. Mend or uninstall {plugin.distribution}."
+            f"it is imported. Repair or uninstall {plugin.distribution}."
         ) from error
     except (KeyboardInterrupt, UserError):
         raise
     except BaseException as error:
-        # What is no Exception passes stevedore by.
+        # stevedore does not catch what is not an Exception.
         raise UserError(
-            f"{plugin.title} of {plugin.origin} ({plugin.value}) does not import: "
-            f"{describe(error)}. Mend or uninstall {plugin.distribution}."
+            f"{plugin.title} of {plugin.origin} ({plugin.value}) cannot be imported: "
+            f"{describe(error)}. Repair or uninstall {plugin.distribution}."
         ) from error
     finally:
         slow.cancel()
@@ -312,7 +313,7 @@ def load(kind: str, name: str) -> type:
 
 
 def _say_slow(plugin: Plugin) -> None:
-    # What hangs cannot be ended from here, and may only be slow.
+    # An import that hangs cannot be ended from here, and it may only be slow.
     print(
         f"note: {plugin.title} of {plugin.origin} ({plugin.value}) is still being "
         f"imported after {_PATIENCE:g} s. `sslkit doctor` ends an import that hangs.",
@@ -327,7 +328,7 @@ def _verified(plugin: Plugin, loaded: object) -> type:
     where = f"{plugin.title} of {plugin.origin} ({plugin.value})"
     base = getattr(api, KINDS[plugin.kind])
     if not isinstance(loaded, type) or not issubclass(loaded, base):
-        raise UserError(f"{where} is no subclass of sslkit.api.{base.__name__}.")
+        raise UserError(f"{where} is not a subclass of sslkit.api.{base.__name__}.")
     missing = sorted(getattr(loaded, "__abstractmethods__", ()))
     if missing:
         raise UserError(f"{where} does not implement {', '.join(missing)}.")
@@ -335,7 +336,7 @@ def _verified(plugin: Plugin, loaded: object) -> type:
     if catch_all:
         raise UserError(
             f"the constructor of {where} takes {catch_all}, so a typo in a recipe "
-            "would pass unseen. Spell every keyword."
+            "would not be noticed. Name every keyword."
         )
     return loaded
 

@@ -1,12 +1,12 @@
-"""Programs that XLA compiled, kept on the disk for the next start.
+"""A cache on disk for the programs that XLA compiles.
 
-TensorFlow writes a program into a folder that it is told of before it is imported, and
-reads it from there when the same program is asked for again. It writes in place, and an
-entry that was cut off ends the run that finds it. So each process has a folder of its
-own: what was kept is linked into it at the start, and what is new is linked out of it
-when it is whole.
+TensorFlow writes programs to a folder, which must be set before it is imported, and
+reads them from there when the same program is needed again. It writes in place, and an
+incomplete file ends the run that reads it. So each process has its own folder: files of
+the cache are linked into it at the start, and new files are linked into the cache when
+they are complete.
 
-Nothing here imports TensorFlow, but for `steady_names`.
+Only `steady_names` imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["FOLDER", "SIZE", "forget", "keep", "place", "start", "steady_names"]
 FOLDER = "SSLKIT_PROGRAMS"
 """Environment variable: the folder, or `off`."""
 SIZE = "SSLKIT_PROGRAMS_GIB"
-"""Environment variable: what the folder may hold, in GiB."""
+"""Environment variable: the largest size of the folder, in GiB."""
 _OWN = "SSLKIT_PROGRAMS_OWN"  # of this process: its id and its folder
 _XLA, _TENSORFLOW = "XLA_FLAGS", "TF_XLA_FLAGS"
 _CACHE = "--tf_xla_persistent_cache_directory"
@@ -41,7 +41,7 @@ _ROOM = 2**30  # bytes that must be free; a write that fails would end the run
 _ABANDONED_SECONDS = 7 * 86400.0
 _ROUND = 1_000_000
 
-# What a program depends on and its name does not tell.
+# A program depends on these, but its name does not include them.
 _DISTRIBUTIONS = (
     "tensorflow",
     "tensorflow-cpu",
@@ -61,15 +61,15 @@ _VARIABLES = (
 
 
 def start() -> None:
-    """Tells TensorFlow, which is not imported yet, where programs are kept.
+    """Sets the folder for programs; TensorFlow must not be imported yet.
 
-    Removes what was not used for longest where the folder is too large. Does nothing
-    where the user has told TensorFlow of a folder already.
+    If the folder is too large, the files that were not used for the longest time are
+    removed. If the user has set a folder for TensorFlow already, nothing is done.
 
     Raises:
-        UserError: if one of the two variables says what cannot be, or the folder that
-            was asked for cannot be written. A default folder that cannot be written is
-            left out; see `place`.
+        UserError: if one of the two variables has an impossible value, or the folder
+            that it names cannot be written. A default folder that cannot be written is
+            not used; see `place`.
     """
     chosen = os.environ.get(FOLDER, "")
     limit = _limit(os.environ.get(SIZE, ""))
@@ -78,14 +78,15 @@ def start() -> None:
         return
     if "://" in chosen:
         raise UserError(
-            f"{FOLDER} is {chosen}; programs are kept on a disk. Name a folder, or off."
+            f"{FOLDER} is {chosen}; programs can only be kept on a disk. Name a "
+            "folder, or off."
         )
     root = pathlib.Path(chosen).expanduser() if chosen else _default()
     kept = root / _machine()
     own = kept / f"own-{socket.gethostname()}-{os.getpid()}"
     try:
         if re.search(r"\s", str(own)):
-            raise OSError("TensorFlow takes no name with a space in it")
+            raise OSError("TensorFlow does not accept a name with a space in it")
         own.mkdir(parents=True, exist_ok=True)
         _clean(root, limit)
         if shutil.disk_usage(own).free < _ROOM:
@@ -113,7 +114,7 @@ def start() -> None:
 
 
 def place() -> str:
-    """Says where the programs of this process are kept, for the user."""
+    """Returns where the programs of this process are kept, for the user."""
     own = _own()
     if own is not None:
         return f"kept in {own.parent.parent}; {FOLDER}=off keeps none"
@@ -128,7 +129,7 @@ def place() -> str:
 def keep() -> None:
     """Keeps the programs that this process has compiled so far.
 
-    What cannot be kept is left out: the next start compiles it again.
+    A program that cannot be kept is left out: the next start compiles it again.
     """
     own = _own()
     if own is None:
@@ -140,12 +141,12 @@ def keep() -> None:
 
 
 def forget() -> int:
-    """Drops the programs that were kept before this process, for all processes.
+    """Removes the programs that earlier processes have kept, for all processes.
 
-    For when one of them cannot be used: TensorFlow then compiles it again.
+    It is called if one of them cannot be used: TensorFlow then compiles it again.
 
     Returns:
-        How many there were.
+        How many were removed.
     """
     own = _own()
     if own is None:
@@ -160,11 +161,11 @@ def forget() -> int:
 
 
 def steady_names() -> None:
-    """Makes the names of the functions that are traced next the same at each start.
+    """Makes the names of functions that are traced next the same at each start.
 
-    A program is looked up by its name too, and TensorFlow ends a name in a count of
-    the tensors that the process had made before: of a run that goes on, another than
-    of a fresh one. So the count is moved to the next million.
+    A program is found by its name, among others, and TensorFlow adds to a name the
+    number of tensors that the process has made before. In a resumed run, this number is
+    not that of a new run. So the counter is set to the next million.
     """
     from tensorflow.python.framework import ops
 
@@ -173,15 +174,15 @@ def steady_names() -> None:
 
 
 def _limit(text: str) -> float:
-    """Returns what the folder may hold, in bytes."""
+    """Returns the largest size of the folder, in bytes."""
     try:
         gib = float(text or _DEFAULT_GIB)
     except ValueError:
         gib = 0.0
     if not 0 < gib < float("inf"):
         raise UserError(
-            f"{SIZE} is {text!r}; it is a number of GiB above 0. {FOLDER}=off keeps "
-            "no programs."
+            f"{SIZE} is {text!r}; it must be a number of GiB above 0. {FOLDER}=off "
+            "keeps no programs."
         )
     return gib * 2**30
 
@@ -192,7 +193,7 @@ def _default() -> pathlib.Path:
 
 
 def _machine() -> str:
-    """Names the machine, its software and settings: a program is for one of them."""
+    """Names the machine, its software and settings, for which a program is compiled."""
     digest = hashlib.sha256()
     for line in _described(os.environ):
         digest.update(f"{line}\n".encode())
@@ -228,7 +229,7 @@ def _own() -> pathlib.Path | None:
 
 
 def _leave_inherited() -> None:
-    """Takes out of the environment what a parent process put there for itself."""
+    """Removes from the environment what a parent process has set for itself."""
     process, _, _ = os.environ.get(_OWN, "").partition(":")
     if not process or process == str(os.getpid()):
         return
@@ -248,7 +249,7 @@ def _add(variable: str, flag: str) -> None:
 
 
 def _leave() -> None:
-    """Keeps what is new and removes this process's folder."""
+    """Keeps new programs and removes this process's folder."""
     own = _own()
     if own is not None:
         keep()
@@ -256,7 +257,7 @@ def _leave() -> None:
 
 
 def _clean(root: pathlib.Path, limit: float) -> None:
-    """Removes folders of processes that are gone, then what is too much."""
+    """Removes folders of ended processes, and then the oldest files above `limit`."""
     for folder in root.glob("*/own-*"):
         _, _, name = folder.name.partition("own-")
         host, _, process = name.rpartition("-")
@@ -290,20 +291,20 @@ def _runs(process: int) -> bool:
 
 
 def _link(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Gives a whole file a second name, in one move."""
+    """Gives a complete file a second name, in one move."""
     try:
         os.link(source, target)
     except FileExistsError:
         pass
     except OSError:
-        # A disk without links.
+        # The disk does not support links.
         beside = target.with_name(f"{target.name}.{os.getpid()}")
         shutil.copyfile(source, beside)
         os.replace(beside, target)
 
 
 def _is_whole(path: pathlib.Path) -> bool:
-    """Returns whether a file is a protocol buffer of three fields that ends in one."""
+    """Returns whether a file is a complete protocol buffer of three fields."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         fields = set()
@@ -318,7 +319,7 @@ def _is_whole(path: pathlib.Path) -> bool:
 
 
 def _number(read: Callable[[int], bytes]) -> int | None:
-    """Reads a number of variable length; None where the file ends."""
+    """Reads a number of variable length; None if the file ends."""
     value = shift = 0
     while byte := read(1):
         value |= (byte[0] & 127) << shift

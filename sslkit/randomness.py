@@ -1,14 +1,14 @@
-"""Seeds and keyed draws: random numbers as a pure function of what they are for.
+"""Seeds and random numbers that depend only on what they are used for.
 
-Seeds descend from the run's: (run) -> order of an epoch; (run, step) -> step;
-(run, epoch, example) -> example -> view.
+All seeds are derived from the run's seed: (run) -> order of an epoch; (run, step) ->
+step; (run, epoch, example) -> example -> view.
 
-A batch of seeds draws at once, with Threefry-2x32 written in integer arithmetic: row i
-of the result depends on row i of the seeds alone, wherever the row stands, on whatever
-device, compiled or not, and however many replicas there are.
+Numbers for a batch of seeds are drawn together, with Threefry-2x32 written in integer
+arithmetic: row i of the result depends only on row i of the seeds, and not on the place
+of the row, the device, compilation or the number of replicas.
 
-An augmentation is given its seeds. A layer is not: it asks `draw`, which knows the
-seeds of the training step that runs.
+An augmentation receives its seeds. A layer does not: it calls `draw`, which knows the
+seeds of the current training step.
 
     noise = randomness.draw(self.path, rows=x.shape[0], count=x.shape[1])
     if noise is not None:  # None outside a training step
@@ -43,24 +43,24 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 _ROUND_GROUPS = 5
 
-# The second word of the counter sets apart what is made with one key: 0, numbers that
-# are drawn; 1, derived seeds.
+# The second word of the counter separates the uses of one key: 0 for random numbers, 1
+# for derived seeds.
 _PLAIN = 0
 _SEEDS = 1
 
-# Sets example seeds apart from anything else that is drawn from the run's seed.
+# Separates example seeds from everything else that is drawn from the run's seed.
 _EXAMPLE_SEEDS = 0x5EED
 
-# Named, because the default differs between devices.
+# Given explicitly, because the default differs between devices.
 _HOST_ALGORITHM = "philox"
 
 
 class _Draws:
-    """What the layers of one training step have drawn so far."""
+    """The draws of the layers in one training step so far."""
 
     def __init__(self, step_seed: tf.Tensor, example_seeds: tf.Tensor) -> None:
-        # Made here and not when it is first needed, which may be inside a loop or a
-        # branch that others cannot see into.
+        # Made here and not at first use, which may be inside a loop or a branch whose
+        # tensors cannot be used outside.
         words = threefry2x32(
             tf.bitcast(example_seeds, tf.uint32),
             tf.bitcast(tf.convert_to_tensor(step_seed, tf.int32), tf.uint32),
@@ -72,8 +72,8 @@ class _Draws:
         examples = self._seeds.shape[0]
         if rows % examples:
             raise ValueError(
-                f"{key} draws for {rows} rows, which are no views of the "
-                f"{examples} examples that this replica holds"
+                f"{key} draws for {rows} rows, which is not a multiple of the "
+                f"{examples} examples of this replica"
             )
         views = rows // examples
         call = self._calls[key]
@@ -92,11 +92,11 @@ _current: contextvars.ContextVar[_Draws | None] = contextvars.ContextVar(
 
 @contextlib.contextmanager
 def drawing(step_seed: tf.Tensor, example_seeds: tf.Tensor) -> Iterator[None]:
-    """Lets the layers that run inside draw; the training step is such a place.
+    """A context in which layers can draw random numbers; the training step is one.
 
     Args:
         step_seed: int32 [2], a function of (run seed, step), the same on all replicas.
-        example_seeds: int32 [batch, 2], one for each example of this replica.
+        example_seeds: int32 [batch, 2], one per example of this replica.
     """
     token = _current.set(_Draws(step_seed, example_seeds))
     try:
@@ -106,47 +106,48 @@ def drawing(step_seed: tf.Tensor, example_seeds: tf.Tensor) -> Iterator[None]:
 
 
 def draw(key: str, *, rows: int, count: int) -> tf.Tensor | None:
-    """Draws numbers for each row that a layer was given.
+    """Draws random numbers for each row of a layer's input.
 
-    A number is a function of the run's seed, the step, the example, the view's place
-    among those of this call, the key, and how many calls with this key the step made
-    before. So layers draw differently, and so does one layer that an objective calls
-    twice. A momentum twin has paths of its own, and so draws of its own. A layer that
-    is run again for its gradient (`tf.recompute_grad`) would draw anew: draw outside.
+    A number depends on the run's seed, the step, the example, the place of the view in
+    this call, the key, and the number of earlier calls with this key in the step. So
+    different layers draw different numbers, and so does a layer that is called twice. A
+    momentum twin has different paths, and so different numbers. A layer that is run
+    again for its gradient (`tf.recompute_grad`) would draw new numbers: draw outside of
+    it.
 
     Args:
         key: the layer's path, `self.path`.
         rows: V * batch, static; V views of this replica's examples, view-major as
             `sslkit.objectives.join_views` stacks them.
-        count: numbers a row, static.
+        count: numbers per row, static.
 
     Returns:
-        float32 [rows, count] in [0, 1). None outside a training step, where there is
-        nothing to draw from: while an objective is built, in evaluation, in an export.
+        float32 [rows, count] in [0, 1). None outside a training step, where nothing is
+        drawn: while an objective is built, in evaluation, in an export.
 
     Raises:
-        ValueError: if the rows are no whole number of views.
+        ValueError: if the number of rows is not a multiple of the number of examples.
     """
     draws = _current.get()
     return None if draws is None else draws.draw(key, rows, count)
 
 
 def order_key(seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """Returns the key of the order of examples in an epoch.
+    """Returns the key for the order of examples in an epoch.
 
     Args:
         seed: of the run, in [0, 2^31).
         epoch: int64 [] or [n].
 
     Returns:
-        int64 [3], or [n, 3] for one key an epoch; see `sslkit.data.order.shuffle`.
+        int64 [3], or [n, 3] for one key per epoch; see `sslkit.data.order.shuffle`.
     """
     first = tf.fill(tf.shape(epoch), tf.constant(_checked(seed), tf.int64))
     return tf.stack([first, epoch, tf.zeros_like(epoch)], axis=-1)
 
 
 def step_seed(seed: int, step: tf.Tensor | int) -> tf.Tensor:
-    """Returns the seed of what is drawn once for the global batch of a step.
+    """Returns the seed for numbers that are drawn once per step, for the global batch.
 
     Args:
         seed: of the run, in [0, 2^31).
@@ -159,12 +160,12 @@ def step_seed(seed: int, step: tf.Tensor | int) -> tf.Tensor:
 
 
 def example_seed(seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """Returns the seed of everything that is drawn for one example in one epoch.
+    """Returns the seed for everything that is drawn for one example in one epoch.
 
     Args:
         seed: of the run, in [0, 2^31).
         epoch: int64 [].
-        index: int64 [], the example's place in its source.
+        index: int64 [], the example's index in its source.
 
     Returns:
         int32 [2]; the same on every host and for every batch size.
@@ -190,10 +191,10 @@ def view_seed(example_seed: tf.Tensor, view: tf.Tensor | int) -> tf.Tensor:
 
 
 def host_view_seeds(example_seed: tf.Tensor, count: int) -> tf.Tensor:
-    """Returns the seeds of what is drawn for an example's views on the host alone.
+    """Returns the seeds for numbers of an example's views that only the host draws.
 
-    Only the boxes of crops are, which come from Philox: the host has it as one
-    operation.
+    These are the boxes of crops, which are drawn by Philox, because that is one
+    operation on the host.
 
     Args:
         example_seed: int32 [2].
@@ -223,15 +224,15 @@ def _checked(seed: int) -> int:
 
 
 def uniform(seeds: tf.Tensor, count: int) -> tf.Tensor:
-    """Draws for each row of a batch, in plain vectorised arithmetic that XLA compiles.
+    """Draws numbers per row of a batch, in vectorised arithmetic that XLA can compile.
 
     Args:
         seeds: int32 [n, 2].
-        count: how many numbers a row.
+        count: numbers per row.
 
     Returns:
-        float32 [n, count] in [0, 1), multiples of 2**-24. A row depends on its own seed
-        only, and its first numbers do not depend on `count`.
+        float32 [n, count] in [0, 1), multiples of 2**-24. A row depends only on its own
+        seed, and its first numbers do not depend on `count`.
     """
     return _numbers(seeds, count, stream=_PLAIN)
 
@@ -249,7 +250,7 @@ def _numbers(seeds: tf.Tensor, count: int, *, stream: int) -> tf.Tensor:
     )
     words = threefry2x32(key, counter[tf.newaxis])
     words = tf.reshape(words, [-1, 2 * ((count + 1) // 2)])[:, :count]
-    # A float32 holds 24 bits; more would round up to 1.
+    # A float32 has 24 bits; numbers with more could be rounded up to 1.
     mantissa = tf.bitwise.right_shift(words, tf.constant(8, tf.uint32))
     return tf.cast(mantissa, tf.float32) * 2.0**-24
 

@@ -1,13 +1,13 @@
-"""The only words an objective has for other devices.
+"""Communication between replicas, for objectives and layers.
 
-Valid in replica context (inside `strategy.run`) and, as one lone replica, outside any
-strategy. Gradients flow through `mean` and `gather`. The convention they serve: losses
-are means over a replica's examples, and gradients are averaged over replicas; so a
-function of gathered tensors, averaged over replicas, has the gradient of the same
-function on one device.
+These functions can be used in replica context (inside `strategy.run`) and, as a single
+replica, outside of any strategy. Gradients flow through `mean` and `gather`. The
+convention is: losses are means over a replica's examples, and gradients are averaged
+over replicas. So a function of gathered tensors, averaged over replicas, has the
+gradient of the same function on one device.
 
-While an objective is built, it is called symbolically, for shapes alone, in a
-strategy's scope and outside replica context. There one replica stands for all.
+While an objective is built, it is called symbolically, only for shapes, in a strategy's
+scope and outside replica context. There, one replica takes the place of all.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ __all__ = [
 Nest = TypeVar("Nest")
 
 DeviceKind = Literal["CPU", "GPU", "TPU"]
-"""What a step runs on."""
+"""The kind of device on which a step runs."""
 
 
 def kind_of_devices(names: Iterable[str]) -> DeviceKind:
-    """Returns what a step on some devices runs on: an accelerator where there is one.
+    """Returns the kind of some devices: an accelerator, if there is one among them.
 
     Args:
         names: as TensorFlow writes them, such as `/device:GPU:0`.
@@ -47,24 +47,25 @@ def kind_of_devices(names: Iterable[str]) -> DeviceKind:
 
 
 def _context() -> tf.distribute.ReplicaContext | None:
-    """Returns the replica context; None where one replica stands for all."""
+    """Returns the replica context; None if one replica takes the place of all."""
     if count() == 1:
         return None
     context = tf.distribute.get_replica_context()
     if context is None and tf.executing_eagerly():
         raise RuntimeError(
-            "sslkit.replica is for replica context; call through strategy.run"
+            "sslkit.replica can only be used in replica context; call the function by "
+            "strategy.run"
         )
     return context
 
 
 def count() -> int:
-    """Returns the number of replicas that run this step together."""
+    """Returns the number of replicas of this step."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def index() -> tf.Tensor:
-    """Returns this replica's place among them, int32 []."""
+    """Returns this replica's number among them, int32 []."""
     context = _context()
     if context is None:
         return tf.constant(0, tf.int32)
@@ -77,7 +78,7 @@ def mean(value: Nest) -> Nest:
     if context is None:
         return value
     found = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(value)]
-    # Tensors that are reduced together are packed into one, so they share a dtype.
+    # Tensors that are reduced together are packed into one, so they need one dtype.
     for dtype in {tensor.dtype: None for tensor in found}:
         places = [n for n, tensor in enumerate(found) if tensor.dtype == dtype]
         means = context.all_reduce(
@@ -109,8 +110,8 @@ def gather(value: tf.Tensor) -> tf.Tensor:
     context = _context()
     if context is None:
         return tf.repeat(value, replicas, axis=0)
-    # Scattering into zeros and summing costs a third of all_gather's graph, is one
-    # collective, and keeps shapes static, which XLA needs.
+    # Scattering into zeros and summing has a third of the graph of all_gather, is one
+    # collective, and keeps shapes static, as XLA needs.
     total = context.all_reduce(tf.distribute.ReduceOp.SUM, _scatter(value))
     return tf.reshape(total, [replicas * rows, *value.shape[1:]])
 
@@ -133,11 +134,12 @@ def _scatter(value: tf.Tensor) -> tf.Tensor:
 def assign(variables: Sequence[keras.Variable], values: Sequence[tf.Tensor]) -> None:
     """Sets variables on all replicas at once.
 
-    In replica context, or eagerly outside of it, as in `Objective.after_build`.
+    It is called in replica context, or eagerly outside of it, as in
+    `Objective.after_build`.
 
     Args:
         variables: the weights to set, whatever their aggregation.
-        values: the new values, one a variable, equal on all replicas.
+        values: the new values, one per variable, equal on all replicas.
 
     Raises:
         ValueError: if the two differ in length.
@@ -156,6 +158,6 @@ def assign(variables: Sequence[keras.Variable], values: Sequence[tf.Tensor]) -> 
                 variable.value, lambda own, new: own.assign(new), args=(value,)
             )
 
-    # One switch to cross-replica context for all of them; assigning each by itself
-    # would make one every time.
+    # One switch to cross-replica context for all variables; separate assignments would
+    # need one switch each.
     context.merge_call(update, args=([value for _, value in pairs],))

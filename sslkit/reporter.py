@@ -1,4 +1,4 @@
-"""The contract of reporters: those who are told how a run goes."""
+"""The contract of reporters, which receive the results of a run."""
 
 from __future__ import annotations
 
@@ -10,50 +10,49 @@ Setting = bool | int | float | str
 
 
 class RunInfo(NamedTuple):
-    """What a reporter is told of a run before anything else."""
+    """Information about a run that a reporter receives first."""
 
     workdir: str
     """The run's folder, which may be in a bucket."""
     start: int
-    """Updates that are done: 0 for a fresh run. What was reported of later steps is
-    about to be done again."""
+    """Updates that are done: 0 for a new run. Later steps that were reported before
+    will be done again."""
     steps: int
     """Updates of the whole run."""
     config: str
-    """The resolved configuration, gin text without secrets; empty where there is
-    none."""
+    """The resolved configuration, gin text without secrets; empty if there is none."""
     settings: Mapping[str, Setting]
-    """The same, binding by binding: `train.batch_size` -> 512."""
+    """The same as separate bindings: `train.batch_size` -> 512."""
     facts: Mapping[str, str]
-    """What the run runs on: versions, devices, the commit of the code."""
+    """The environment of the run: versions, devices, the commit of the code."""
 
 
 class Reporter(abc.ABC):
-    """Tells others how a run goes: a file, a dashboard.
+    """Passes the results of a run on, for example to a file or a dashboard.
 
-    The chief's process calls it: `check` before the run; `open`, then `write` every
-    `train.log_every` updates and `picture` now and then, then `close`; and `result`
-    alone, once the encoder is measured. One that raises does not end the run: the user
-    reads one line about it. A call delays the next update, so what waits for a network
-    belongs in a thread.
+    It is called in the chief's process: `check` before the run; `open`, then `write`
+    every `train.log_every` updates and sometimes `picture`, then `close`; and
+    separately `result`, when the encoder is evaluated. An error of a reporter does not
+    end the run: it is printed as one line. A call delays the next update, so waiting
+    for a network should be done in a thread.
     """
 
     required: bool = False
-    """Whether the run ends where it fails. The run's own record is; nobody else is."""
+    """Whether the run ends if it fails, as for the metrics file; False for others."""
 
     def check(self) -> None:
         """Refuses to report, before the run begins.
 
         Raises:
-            UserError: for what the user can mend, such as a package to install.
+            UserError: for a problem that the user can solve, such as a missing package.
         """
         return None
 
     def open(self, run: RunInfo) -> None:
-        """Begins, or goes on after a run was stopped.
+        """Begins to report, or goes on after a run was stopped.
 
         Args:
-            run: what is about to be done.
+            run: information about the run.
         """
         del run
 
@@ -70,10 +69,10 @@ class Reporter(abc.ABC):
 
         Args:
             step: updates done.
-            metrics: name -> number, which may not be finite. They are the same each
+            metrics: name -> number, which need not be finite. They are the same each
                 time that a run is repeated.
             time: seconds since 1970.
-            machine: what is not: speed, memory and the device.
+            machine: values that are not the same each time: speed, memory, device.
         """
 
     def picture(self, name: str, png: bytes, *, step: int) -> None:
@@ -81,22 +80,22 @@ class Reporter(abc.ABC):
 
         Args:
             name: what it shows, e.g. `views`.
-            png: a file in PNG's format.
+            png: the contents of a PNG file.
             step: updates done.
         """
         del name, png, step
 
     def result(self, run: RunInfo, result: Mapping[str, Any]) -> None:
-        """Reports the accuracies of an encoder; alone, without `open` and `close`.
+        """Reports the accuracies of an encoder; called without `open` and `close`.
 
-        Once more with the same numbers, where a run was killed right afterwards.
+        It is called again with the same numbers if a run was killed right afterwards.
 
         Args:
-            run: the run, `start` being the step that was measured.
-            result: what `result.json` holds.
+            run: the run, with the step of the encoder as `start`.
+            result: the contents of `result.json`.
         """
         del run, result
 
     def close(self) -> None:
-        """Ends: what is not written yet is."""
+        """Ends reporting; writes what is not written yet."""
         return None

@@ -1,4 +1,4 @@
-"""The contract of runners: where a step runs."""
+"""The contract of runners, which provide the devices of a run."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["Runner"]
 
 
 class Runner(abc.ABC):
-    """Where a step runs: devices and processes. Knows nothing of recipes."""
+    """The devices and processes on which a step runs."""
 
     jit_option: str | None = None
-    """What turns XLA off, for messages, e.g. `runners.single.jit = False`."""
+    """The binding that turns XLA off, for messages: `runners.single.jit = False`."""
     obeys_tf32: bool = True
     """Whether TensorFlow's switch for TF32 means TF32 on its devices, so that
-    `train.tf32` may turn it off. Where it does not, the switch stays on. Known before
-    anything connects."""
+    `train.tf32` may turn it off. If not, the switch stays on. It is known before
+    connecting."""
 
     @property
     @abc.abstractmethod
     def strategy(self) -> tf.distribute.Strategy:
-        """The strategy whose scope holds all variables; connects at first use."""
+        """The strategy in whose scope variables are made; connects at first use."""
 
     @property
     def is_chief(self) -> bool:
@@ -36,26 +36,26 @@ class Runner(abc.ABC):
 
     @property
     def hosts(self) -> int:
-        """Machines, or processes, whose devices take part."""
+        """The number of machines, or processes, whose devices are used."""
         return 1
 
     @property
     def device(self) -> DeviceKind:
-        """What the step runs on; all replicas on devices of one kind."""
+        """The kind of device of all replicas."""
         return kind_of_devices(self.strategy.extended.worker_devices)
 
     @property
     def jit(self) -> bool:
-        """Whether the replica step is compiled by XLA as one cluster."""
+        """Whether XLA compiles the replica step as one cluster."""
         return False
 
     def iterate(
         self, make: Callable[[tf.distribute.InputContext], tf.data.Dataset]
     ) -> Iterator[Any]:
-        """Returns a distributed iterator; `make` builds one pipeline a host.
+        """Returns a distributed iterator; `make` builds one pipeline per host.
 
         Consecutive elements of a host's pipeline go to its replicas in order. The next
-        two are on the devices before they are asked for.
+        two are copied to the devices in advance.
         """
         ahead = tf.distribute.InputOptions(experimental_per_replica_buffer_size=2)
         return iter(self.strategy.distribute_datasets_from_function(make, ahead))
@@ -63,16 +63,15 @@ class Runner(abc.ABC):
     def compile(
         self, step: Callable[[Any], dict[str, tf.Tensor]], metrics: Sequence[str]
     ) -> Callable[[Iterator[Any], tf.Tensor], tf.Tensor]:
-        """Turns a replica step into a function of (iterator, inner steps).
+        """Makes a function of (iterator, inner steps) from a replica step.
 
         Args:
             step: one element of the iterator -> metrics, equal on all replicas.
             metrics: the names it returns.
 
         Returns:
-            A compiled function that runs `inner` steps in one loop, during which the
-            host waits for nothing, and returns each step's metrics, float32
-            [inner, metrics].
+            A compiled function that runs `inner` steps in one loop, without the host,
+            and returns each step's metrics, float32 [inner, metrics].
         """
         strategy = self.strategy
 
@@ -97,8 +96,8 @@ class Runner(abc.ABC):
 
 
 def _settings() -> str:
-    """Names what changes a program of XLA and is not in what it is made from.
+    """Names the settings that change an XLA program but are not part of its graph.
 
-    A program that is kept on the disk is found by its name, among others.
+    A program in the cache on disk is found by its name, among others.
     """
     return "_deterministic" if config.is_op_determinism_enabled() else ""

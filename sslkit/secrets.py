@@ -1,4 +1,4 @@
-"""Secrets in text: what gives access to something is not shown, logged or kept."""
+"""Hiding passwords, tokens and keys in text that is shown, logged or saved."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PATTERNS = (
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"(\bbearer\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
-    # What the keys of well-known services look like.
+    # The form of keys of well-known services.
     (
         re.compile(
             r"\b(?:hf_[A-Za-z0-9]{16,}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}"
@@ -31,10 +31,10 @@ _PATTERNS = (
 
 
 def hide(text: str) -> str:
-    """Returns a text in which stars stand for passwords, tokens and signatures.
+    """Returns a text in which passwords, tokens and signatures are replaced by stars.
 
-    Those of addresses (`scheme://user:password@host`, `?token=…`) and those that look
-    like the keys of well-known services. What looks like any other word stays.
+    It finds those in addresses (`scheme://user:password@host`, `?token=…`) and those
+    that look like the keys of well-known services. Other words are not changed.
     """
     for pattern, stars in _PATTERNS:
         text = pattern.sub(stars, text)

@@ -1,4 +1,4 @@
-"""What every source of images offers: one split of a dataset, with random access."""
+"""The contract of sources of images: one split of a dataset, with random access."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
+from sslkit import deprecation
 from sslkit.errors import UserError, first_line
 
 __all__ = ["UNREADABLE", "OnError", "Source", "is_of_pipeline"]
@@ -22,26 +23,26 @@ UNREADABLE = (
     tf.errors.InvalidArgumentError,
     tf.errors.DataLossError,
     tf.errors.NotFoundError,
-    # TensorFlow quotes damaged data in its message, and Python fails to read that.
+    # TensorFlow quotes damaged data in its message, which Python may fail to decode.
     UnicodeDecodeError,
 )
-"""What a pipeline raises when an example cannot be read."""
+"""The errors of a pipeline when an example cannot be read."""
 
 _ATTEMPTS = 16
 
-# With several devices the trace may name a value on its way from one to another too,
-# as `[[cond/IteratorGetNext_1/_17]]`: who waited for it, not who failed.
+# With several devices the trace may also name a value that is sent between devices, as
+# `[[cond/IteratorGetNext_1/_17]]`: that is what waited for it, not what failed.
 _READS = re.compile(r"(?:\[\[|\{\{node )[^\s{}\[\]]*IteratorGetNext\w*(?:\]\]|\}\})")
 
 
 def is_of_pipeline(error: Exception) -> bool:
-    """Returns whether an error was met where batches are made, not where they are used.
+    """Returns whether an error is from making batches, and not from using them.
 
     Args:
         error: one of `UNREADABLE`, as a step that reads and computes raises it.
     """
-    # The operation that a step reads by, on one device or several, stands in the trace
-    # of what comes through it. Damaged text says nothing, and comes from data.
+    # An error of a pipeline has the reading operation of the step in its trace, on one
+    # device or several. A message that cannot be decoded is from damaged data.
     return not isinstance(error, tf.errors.OpError) or (
         _READS.search(error.message) is not None
     )
@@ -50,25 +51,27 @@ def is_of_pipeline(error: Exception) -> bool:
 class Source(abc.ABC):
     """One split of a dataset, with random access by index.
 
-    A plugin's constructor takes the keyword `split`, the split's name, and whatever it
-    needs beside it; it refuses a split that there is not. A keyword that is a path is
-    called `path`, or ends in `_path` or `_dir`: a run keeps those absolute.
+    A plugin's constructor has the keyword `split`, the split's name, and any other
+    keywords that it needs; it refuses a split that does not exist. A keyword for a path
+    is called `path`, or ends in `_path` or `_dir`: in the configuration of a run, these
+    are absolute.
 
-    An example that cannot be read is replaced in training by the next one that can,
-    under the seed of the place it fills, and left out of evaluation. So batches keep
-    their shape and objectives need not know, and what a position of the run shows
-    still depends on that position alone, whatever the hosts, replicas or restarts.
-    After 16 in a row that cannot be read the run ends. `skipped` tells which they were.
+    In training, an example that cannot be read is replaced by the next one that can be
+    read, with the seed of the replaced example; in evaluation it is left out. So
+    batches keep their shape, objectives need not handle it, and the views at a position
+    of the run still depend only on that position, whatever the hosts, replicas or
+    restarts. After 16 unreadable examples in a row the run ends. `skipped` says which
+    they were.
 
     Attributes:
         name: dataset and split, for messages.
         size: examples.
-        classes: number of classes, or None where there are no labels.
-        label_names: what each class is called; empty where that is not known.
-        on_error: `skip` as above, or `raise` to end the run at the first one; the
-            core sets it.
-        parts: names of the splits that a run trains on and is evaluated on, for
-            `summary`; the core sets it.
+        classes: number of classes, or None if there are no labels.
+        label_names: the name of each class; empty if they are not known.
+        on_error: `skip` as above, or `raise` to end the run at the first unreadable
+            example; the core sets it.
+        parts: names of the splits for training and evaluation, for `summary`; the core
+            sets it.
     """
 
     name: str
@@ -86,25 +89,25 @@ class Source(abc.ABC):
             index: int64 [], in [0, size).
 
         Returns:
-            image, uint8 [height, width, 3]; label, int32 [], -1 where there is none.
+            image, uint8 [height, width, 3]; label, int32 [], -1 if there is none.
         """
 
     def check(self) -> None:
-        """Refuses what stands in the way of reading; called when `on_error` is set.
+        """Refuses data that cannot be read; called when `on_error` is set.
 
         Raises:
-            UserError: e.g. for files that are not images where `on_error` is `raise`.
+            UserError: e.g. for files that are not images if `on_error` is `raise`.
         """
         return
 
     def beside(self, split: str) -> Source | None:
-        """Opens another split of the same data, by what this one has already read.
+        """Opens another split of the same data, using what this one has already read.
 
         Args:
             split: its name.
 
         Returns:
-            The split; None if making it anew costs no more.
+            The split; None if opening it in the usual way costs no more.
 
         Raises:
             UserError: if there is no such split.
@@ -113,10 +116,10 @@ class Source(abc.ABC):
         return None
 
     def labels(self) -> np.ndarray | None:
-        """Returns the labels of all examples if it knows them without reading them.
+        """Returns the labels of all examples, if they are known without reading them.
 
         Returns:
-            int32 [size], -1 where there is none; None if they stand in the examples.
+            int32 [size], -1 if there is none; None if labels are part of the examples.
         """
         return None
 
@@ -127,7 +130,7 @@ class Source(abc.ABC):
             index: int64 [], in [0, size).
 
         Returns:
-            int32 [], -1 where there is none.
+            int32 [], -1 if there is none.
         """
         return self.example(index)[1]
 
@@ -138,8 +141,9 @@ class Source(abc.ABC):
             index: int64 [], in [0, size).
 
         Returns:
-            image and label as of `example`, and whether they were read, bool []; if
-            not, a black pixel and -1. Where `on_error` is `raise`, an error.
+            image and label as from `example`, and whether they were read, bool []; if
+            not, a black pixel and -1. If `on_error` is `raise`, there is an error
+            instead.
         """
         image, label, ok = self._try(index)
         with tf.control_dependencies([self.note(index, tf.cast(~ok, tf.int64))]):
@@ -148,14 +152,14 @@ class Source(abc.ABC):
     def search(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Reads one example, or the first after it that can be read.
 
-        Does nothing but read, so that it may run in another process. What it passed
-        over, `note` remembers for `skipped`.
+        It only reads, so that it may run in another process. The examples that it skips
+        are recorded by `note`, for `skipped`.
 
         Args:
             index: int64 [], in [0, size).
 
         Returns:
-            image and label as of `example`, and how many it passed over, int64 [].
+            image and label as from `example`, and how many were skipped, int64 [].
         """
         if self.on_error == "raise":
             return *self.example(index), tf.constant(0, tf.int64)
@@ -183,15 +187,15 @@ class Source(abc.ABC):
             ),
             shape_invariants=(scalar, scalar, any_image, scalar, scalar),
         )
-        # Says what is wrong with the first of too many.
+        # Raises the error of the first if there are too many.
         image, label = tf.cond(ok, lambda: (image, label), lambda: self.example(index))
         return tf.ensure_shape(image, any_image), label, missed
 
     def note(self, index: tf.Tensor, missed: tf.Tensor) -> tf.Operation:
-        """Remembers what could not be read, for `skipped`; in graph operations.
+        """Records which examples could not be read, for `skipped`; in graph operations.
 
         Args:
-            index: int64 [] or [n], where reading began.
+            index: int64 [] or [n], the first example that was tried.
             missed: int64, shaped like `index`: how many from there on could not be
                 read, at most 16.
         """
@@ -204,14 +208,14 @@ class Source(abc.ABC):
 
         return tf.cond(tf.reduce_any(missed > 0), remember, tf.no_op)
 
-    def complaint(self, indices: Sequence[int]) -> str | None:
-        """Returns what to tell the user when a run stumbled over an example.
+    def problem(self, indices: Sequence[int]) -> str | None:
+        """Returns the error line for a run that could not read an example.
 
         Args:
             indices: the examples that the run was about to read.
 
         Returns:
-            Those that cannot be read, and what to do; None if all of them can.
+            A line with those that cannot be read, and what to do; None if all can be.
         """
         broken = self.diagnose(list(dict.fromkeys(indices)))
         if not broken:
@@ -221,17 +225,22 @@ class Source(abc.ABC):
             "remove it and run the same command again"
         )
 
-    def skipped(self, *, limit: int = 20) -> list[str]:
-        """Returns what could not be read so far, and why.
+    def complaint(self, indices: Sequence[int]) -> str | None:
+        """Returns `problem`; the old name of that method."""
+        deprecation.warn("Source.complaint", "Source.problem", gone_in="sslkit 0.3")
+        return self.problem(indices)
 
-        Reads it once more to find out. Knows what was read in this process alone.
+    def skipped(self, *, limit: int = 20) -> list[str]:
+        """Returns which examples could not be read so far, and why.
+
+        They are read once more to find out. Only reading in this process counts.
 
         Args:
             limit: examples to name.
 
         Returns:
-            Nothing if all could be read; else a line with the count, and one for each
-            example as of `diagnose`.
+            An empty list if all could be read; else a line with the count, and one per
+            example as from `diagnose`.
         """
         indices = sorted(self._unreadable.export()[0].numpy().tolist())
         if not indices:
@@ -239,8 +248,8 @@ class Source(abc.ABC):
         lines = self.diagnose(indices[:limit], limit=limit)
         if mended := min(limit, len(indices)) - len(lines):
             lines.append(
-                f"{mended} that can be read now, from here: a disk, or a worker of "
-                "data.service, could not"
+                f"{mended} that can be read now by this process: a disk, or a worker "
+                "of data.service, failed before"
             )
         if len(indices) > limit:
             lines.append(f"and {len(indices) - limit} more")
@@ -248,16 +257,16 @@ class Source(abc.ABC):
         return [f"skipped {count}, which cannot be read:", *lines]
 
     def _try(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Does what `attempt` promises, and remembers nothing."""
+        """Does the same as `attempt`, without recording anything."""
         if self.on_error == "raise":
             return *self.example(index), tf.constant(True)
 
         def read(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             return *self.example(place), tf.constant(True)
 
-        # The one way to catch an error inside a graph: a dataset of one element, or,
-        # where reading it failed, of the one put behind it. Not `reduce`, which would
-        # optimise the dataset anew for every example, at 60 ms.
+        # The only way to catch an error inside a graph is a dataset: its first element
+        # is the example or, if reading failed, the fallback after it. `reduce` would
+        # optimise the dataset again for every example, which takes 60 ms.
         nothing = tf.zeros([1, 1, 3], tf.uint8), tf.constant(-1), tf.constant(False)
         found = tf.data.Dataset.from_tensors(index).map(read).ignore_errors()
         found = found.concatenate(tf.data.Dataset.from_tensors(nothing)).take(1)
@@ -270,17 +279,17 @@ class Source(abc.ABC):
             return tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, -1)
 
     def summary(self) -> str:
-        """Returns one line that says what was understood of the data."""
+        """Returns one line that describes the data."""
         what = "no classes" if self.classes is None else f"{self.classes:,} classes"
         return f"data {self.name}: {what}, {self.size:,} images"
 
     def record(self) -> Mapping[str, Any]:
-        """Returns what tells these examples from others, for the folder of a run.
+        """Returns facts that identify these examples, for the folder of a run.
 
-        Unlike `identity` it stays the same where the data is moved or copied.
+        Unlike `identity`, they stay the same if the data is moved or copied.
 
         Returns:
-            Plain values by name, such as JSON holds.
+            Name -> value that can be written as JSON.
         """
         return {"name": self.name, "size": self.size, "classes": self.classes}
 
@@ -289,13 +298,13 @@ class Source(abc.ABC):
         return "has none"
 
     def identity(self) -> str:
-        """Returns what changes whenever an example of the source may have changed.
+        """Returns a text that changes whenever an example may have changed.
 
         Raises:
             UserError: if that cannot be known.
         """
         raise UserError(
-            f"{self.name} is not read from files, so that a cache on disk is no use; "
+            f"{self.name} is not read from files, so a cache on disk is not possible; "
             "set data.cache = None"
         )
 
@@ -305,7 +314,7 @@ class Source(abc.ABC):
         return None
 
     def describe(self, index: int) -> str:
-        """Returns where an example comes from: a file, or a record of a file."""
+        """Returns the place of an example: a file, or a record of a file."""
         return f"example {index} of {self.name}"
 
     def read(self, indices: tf.data.Dataset) -> tf.data.Dataset:
@@ -330,16 +339,16 @@ class Source(abc.ABC):
     def diagnose(
         self, indices: Sequence[int] | None = None, *, limit: int = 5
     ) -> list[str]:
-        """Finds examples that cannot be read, after a run stumbled over one.
+        """Finds examples that cannot be read, after a run has failed to read one.
 
-        Streams, keeps nothing but its findings, and stops at `limit` of them.
+        Memory holds one example at a time and the lines. It stops at `limit` lines.
 
         Args:
-            indices: where to look; all examples unless given.
-            limit: findings to stop at.
+            indices: the examples to read; all unless given.
+            limit: the most lines.
 
         Returns:
-            One line for each: where it comes from and what is wrong with it.
+            One line per unreadable example: its place, and what is wrong with it.
         """
         suspects = range(self.size) if indices is None else indices
         if isinstance(suspects, range):
@@ -351,7 +360,7 @@ class Source(abc.ABC):
             dataset = tf.data.Dataset.from_tensor_slices(places)
         elements = iter(self.read(dataset))
         found: list[str] = []
-        # An error takes the place of its element, so the two stay in step.
+        # An error replaces its element, so indices and elements correspond.
         for index in suspects:
             try:
                 next(elements)
@@ -365,7 +374,7 @@ class Source(abc.ABC):
 def _cause(error: tf.errors.OpError | UnicodeDecodeError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is damaged"
-    # Names of nodes and iterators say nothing to whoever has to mend the file.
+    # Names of nodes and iterators do not help to repair the file.
     line = first_line(error)
     line = line.rpartition("}} ")[2].partition(" [Op:")[0]
     return re.sub(r"^Error in user-defined function .* iterator: \S+: ", "", line)

@@ -1,7 +1,7 @@
-"""Files on a disk or in a bucket: whole or not there, and one line where out of reach.
+"""Files on a disk or in a bucket: written completely or not at all; errors in a line.
 
-No path that a user gives is taken for a pattern: folders are listed, and names compared
-here. What reads by patterns inside TensorFlow gets another name; see `plainly`.
+No path from a user is interpreted as a pattern: folders are listed, and names compared
+here. Readers of TensorFlow that interpret patterns get another name; see `plainly`.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from sslkit.errors import UserError, first_line
 
 _BUCKET = (
     " Log in with `gcloud auth application-default login`, or set "
-    "GOOGLE_APPLICATION_CREDENTIALS, and check that the bucket exists and is yours to "
+    "GOOGLE_APPLICATION_CREDENTIALS, and check that the bucket exists and that you may "
     "use."
 )
 _PATTERN = re.compile(r"[*?\[\\]")
-"""What TensorFlow's file systems take for part of a pattern."""
+"""Characters that TensorFlow's file systems interpret as part of a pattern."""
 _ASIDE = ".partial-"
 
 
 @contextlib.contextmanager
 def reaching(what: str, path: str, *, verb: str = "read") -> Iterator[None]:
-    """Turns what a file system raises into one line for the user.
+    """Turns errors of a file system into one line for the user.
 
     Args:
-        what: what the path is, e.g. `the workdir`.
+        what: a noun for the path, e.g. `the workdir`.
         path: where it is.
-        verb: what cannot be done with it: `read` or `written`.
+        verb: the action inside: `read` or `written`.
 
     Raises:
-        UserError: naming the path and, for a bucket, how to get at it.
+        UserError: naming the path and, for a bucket, how to get access to it.
     """
     try:
         yield
@@ -71,7 +71,7 @@ def is_remote(path: str | os.PathLike[str]) -> bool:
 
 
 def names(folder: str) -> list[str]:
-    """Returns the names in a folder, sorted; none where there is no such folder."""
+    """Returns the names in a folder, sorted; none if there is no such folder."""
     try:
         found = tf.io.gfile.listdir(folder)
     except tf.errors.NotFoundError:
@@ -81,24 +81,25 @@ def names(folder: str) -> list[str]:
 
 
 def is_pattern(path: str | os.PathLike[str]) -> bool:
-    """Returns whether TensorFlow's own readers would take a path for a pattern."""
+    """Returns whether TensorFlow's readers would interpret a path as a pattern."""
     return _PATTERN.search(os.fspath(path)) is not None
 
 
 @contextlib.contextmanager
 def plainly(path: str) -> Iterator[str]:
-    """Yields another name of a path for readers that would take it for a pattern.
+    """Yields another name of a path, for readers that would interpret it as a pattern.
 
-    TensorFlow looks for the files of a checkpoint, or of a SavedModel, by a pattern
-    made of their name, and so finds those of `lr1` where `lr[12]` was meant. The other
-    name leads to the same files, by links; what is in a bucket is copied.
+    TensorFlow finds the files of a checkpoint, or of a SavedModel, by a pattern made of
+    their name, so for `lr[12]` it would find those of `lr1`. The other name has links
+    to the same files; files in a bucket are copied.
 
     Args:
-        path: of a folder, or the prefix of a checkpoint, which is the files whose names
-            go on with a full stop.
+        path: of a folder; or the prefix of a checkpoint, whose files have this name, a
+            full stop and more.
 
     Yields:
-        The path itself if it is plain; else a name that holds while the context does.
+        The path itself if it has no such characters; else a name that exists within the
+        context.
     """
     if not is_pattern(path):
         yield path
@@ -126,15 +127,15 @@ def _stand_in(source: str, target: str) -> None:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Yields a name beside a path; what is written there takes its place in one move.
+    """Yields a temporary name for a file, which replaces the path in one move.
 
-    A failure leaves what was there before, and nothing beside it.
+    After an error, the earlier file is still there, and the temporary one is removed.
 
     Args:
-        path: of a file; the folder that it is in is made.
+        path: of a file; its folder is made if it is missing.
 
     Yields:
-        A name that ends as the path does.
+        A name with the same ending as the path.
     """
     target = os.fspath(path)
     aside = beside(target)
@@ -154,12 +155,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
 
 @contextlib.contextmanager
 def replacing_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a name beside a folder; what is made there takes its place.
+    """Yields a temporary name for a folder, which then replaces the folder.
 
-    A failure leaves one of the two whole under the folder's name.
+    After an error, the folder is completely the old or the new one.
 
     Args:
-        path: of a folder on a disk, which may exist; the one that it is in is made.
+        path: of a folder on a disk, which may exist; its parent is made if it is
+            missing.
     """
     aside = pathlib.Path(beside(str(path)))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,14 +179,14 @@ def replacing_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def flush(path: str) -> None:
-    """Waits until a file is on its disk; a bucket has it whole once it is closed."""
+    """Waits until a file is on its disk; in a bucket it is complete when closed."""
     if not is_remote(path):
         with open(path, "rb") as file:
             os.fsync(file.fileno())
 
 
 def flush_names(folder: str) -> None:
-    """Waits until what was renamed in a folder is on its disk under the new names."""
+    """Waits until renamed files in a folder have their new names on the disk."""
     if is_remote(folder):
         return
     opened = os.open(folder or ".", os.O_RDONLY)
@@ -199,11 +201,11 @@ def flush_names(folder: str) -> None:
 
 
 def beside(path: str) -> str:
-    """Returns a new name in the same folder that ends as a path does."""
+    """Returns a new name in the same folder, with the same ending as a path."""
     folder, name = os.path.split(path)
     return os.path.join(folder, f"{_ASIDE}{uuid.uuid4().hex[:8]}-{name}")
 
 
 def is_beside(name: str) -> bool:
-    """Returns whether `beside` made a name, which a process that died has left."""
+    """Returns whether a name is one of `beside`, left by a process that was killed."""
     return name.startswith(_ASIDE)

@@ -1,4 +1,4 @@
-"""A run's folder: whose it is, and what is in it."""
+"""A run's folder: its owner, and its files."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from sslkit.storage import reaching, replacing
 class Workdir:
     """The folder of one run.
 
-    `config.gin` is the resolved configuration, `data.json` what the run was started on,
-    `checkpoints/` the states, `metrics.jsonl` and `tensorboard/` the curves,
-    `facts.json` what it last ran on, `result_<step>.json` the evaluation of a
-    checkpoint and `result.json` that of the latest that was evaluated;
-    `audit.json` what `sslkit audit` found, `audit_*.png` its pictures;
-    `bad_step_<step>.json` what is known of a step that was not made of numbers.
+    `config.gin` has the resolved configuration; `data.json` the data and length with
+    which the run was started; `checkpoints/` the states; `metrics.jsonl` and
+    `tensorboard/` the curves; `facts.json` the latest software and devices;
+    `result_<step>.json` the evaluation of a checkpoint, and `result.json` that of the
+    latest evaluated one; `audit.json` the result of `sslkit audit`, and `audit_*.png`
+    its pictures; `bad_step_<step>.json` what is known of a step that was not finite.
     """
 
     def __init__(self, path: str):
@@ -56,13 +56,12 @@ class Workdir:
         """Returns the path of the resolved configuration.
 
         Raises:
-            UserError: if this is no run's folder.
+            UserError: if this is not a run's folder.
         """
         if not self.is_claimed():
             raise UserError(
-                f"{self.path} is no workdir of a run: it has no config.gin. "
-                "Make one with: sslkit train --gin RECIPE --workdir "
-                f"{self.path}"
+                f"{self.path} is not the workdir of a run: it has no config.gin. Make "
+                f"one with: sslkit train --gin RECIPE --workdir {self.path}"
             )
         return self._config
 
@@ -70,13 +69,13 @@ class Workdir:
         """Returns the resolved configuration.
 
         Raises:
-            UserError: if this is no run's folder.
+            UserError: if this is not a run's folder.
         """
         text = self._text(self.config())
         if text is None:
             raise UserError(
                 f"{self._config} is damaged: it is not text. Put back a copy; another "
-                "run of the same recipe has the same, but for its paths."
+                "run of the same recipe has the same file, except for paths."
             )
         return text
 
@@ -98,10 +97,10 @@ class Workdir:
             say: prints a line for the user.
 
         Yields:
-            The claim, which knows if somebody else has taken the folder over.
+            The claim, which knows whether another process has taken over the folder.
 
         Raises:
-            UserError: naming its owner, if there is one.
+            UserError: naming the other owner, if there is one.
         """
         with reaching("the workdir", self.path, verb="written"):
             tf.io.gfile.makedirs(self.path)
@@ -113,7 +112,7 @@ class Workdir:
             owner.release()
 
     def data(self) -> Mapping[str, Any] | None:
-        """Returns what the run was started on; None before it was."""
+        """Returns the data and length with which the run was started; None before."""
         if not self._exists(self._data):
             return None
         record = self._read(self._data)
@@ -130,7 +129,7 @@ class Workdir:
         return record
 
     def write_data(self, record: Mapping[str, Any]) -> None:
-        """Writes what the run is started on; makes the folder.
+        """Writes the data and length with which the run is started; makes the folder.
 
         Raises:
             UserError: if it cannot be written.
@@ -140,7 +139,7 @@ class Workdir:
         self._write(self._data, hide(json.dumps(record, indent=2)) + "\n")
 
     def write_facts(self, facts: Mapping[str, str]) -> None:
-        """Writes what the run runs on: versions, devices, the commit of the code.
+        """Writes the run's environment: versions, devices, the commit of the code.
 
         Raises:
             UserError: if it cannot be written.
@@ -164,10 +163,10 @@ class Workdir:
     def write_result(self, result: Mapping[str, Any]) -> str:
         """Writes the evaluation of `result["step"]`.
 
-        It becomes the latest too, unless that is of a later step.
+        It is also written as the latest, unless that is of a later step.
 
         Returns:
-            The path of what was written, the latest if it is that.
+            The path of the file; that of the latest if it is the latest.
         """
         text = json.dumps(result, indent=2) + "\n"
         path = self._result_of(result["step"])
@@ -183,8 +182,8 @@ class Workdir:
 
         Args:
             result: the evaluation.
-            data: the data's name; in the file's name, what is no letter, digit, dash
-                or dot is an underscore.
+            data: the data's name; in the file's name, characters other than letters,
+                digits, dashes and dots are replaced by underscores.
 
         Returns:
             The path.
@@ -195,7 +194,7 @@ class Workdir:
         return path
 
     def write_audit(self, found: Mapping[str, Any]) -> str:
-        """Writes an audit of what was taken for false negatives; see docs/compare.md.
+        """Writes an audit of detected false negatives; see docs/compare.md.
 
         Returns:
             The path, `audit.json`.
@@ -208,7 +207,7 @@ class Workdir:
         return path
 
     def write_bad_step(self, step: int, known: Mapping[str, Any]) -> str:
-        """Writes what is known of a step that is not made of numbers.
+        """Writes what is known of a step that is not finite.
 
         Returns:
             The path, `bad_step_<step>.json`.
@@ -228,7 +227,7 @@ class Workdir:
             return tf.io.gfile.exists(path)
 
     def _read(self, path: str) -> dict[str, Any] | None:
-        """Returns the JSON object in a file; None if it holds something else."""
+        """Returns the JSON object in a file; None if it has something else."""
         try:
             found = json.loads(self._text(path) or "")
         except (ValueError, RecursionError):
@@ -236,7 +235,7 @@ class Workdir:
         return found if isinstance(found, dict) else None
 
     def _text(self, path: str) -> str | None:
-        """Returns what a file holds; None if that is not text."""
+        """Returns the contents of a file; None if they are not text."""
         with self._reading(), tf.io.gfile.GFile(path, "rb") as file:
             data = file.read()
         try:
@@ -261,7 +260,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_result(found: Mapping[str, Any]) -> bool:
-    """Returns whether this has the parts of an evaluation that others than it read."""
+    """Returns whether this has the parts of an evaluation that other modules read."""
     rows = found.get("rows")
     return (
         _is_count(found.get("step"))

@@ -1,4 +1,4 @@
-"""Views lie view-major in one tensor for each size, and groups are slices of it."""
+"""Views are view-major in one tensor per size, and groups are slices of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def views() -> Views:
 
 
 def operations(groups: str) -> set[str]:
-    """Returns the operations that joining takes, beside the reshape."""
+    """Returns the operations of joining, except the reshape."""
     spec = tf.TensorSpec(STACK.shape)
     traced = tf.function(lambda stack: join_views(Views({LAYOUT: stack}), groups))
     graph = traced.get_concrete_function(spec).graph
@@ -59,7 +59,7 @@ def test_a_whole_stack_is_itself():
     assert whole.joined("abc") is stack
 
 
-def test_groups_that_lie_apart_are_joined_too():
+def test_groups_that_are_not_adjacent_are_joined_too():
     apart = Views.of({name: tf.constant(views()[name]) for name in "abc"})
     assert len(apart.stacks) == 3
     np.testing.assert_array_equal(apart.joined("abc"), STACK)
@@ -79,7 +79,7 @@ def test_one_stack_for_each_size():
     }
 
 
-def test_what_comes_from_the_host_is_turned_and_joined():
+def test_views_from_the_host_are_transposed_and_joined():
     made = view_major(
         {
             "a": tf.constant(STACK[:2].swapaxes(0, 1)),
@@ -111,7 +111,7 @@ def test_views_of_several_sizes_are_joined_size_by_size():
         "more": 2 * tf.ones([1, 3, 4, 4, 3]),
     }
     views = Views.of(groups)
-    with pytest.raises(ValueError, match=r"views of \[2, 4\] pixels cannot lie in one"):
+    with pytest.raises(ValueError, match=r"views of \[2, 4\] pixels cannot be in one"):
         views.joined(["large", "small"])
     large, small = join_sizes(views, groups)
     assert large.shape == (9, 4, 4, 3)

@@ -29,7 +29,7 @@ def test_an_old_keyword_works_and_warns():
         assert Bent(power=2.0).exponent == 2.0
     (warning,) = caught
     assert str(warning.message) == (
-        "Bent.power is now Bent.exponent; the old name goes in acme 2.0"
+        "Bent.power is now Bent.exponent; the old name is removed in acme 2.0"
     )
     assert warning.filename == __file__
 
@@ -45,7 +45,7 @@ def test_the_new_keyword_is_checked_and_does_not_warn():
 
 
 def test_old_and_new_keyword_together_are_refused():
-    with pytest.raises(UserError, match=r"Bent\.power is now .*; give the new one"):
+    with pytest.raises(UserError, match=r"Bent\.power is now .*; give only the new"):
         Bent(power=1.0, exponent=1.0)
 
 
@@ -73,7 +73,7 @@ def test_python_shows_it_by_default():
 
 
 def test_old_names_of_sslkit_go_in_time(repository):
-    """An old name lives for one minor version: remove what is found here."""
+    """An old name works for one minor version: remove the names that are found here."""
     here = Version(sslkit.__version__)
     for path in (repository / "sslkit").rglob("*.py"):
         if "gone_in" not in (text := path.read_text()):

@@ -1,4 +1,4 @@
-"""What is left of an error's message in one line."""
+"""Messages of errors in one line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 from sslkit.errors import UserError, first_line
 
 
-def test_what_autograph_puts_before_a_message_is_left_out():
+def test_the_prefix_of_autograph_is_left_out():
     @tf.function
     def traced():
         if tf.constant(True):

@@ -16,7 +16,7 @@ from sslkit.keras_backend import require_tensorflow
 @pytest.fixture
 def without_keras(monkeypatch):
     monkeypatch.delitem(sys.modules, "keras", raising=False)
-    # So that what is set in the test is put back.
+    # So that what the test sets is restored.
     monkeypatch.setenv("KERAS_BACKEND", "")
 
 

@@ -1,4 +1,4 @@
-"""The order of the layers, and that no import runs up in it."""
+"""The order of the layers, and that no import goes upward in it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ of those that share a line with it. `docs/architecture.md` shows the same pictur
 
 PLACE = {name: place for place, line in enumerate(LAYERS) for name in line.split()}
 
-DOORS = ("sslkit", "sslkit.__main__")
+ENTRIES = ("sslkit", "sslkit.__main__")
 """Modules outside the layers; their functions import what they stand for."""
 
 
@@ -49,7 +49,7 @@ def sources(root: pathlib.Path) -> list[pathlib.Path]:
 
 
 def imports(root: pathlib.Path, path: pathlib.Path) -> Iterator[tuple[str, str]]:
-    """Yields (module, what it imports of sslkit), wherever in the file it does."""
+    """Yields (module, its imports from sslkit), anywhere in the file."""
     parts = path.relative_to(root).with_suffix("").parts
     module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
     for node in ast.walk(ast.parse(path.read_bytes())):
@@ -68,7 +68,7 @@ def imports(root: pathlib.Path, path: pathlib.Path) -> Iterator[tuple[str, str]]
 
 
 def upward(module: str, imported: str) -> bool:
-    """Returns whether an import runs up, or beside."""
+    """Returns whether an import goes upward, or to the same line."""
     target = imported.split(".")[1]
     if target not in PLACE:
         return False  # a constant of sslkit itself
@@ -89,7 +89,7 @@ def test_no_import_runs_upward(repository):
         f"{module} imports {imported}"
         for path in sources(repository)
         for module, imported in imports(repository, path)
-        if module not in DOORS and upward(module, imported)
+        if module not in ENTRIES and upward(module, imported)
     ]
     assert found == []
 

@@ -41,7 +41,7 @@ def test_resuming_drops_steps_that_are_done_again(tmp_path):
     assert [path.name for path in tmp_path.glob("*.partial")] == []
 
 
-def test_a_cut_line_goes_even_if_its_step_is_kept(tmp_path):
+def test_an_incomplete_line_is_dropped_even_if_its_step_is_kept(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 10}\n{"step": 20}')
     with MetricsLog(tmp_path, 20) as log:
         log.write(30, {})

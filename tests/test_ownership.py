@@ -57,11 +57,11 @@ def leave(folder, **changed):
 
 
 def gone():
-    """Returns the number of a process that has ended, and when it began."""
+    """Returns the id of a process that has ended, and when it began."""
     process = subprocess.Popen(["sleep", "60"])
     began = born(process.pid)
     process.kill()
-    # Not asked for yet, it is still in the list of processes.
+    # It is a zombie, still in the list of processes.
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert born(process.pid) is None
     process.wait()
@@ -78,9 +78,8 @@ def test_a_second_one_is_told_who_the_first_is(folder):
     claim = owner_of(folder)
     assert claim.pid == os.getpid()
     assert str(refused.value) == (
-        f"{folder} has an owner: process {claim.pid} on {claim.host}, since "
-        f"{claim.start} (UTC), trains in it. Wait until it ends, or choose another "
-        "--workdir."
+        f"{folder} is in use: process {claim.pid} on {claim.host}, since {claim.start} "
+        "(UTC), trains in it. Wait until it ends, or choose another --workdir."
     )
     assert len(claims(folder)) == 1
     first.confirm()
@@ -89,7 +88,7 @@ def test_a_second_one_is_told_who_the_first_is(folder):
     assert owner_of(folder) is None
 
 
-def test_of_many_at_the_same_time_one_gets_in(folder):
+def test_one_of_many_at_the_same_time_gets_the_folder(folder):
     owners = [Owner(folder, **QUICK) for _ in range(6)]
     won, refused = [], []
     ready = threading.Barrier(len(owners))
@@ -141,7 +140,7 @@ def test_a_silent_owner_on_another_machine_is_taken_over_after_a_while(folder):
     said = []
     owner = Owner(folder, say=said.append, **QUICK)
     owner.take()
-    assert "looking whether it still lives, for up to 0.3 s" in said[0]
+    assert "checking whether that is still running, for up to 0.3 s" in said[0]
     assert said[1].endswith("has not renewed its claim for 0.3 s")
     owner.release()
 
@@ -152,13 +151,13 @@ def test_an_owner_on_another_machine_that_renews_is_left_alone(folder, monkeypat
     first.take()
     monkeypatch.undo()
     second = Owner(folder, renew=0.02, lease=60, say=lambda line: None)
-    with pytest.raises(UserError, match="has an owner: process"):
+    with pytest.raises(UserError, match="is in use: process"):
         second.take()
     first.confirm()
     first.release()
 
 
-def test_a_claim_that_cannot_be_read_is_somebodys_until_it_is_old(folder):
+def test_an_unreadable_claim_counts_until_it_is_old(folder):
     with tf.io.gfile.GFile(f"{folder}/owner-{'0' * 16}.json", "w") as file:
         file.write("{")
     said = []
@@ -169,7 +168,7 @@ def test_a_claim_that_cannot_be_read_is_somebodys_until_it_is_old(folder):
     owner.release()
 
 
-def test_who_was_only_stopped_finds_out(folder, monkeypatch):
+def test_a_paused_owner_notices_that_it_lost_the_folder(folder, monkeypatch):
     """Its machine slept; meanwhile it was taken over."""
     monkeypatch.setattr(ownership, "machine", lambda: "another")
     asleep = Owner(folder, renew=3600)
@@ -182,7 +181,7 @@ def test_who_was_only_stopped_finds_out(folder, monkeypatch):
         asleep.confirm()
     with pytest.raises(UserError, match="nothing more is written"):
         asleep.check()
-    # Awake, it may write its claim once more; the other goes on.
+    # When it continues, it may write its claim once more; the other goes on.
     asleep._write()
     second.confirm()
     with pytest.raises(UserError):
@@ -190,7 +189,7 @@ def test_who_was_only_stopped_finds_out(folder, monkeypatch):
     second.release()
 
 
-def test_a_renewal_finds_out_too(folder):
+def test_a_renewal_notices_it_too(folder):
     owner = Owner(folder, **QUICK)
     owner.take()
     while owner._thread.is_alive():

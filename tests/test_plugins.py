@@ -1,4 +1,4 @@
-"""Discovery: what is listed, what loads, and what each refusal says."""
+"""Discovery: what is listed, what is loaded, and the messages of refusals."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_loads_a_class(site):
 
 
 def test_sees_a_plugin_installed_a_moment_ago(site, tmp_path_factory, monkeypatch):
-    # stevedore's cache, were it asked, would still hold the first listing.
+    # If stevedore's cache were used, it would still have the first listing.
     schedule(site, "first_here")
     plugins.load("schedules", "first_here")
     second = tmp_path_factory.mktemp("second")
@@ -102,7 +102,7 @@ def test_unknown_name_suggests_the_nearest(site):
     assert "wavelike" in line.partition("Installed:")[2]
 
 
-def test_a_group_that_is_none_is_pointed_at(site):
+def test_an_unknown_group_is_reported(site):
     install(
         site,
         "acme-stray",
@@ -111,7 +111,7 @@ def test_a_group_that_is_none_is_pointed_at(site):
     )
     line = (
         "acme-stray announces mine, other in the entry-point group sslkit.objetives, "
-        "which is none of sslkit's. Did you mean 'sslkit.objectives'?"
+        "which is not one of sslkit's. Did you mean 'sslkit.objectives'?"
     )
     assert plugins.strays() == [line]
     with pytest.raises(UserError) as caught:
@@ -120,7 +120,7 @@ def test_a_group_that_is_none_is_pointed_at(site):
     assert str(caught.value).endswith(line)
 
 
-def test_no_distribution_here_announces_a_stray():
+def test_no_installed_distribution_has_an_unknown_group():
     assert plugins.strays() == []
 
 
@@ -147,9 +147,9 @@ def test_a_failing_import_is_one_line_and_keeps_its_cause(site):
     with pytest.raises(UserError) as caught:
         plugins.load("schedules", "broken_import")
     assert str(caught.value) == (
-        "schedules.broken_import of acme-broken_import 1.0 (broken_import:Plugin) does "
-        "not import: ModuleNotFoundError: No module named 'no_such_module_anywhere'. "
-        "Mend or uninstall acme-broken_import."
+        "schedules.broken_import of acme-broken_import 1.0 (broken_import:Plugin) "
+        "cannot be imported: ModuleNotFoundError: No module named "
+        "'no_such_module_anywhere'. Repair or uninstall acme-broken_import."
     )
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
@@ -175,9 +175,9 @@ def test_a_broken_plugin_does_not_stop_another(site):
             class Plugin:
                 pass
             """,
-            r"is no subclass of sslkit\.api\.Schedule",
+            r"is not a subclass of sslkit\.api\.Schedule",
         ),
-        ("not_a_class", "Plugin = 3", r"is no subclass of sslkit\.api\.Schedule"),
+        ("not_a_class", "Plugin = 3", r"is not a subclass of sslkit\.api\.Schedule"),
         (
             "still_abstract",
             """
@@ -257,7 +257,7 @@ def test_refuses_a_plugin_made_for_another_sslkit(site, module, requirement, wan
     assert module not in sys.modules
 
 
-def test_a_requirement_that_does_not_apply_is_no_refusal(site):
+def test_a_requirement_that_does_not_apply_is_ignored(site):
     schedule(site, "applies_not", requires=["sslkit<0.0.1; extra == 'old'"])
     assert plugins.load("schedules", "applies_not")
 
@@ -294,7 +294,7 @@ def test_a_plugin_that_ends_the_process_is_named(site):
         ("entry_points.txt", b"\xff\xfe"),
     ],
 )
-def test_a_damaged_distribution_hides_no_other(site, file, content):
+def test_a_damaged_distribution_does_not_hide_others(site, file, content):
     schedule(site, "hurt")
     schedule(site, "beside_it")
     path = next(site.glob("acme_hurt-*")) / file
@@ -309,7 +309,7 @@ def test_a_damaged_distribution_hides_no_other(site, file, content):
 
 
 @pytest.mark.parametrize("error", ["BaseException('no')", "GeneratorExit"])
-def test_what_is_no_exception_is_a_failing_import_too(site, error):
+def test_an_error_that_is_not_an_exception_is_a_failing_import_too(site, error):
     name = f"odd_{error.partition('(')[0].lower()}"
     schedule(site, name, source=f"raise {error}")
     with pytest.raises(UserError, match=rf"{name} of .* does not import: "):
@@ -318,7 +318,7 @@ def test_what_is_no_exception_is_a_failing_import_too(site, error):
 
 def test_a_plugin_that_hangs_is_named(site, monkeypatch):
     monkeypatch.setattr(plugins, "_PATIENCE", 0.01)
-    # It goes on once it was named.
+    # The import goes on after the note.
     waiting = """
     import sys, time
     while "still being" not in sys.stderr.getvalue():

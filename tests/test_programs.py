@@ -1,4 +1,4 @@
-"""Programs that are kept on the disk between two starts."""
+"""The cache of compiled programs on disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHOLE = b"\x0a\x03key\x12\x04hlo!\x1a\x07program"
 
 @pytest.fixture(autouse=True)
 def environment(tmp_path, monkeypatch):
-    """An environment that is put back, and no start of this process before."""
+    """An environment that is restored, in which this process has not started yet."""
     for name in ("TF_XLA_FLAGS", "XLA_FLAGS", programs.SIZE, programs._OWN):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(programs.FOLDER, str(tmp_path / "kept"))
@@ -27,7 +27,7 @@ def environment(tmp_path, monkeypatch):
 
 
 def own() -> pathlib.Path:
-    """Starts as a process does that has not started before; returns its folder."""
+    """Starts like a new process; returns its folder."""
     for name in ("TF_XLA_FLAGS", "XLA_FLAGS", programs._OWN):
         os.environ.pop(name, None)
     programs.start()
@@ -107,7 +107,7 @@ def test_other_settings_have_other_programs(monkeypatch):
 
 def test_a_process_does_not_write_where_its_parent_does(monkeypatch):
     folder = own()
-    child = os.getppid()  # any process that is there
+    child = os.getppid()  # any running process
     monkeypatch.setattr(os, "getpid", lambda: child)
     assert programs.place() == f"kept in {folder}"
     programs.start()
@@ -135,7 +135,7 @@ def test_a_folder_that_tensorflow_was_told_of_stays(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["none", "0", "-1", "nan", "inf"])
-def test_a_size_that_is_none_is_refused(monkeypatch, text):
+def test_an_impossible_size_is_refused(monkeypatch, text):
     monkeypatch.setenv(programs.SIZE, text)
     with pytest.raises(UserError, match=r"SSLKIT_PROGRAMS_GIB is .* GiB above 0"):
         programs.start()
@@ -146,7 +146,7 @@ def test_a_size_that_is_none_is_refused(monkeypatch, text):
     [
         ("file", "cannot be written: Not a directory"),
         ("file/below", "cannot be written: Not a directory"),
-        ("with a space", "cannot be written: TensorFlow takes no name with a space"),
+        ("with a space", "cannot be written: TensorFlow does not accept a name"),
     ],
 )
 def test_a_folder_that_was_asked_for_and_cannot_be_written_is_refused(

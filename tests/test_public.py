@@ -1,4 +1,4 @@
-"""What is public is written down in docs/api.md."""
+"""All public names are in docs/api.md."""
 
 from __future__ import annotations
 

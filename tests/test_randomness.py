@@ -1,4 +1,4 @@
-"""Draws: the published cipher, even numbers, and what a layer's draws depend on."""
+"""The published cipher, uniform numbers, and what a layer's numbers depend on."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def test_uniform_depends_on_the_row_alone():
     np.testing.assert_array_equal(randomness.uniform(rows, 3), whole[:, :3])
 
 
-def test_uniform_is_even():
-    # Neighbouring seeds, as steps and examples give them.
+def test_uniform_numbers_are_uniform():
+    # Neighbouring seeds, as from steps and examples.
     rows = tf.stack([tf.range(20000), tf.zeros(20000, tf.int32)], axis=1)
     numbers = randomness.uniform(rows, 2).numpy()
     assert numbers.min() >= 0
@@ -103,7 +103,7 @@ def test_rows_are_view_major_and_know_their_example():
     np.testing.assert_array_equal(more[:2], whole)
 
 
-def test_what_a_layer_draws_is_even():
+def test_the_numbers_of_a_layer_are_uniform():
     numbers = drawn(examples=50, keys=["a", "b"], rows=200, count=101)
     joined = np.stack(numbers).reshape(2, -1)
     # Standard errors of 20200 draws: mean 0.002, correlation 0.007.
@@ -127,7 +127,7 @@ def test_view_seeds_differ():
     found = {tuple(seed) for seed in both.numpy().reshape(-1, 2)}
     assert len(found) == 200
     np.testing.assert_array_equal(view_seed(tf.constant([4, 4]), 7), both[1, 7])
-    # Nor are they the words that an example's own numbers come from.
+    # They are also not the words of the example's own numbers.
     plain = uniform(tf.constant([[3, 4]]), 20).numpy()
     derived = tf.bitcast(both[0, :10], tf.uint32).numpy() / 2**32
     assert not np.any(np.isclose(plain.reshape(-1, 2), derived, atol=1e-6))

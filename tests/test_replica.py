@@ -1,4 +1,4 @@
-"""What reaches other replicas, and what comes back through gradients."""
+"""Communication between replicas, and its gradients."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_counts_and_numbers_replicas(replicas):
 
 
 @pytest.mark.parametrize("replicas", REPLICAS)
-def test_gathers_in_replica_order_on_all_of_them(replicas):
+def test_gathers_in_replica_order_on_all_replicas(replicas):
     def body(x):
         everyone = replica.gather(x)
         assert everyone.shape == (8, 2)  # Static, which XLA needs.
@@ -73,7 +73,7 @@ def test_averages_nests_of_any_types(replicas):
 
 @pytest.mark.parametrize("replicas", REPLICAS)
 def test_gradients_average_to_those_of_one_device(replicas):
-    """Every row's loss looks at all rows: the case of a contrastive loss."""
+    """The loss of every row depends on all rows, as in a contrastive loss."""
     weights = tf.constant([0.01, -0.02])
 
     def body(x):

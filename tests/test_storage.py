@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and paths that are names and no patterns."""
+"""Files are complete or do not exist, and paths are names and not patterns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What SECURITY.md says: each row of it, tried."""
+"""Tests of each row of SECURITY.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DIGITS = "gin/simclr_digits_pretrain.gin"
 
 
 class Bomb:
-    """What leaves a file behind when it is unpickled."""
+    """An object that writes a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -124,7 +124,7 @@ def test_a_cache_that_holds_a_pickle_is_not_read(tmp_path):
     assert _load(cache) is None
     assert load_records(records) is None
     assert not mark.exists()
-    # It would have gone off.
+    # It would have run.
     pickle.loads(pickle.dumps(Bomb(mark)))
     assert mark.exists()
 
@@ -164,7 +164,7 @@ def test_the_configuration_of_a_workdir_is_a_recipe_like_any(tmp_path):
 
 @pytest.fixture
 def acme(tmp_path, monkeypatch):
-    """A plugin of a distribution of its own, which says that it is imported."""
+    """A plugin in a separate distribution, which reports that it is imported."""
     monkeypatch.syspath_prepend(tmp_path)
     source = "raise RuntimeError('imported')"
     install(
@@ -273,7 +273,7 @@ def test_secrets_are_stars(text):
         "step_00001000.data-00000-of-00001",
     ],
 )
-def test_what_is_no_secret_stays(text):
+def test_other_words_stay(text):
     assert hide(text) == text
 
 
@@ -332,7 +332,7 @@ def test_reporters_are_told_no_secrets(tmp_path):
     from sslkit.training.reporting import run_info
 
     workdir = Workdir(str(tmp_path))
-    # As an older version may have kept it.
+    # As an older version may have written it.
     workdir.write_config("data.service = 'grpc://me:hunter22@host:1'\n")
     strategy = tf.distribute.OneDeviceStrategy("CPU:0")
     info = run_info(workdir, strategy, start=0, steps=1)

@@ -1,4 +1,4 @@
-"""Whose folder a workdir is."""
+"""Which run a workdir belongs to."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         claim(Workdir(str(tmp_path / "file" / "run")), CONFIG)
 
 
-def test_what_is_no_workdir_is_named(workdir):
+def test_a_folder_that_is_not_a_workdir_is_named(workdir):
     with pytest.raises(UserError, match=r"no workdir .* has no config.gin. Make one"):
         workdir.config()
 
@@ -125,7 +125,7 @@ def test_paths_are_kept_absolute(workdir, tmp_path, monkeypatch):
     )
 
 
-def test_names_and_buckets_are_no_paths(workdir):
+def test_names_and_buckets_are_not_paths(workdir):
     config = "data.name = 'cifar10'\ntrain.initialize = 'gs://b/run'\n"
     claim(workdir, config)
     assert read(workdir) == config
@@ -160,7 +160,7 @@ def test_stages_may_move_together(tmp_path):
     moved = Workdir(str(tmp_path / "new" / "linear"))
     claim(moved, config(tmp_path / "new"))
     assert f"'{tmp_path}/new/pretrain'" in read(moved)
-    # What is somewhere else did not move along.
+    # Paths outside of the folder have not moved.
     (tmp_path / "else" / "pretrain").mkdir(parents=True)
     (tmp_path / "new" / "pretrain").rename(tmp_path / "gone")
     with pytest.raises(UserError, match=r"train\.initialize: .*new.* there, .*else"):
@@ -169,7 +169,7 @@ def test_stages_may_move_together(tmp_path):
 
 @pytest.mark.parametrize("path", ["", "  "])
 def test_a_folder_without_a_name_is_refused(path):
-    with pytest.raises(UserError, match="from a variable that is not set"):
+    with pytest.raises(UserError, match="because a shell variable is not set"):
         Workdir(path)
 
 
@@ -224,7 +224,7 @@ def test_a_damaged_result_is_one_line(workdir, tmp_path, text):
 
 
 @pytest.mark.parametrize("name", ["config.gin", "data.json"])
-def test_what_is_no_text_is_damaged(workdir, tmp_path, name):
+def test_a_file_that_is_not_text_is_damaged(workdir, tmp_path, name):
     claim(workdir, CONFIG)
     next(tmp_path.rglob("config.gin")).with_name(name).write_bytes(b"\xff\xfe\0")
     read_it = {"config.gin": workdir.read_config, "data.json": workdir.data}[name]

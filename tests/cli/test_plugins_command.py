@@ -87,7 +87,7 @@ def test_a_group_that_is_none_is_an_error_of_the_table(site, capsys):
     assert main(["plugins"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
         "error: acme-stray announces mine in the entry-point group sslkit.schedule, "
-        "which is none of sslkit's. Did you mean 'sslkit.schedules'?"
+        "which is not one of sslkit's. Did you mean 'sslkit.schedules'?"
     )
 
 

@@ -40,7 +40,7 @@ def test_views_takes_the_old_name_of_its_option(tmp_path, capsys):
     assert main([*arguments, "0"]) == 2
     notes = capsys.readouterr().err.splitlines()
     assert notes[0] == (
-        "sslkit: note: --out is now --to; the old name goes in sslkit 0.2"
+        "sslkit: note: --out is now --to; the old name is removed in sslkit 0.2"
     )
     assert "--images is 0" in notes[1]
 

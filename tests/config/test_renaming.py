@@ -55,7 +55,7 @@ def test_old_names_are_read_as_new_ones(bent, recipe):
         "schedules.toy_bend is now schedules.toy_bent (gin/x.gin:3)",
         "schedules.toy_bend is now schedules.toy_bent (gin/x.gin:4)",
         "schedules.toy_bent.power is now schedules.toy_bent.exponent (gin/x.gin:4); "
-        "the old name goes in acme-bent 2.0",
+        "the old name is removed in acme-bent 2.0",
     ]
     assert config.train()["schedule"].exponent == 2.0
     assert "schedules.toy_bent.exponent = 2.0" in config.resolution.render()
