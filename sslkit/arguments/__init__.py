@@ -1,7 +1,7 @@
-"""What an argument may be: ranges in signatures, and the check of values against them.
+"""Checks of arguments: ranges in signatures, and whether values are within them.
 
-A constructor says in its annotations what it takes. Recipes are checked against them
-before anything is imported, and `checked` holds Python callers to the same.
+The annotations of a constructor say what it takes. Recipes are checked against them
+before anything is imported, and `checked` does the same for calls in Python.
 """
 
 from sslkit.arguments.checking import check_folder, checked

@@ -1,4 +1,4 @@
-"""Holds the callers of a constructor or function to its annotations."""
+"""Checking the arguments of a call against the function's annotations."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _LONGEST = 60
 
 
 def check_folder(what: str, path: str) -> None:
-    """Refuses an empty path, which would mean the current folder, and a secret in one.
+    """Refuses an empty path (it would mean the current folder), and one with a secret.
 
     Args:
-        what: the option or argument that it came by.
-        path: what came.
+        what: the option or argument with which it was given.
+        path: the given path.
 
     Raises:
-        UserError: if it is empty, or holds a password or a token: it is printed, and
-            kept.
+        UserError: if it is empty, or has a password or a token in it: paths are printed
+            and saved.
     """
     if holds_secret(path):
         raise UserError(
@@ -33,22 +33,22 @@ def check_folder(what: str, path: str) -> None:
         )
     if not path.strip():
         raise UserError(
-            f"{what} is {path!r}, perhaps from a variable that is not set. Name a "
+            f"{what} is {path!r}, perhaps because a shell variable is not set. Name a "
             "folder."
         )
 
 
 def checked(function: _F) -> _F:
-    """Refuses arguments that are not what the annotations say; a decorator.
+    """A decorator that refuses arguments which do not fit the annotations.
 
-    Numbers, their ranges, choices, and sequences (a bare string is none) are looked at.
-    Objects are not, nor is an annotation that is not understood, nor a default.
+    It checks numbers and their ranges, choices, and sequences (a string is not one).
+    Objects, defaults, and annotations that are not understood are not checked.
 
     Args:
         function: a constructor or function with annotations.
 
     Returns:
-        The function, which raises `UserError` where an argument is wrong.
+        The function, which raises `UserError` if an argument is wrong.
     """
     signature = inspect.signature(function)
     owner, _, method = function.__qualname__.rpartition(".")
@@ -56,7 +56,7 @@ def checked(function: _F) -> _F:
 
     @functools.cache
     def wants() -> dict[str, Wanted]:
-        # At the first call: what annotations name may be defined later.
+        # At the first call: names in annotations may be defined later.
         space = getattr(function, "__globals__", {})
         return {
             name: wanted(_evaluated(parameter.annotation, space))
@@ -68,7 +68,7 @@ def checked(function: _F) -> _F:
     def call(*args: Any, **given: Any) -> Any:
         try:
             arguments = signature.bind(*args, **given).arguments
-        except TypeError:  # Python's own words, of the function itself.
+        except TypeError:  # The function itself raises Python's own error.
             return function(*args, **given)
         for name, want in wants().items():
             if name in arguments and not want.accepts(arguments[name]):
@@ -78,7 +78,7 @@ def checked(function: _F) -> _F:
                 )
         return function(*args, **given)
 
-    # Keras asks for the parameters in a way that does not look through wrappers.
+    # Keras reads the parameters in a way that ignores `__wrapped__`.
     call.__signature__ = signature  # type: ignore[attr-defined]
     return cast(_F, call)
 
@@ -88,11 +88,11 @@ def _evaluated(annotation: Any, space: dict[str, Any]) -> Any:
         return annotation
     try:
         return eval(annotation, space)
-    except Exception:  # Such as a name that only type checkers import.
+    except Exception:  # For example a name that only type checkers import.
         return Any
 
 
 def _short(value: Any) -> str:
-    """Returns a value's repr in one line of bearable length."""
+    """Returns a value's repr in one line of limited length."""
     text = " ".join(repr(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

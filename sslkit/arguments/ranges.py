@@ -1,4 +1,4 @@
-"""Ranges of numbers, to be written in annotations."""
+"""Ranges of numbers, for use in annotations."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Range:
     high: float | None = None
     """The greatest number; None for no bound."""
     above: bool = False
-    """Whether `low` itself is left out."""
+    """Whether `low` itself is excluded."""
     below: bool = False
-    """Whether `high` itself is left out."""
+    """Whether `high` itself is excluded."""
 
     def __contains__(self, value: float) -> bool:
-        """Returns whether a number lies in the range; no infinity and no NaN does."""
-        # A whole number may be too long for what isfinite takes; it is finite.
+        """Returns whether a number is in the range; infinities and NaN never are."""
+        # A whole number is finite, but may be too large for isfinite.
         if not isinstance(value, int) and not math.isfinite(value):
             return False
         if self.low is not None and (
@@ -34,7 +34,7 @@ class Range:
         )
 
     def __str__(self) -> str:
-        """Returns it in words that follow `a number`, e.g. `, 1 or more`."""
+        """Returns words that can follow `a number`, e.g. `, 1 or more`."""
         if self.low is not None and self.high is not None:
             left, right = "(" if self.above else "[", ")" if self.below else "]"
             return f" in {left}{self.low}, {self.high}{right}"
@@ -46,9 +46,9 @@ class Range:
 
 
 PositiveInt = Annotated[int, Range(1)]
-"""1 or more: sizes, counts of what there must be."""
+"""1 or more: sizes, and counts of things that are required."""
 NonNegativeInt = Annotated[int, Range(0)]
-"""0 or more: counts of what may be absent."""
+"""0 or more: counts of things that may be absent."""
 PositiveFloat = Annotated[float, Range(0, above=True)]
 """Above 0: temperatures, epsilons, seconds."""
 NonNegativeFloat = Annotated[float, Range(0)]
@@ -56,10 +56,10 @@ NonNegativeFloat = Annotated[float, Range(0)]
 Share = Annotated[float, Range(0, 1)]
 """In [0, 1]: shares and probabilities."""
 PositiveShare = Annotated[float, Range(0, 1, above=True)]
-"""In (0, 1]: shares of which something must be left."""
+"""In (0, 1]: shares that must not be zero."""
 HalfOpenShare = Annotated[float, Range(0, 1, below=True)]
-"""In [0, 1): decays of moving averages that must move."""
+"""In [0, 1): decays of moving averages, which must not be constant."""
 Cosine = Annotated[float, Range(-1, 1)]
 """In [-1, 1]: cosine similarities."""
 Seed = Annotated[int, Range(0, 2**31, below=True)]
-"""In [0, 2^31): what a random seed can be on every device."""
+"""In [0, 2^31): random seeds that are possible on every device."""

@@ -1,7 +1,7 @@
-"""What an annotation wants: its meaning, and whether a value is such a thing.
+"""The meaning of an annotation, and whether a value fits it.
 
-Annotations are read once into a small model. What is not understood accepts anything,
-so that no class has to be written for this check.
+Annotations are read once into a small model. An annotation that is not understood
+accepts any value, so classes need not be written with this check in mind.
 """
 
 from __future__ import annotations
@@ -18,43 +18,43 @@ from sslkit.arguments.ranges import Range
 
 
 class Kind:
-    """Base of stand-ins for classes whose objects a recipe makes by a reference."""
+    """Base of placeholders for classes whose objects a recipe makes by a reference."""
 
     noun: ClassVar[str]
-    """What one is called, e.g. `an optimizer`."""
+    """The noun for an object, e.g. `an optimizer`."""
     example: ClassVar[str]
-    """How a recipe spells its class, e.g. `@optimizers.adam`."""
+    """How a recipe refers to a class, e.g. `@optimizers.adam`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Promise:
-    """What a reference in a recipe comes to, once it is built."""
+    """What a reference in a recipe will be when it is built."""
 
     kind: type[Kind] | None
-    """Of what kind the object is; None where that is not known."""
+    """The kind of the object; None if that is not known."""
     made: bool
-    """Whether it is the object; else it is what makes one."""
+    """Whether it is the object itself, and not a class or function that makes it."""
     spelled: str
     """The reference without parentheses."""
 
 
 class Wanted(abc.ABC):
-    """One thing that an argument may be."""
+    """A type of value that an argument may have."""
 
     @abc.abstractmethod
     def accepts(self, value: Any) -> bool:
-        """Returns whether a value, in which there may be a `Promise`, is such a thing.
+        """Returns whether a value fits; it may contain a `Promise`.
 
         Args:
-            value: what came.
+            value: the given value.
         """
 
     @abc.abstractmethod
     def words(self, value: Any = None) -> str:
-        """Returns what is wanted, as it follows `it must be`.
+        """Returns words for what is wanted that can follow `it must be`.
 
         Args:
-            value: what came instead; the words may take it up.
+            value: the value that was given instead; the words may refer to it.
         """
 
 
@@ -128,7 +128,7 @@ class Choice(Wanted):
 
 @dataclasses.dataclass(frozen=True)
 class Many(Wanted):
-    """A sequence; text is none."""
+    """A sequence; a string is not one."""
 
     item: Wanted
 
@@ -136,7 +136,7 @@ class Many(Wanted):
         """Implements `Wanted.accepts`."""
         if isinstance(value, list | tuple):
             return all(self.item.accepts(one) for one in value)
-        # What can be gone through only once is left alone.
+        # An iterator is not checked, because it can be used only once.
         return isinstance(value, collections.abc.Iterable) and not isinstance(
             value, str | bytes | collections.abc.Mapping
         )
@@ -209,7 +209,7 @@ class Made(Wanted):
 
 @dataclasses.dataclass(frozen=True)
 class Maker(Wanted):
-    """What makes objects, of a kind if that is known: a class or a function."""
+    """A class or function that makes objects, of a kind if that is known."""
 
     kind: type[Kind] | None
 
@@ -225,7 +225,7 @@ class Maker(Wanted):
         """Implements `Wanted.words`."""
         if self.kind is None:
             return "a class or a function"
-        noun = f"what makes {self.kind.noun}"
+        noun = f"a class or function that makes {self.kind.noun}"
         if isinstance(value, Promise) and value.kind is self.kind:
             return f"{noun}, without parentheses: {value.spelled}"
         return f"{noun}, such as {self.kind.example}"
@@ -233,7 +233,7 @@ class Maker(Wanted):
 
 @dataclasses.dataclass(frozen=True)
 class OneOf(Wanted):
-    """One of several things."""
+    """One of several types of values."""
 
     options: tuple[Wanted, ...]
 
@@ -250,7 +250,7 @@ def _either(words: list[str]) -> str:
     *first, last = words
     if not first:
         return last
-    # A comma inside one of them would run into the next.
+    # With a comma inside one of them, they are separated more clearly.
     comma = "," if any("," in word for word in words) else ""
     return f"{', '.join(first)}{comma} or {last}"
 
@@ -281,7 +281,7 @@ def wanted(hint: Any) -> Wanted:
         hint: the annotation, evaluated; a `Kind` stands for a class of that kind.
 
     Returns:
-        What it wants; anything, if it is not understood.
+        Its meaning; `Anything` if it is not understood.
     """
     if isinstance(hint, type) and issubclass(hint, Kind):
         return Made(hint)
@@ -309,7 +309,7 @@ def wanted(hint: Any) -> Wanted:
 
 
 def _narrowed(found: Wanted, extras: tuple[Any, ...]) -> Wanted:
-    """Puts the range among an annotation's extras on the numbers it speaks of."""
+    """Applies the range in an annotation's extras to its numbers."""
     ranges = [extra for extra in extras if isinstance(extra, Range)]
     if isinstance(found, Number) and ranges:
         return Number(found.whole, ranges[-1])
@@ -319,11 +319,11 @@ def _narrowed(found: Wanted, extras: tuple[Any, ...]) -> Wanted:
 
 
 def refusal(name: str, came: str, words: str) -> str:
-    """Returns the line that refuses a value.
+    """Returns the error message for a value.
 
     Args:
-        name: what was to be set.
-        came: the value as it was written, and where.
+        name: the argument.
+        came: the value as it was written, and its place.
         words: what is wanted; see `Wanted.words`.
     """
     return f"{name} is {came}; it must be {words}."

@@ -1,4 +1,4 @@
-"""Python callers are held to annotations too."""
+"""Calls in Python are checked against annotations, too."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def refusal(call, *args, **given) -> str:
     return str(caught.value)
 
 
-def test_what_is_right_goes_through():
+def test_correct_arguments_are_accepted():
     thing = Thing("x", rate=2, count=0, names=["a"], mode="b", unseen=object)
     assert thing.given == ("x", 2, 0, ["a"], "b", object)
     assert function("a", count=3, other="b") == 3
@@ -72,7 +72,7 @@ def test_what_is_right_goes_through():
         ({"mode": "c"}, "Thing.mode is 'c'; it must be 'a' or 'b'."),
     ],
 )
-def test_what_is_wrong_is_one_line(given, line):
+def test_wrong_arguments_are_one_line(given, line):
     assert refusal(Thing, "x", **given) == line
 
 
@@ -80,7 +80,7 @@ def test_a_function_is_called_by_its_name():
     assert refusal(function, count=-1).startswith("function.count is -1; ")
 
 
-def test_a_subclass_that_passes_on_is_held_to_it():
+def test_a_subclass_that_passes_arguments_on_is_checked():
     assert refusal(Child, rate=-1) == "Thing.rate is -1; it must be a number above 0."
 
 

@@ -1,4 +1,4 @@
-"""What annotations accept, and what they are called."""
+"""What annotations accept, and how they are described."""
 
 from __future__ import annotations
 
@@ -128,12 +128,12 @@ def test_the_vocabulary(name, inside, outside):
         (
             Callable[..., Optimizer],
             promise(Optimizer, True),
-            "what makes an optimizer, without parentheses: @it",
+            "a class or function that makes an optimizer, without parentheses: @it",
         ),
         (
             Callable[..., Optimizer],
             5,
-            "what makes an optimizer, such as @optimizers.adam",
+            "a class or function that makes an optimizer, such as @optimizers.adam",
         ),
         (Callable[..., Any], 5, "a class or a function"),
     ],

@@ -161,11 +161,13 @@ def test_what_is_right_or_not_understood_is_taken(acme, setting):
         ),
         (
             "maker = @wide/backbones.tiny()",
-            "what makes a backbone, without parentheses: @wide/backbones.tiny",
+            "a class or function that makes a backbone, without parentheses: "
+            "@wide/backbones.tiny",
         ),
         (
             "makers = [@backbones.tiny()]",
-            "a sequence, each what makes a backbone, such as @backbones.convnet",
+            "a sequence, each a class or function that makes a backbone, such as "
+            "@backbones.convnet",
         ),
     ],
 )
