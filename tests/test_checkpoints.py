@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, and say what is wrong with them."""
+"""Checkpoints are complete or do not exist, and damage is reported."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_refuses_to_keep_none():
 
 @pytest.mark.parametrize("missing", ["moves", "last move", "data"])
 def test_a_half_written_one_is_ignored(store, table, missing, monkeypatch):
-    """The process was killed before, or between, the moves; or the data got lost."""
+    """The process was killed before or between the renames; or the data was lost."""
     good = store.save(table(a=1.0), step=1)
     with monkeypatch.context() as patch:
         rename, moved = tf.io.gfile.rename, []
@@ -80,7 +80,7 @@ def test_a_half_written_one_is_ignored(store, table, missing, monkeypatch):
             with pytest.raises(KeyboardInterrupt):
                 store.save(table(a=2.0), step=2)
     assert store.latest() == good
-    # The run goes on from there, and comes to the same step again.
+    # The run is resumed from there, and reaches the same step again.
     again = store.save(table(a=3.0), step=2)
     assert store.prefixes() == [good, again]
     restored = table(a=0.0)
@@ -147,14 +147,14 @@ def test_damage_is_named_and_sets_nothing(store, table):
     assert wanted["a"].numpy() == 0.0
 
 
-def test_what_is_no_checkpoint_is_named(tmp_path):
+def test_a_path_that_is_not_a_checkpoint_is_named(tmp_path):
     (tmp_path / "x.index").write_text("no")
-    with pytest.raises(UserError, match=r"x is no readable checkpoint"):
+    with pytest.raises(UserError, match=r"x is not a readable checkpoint"):
         checkpoints.read(str(tmp_path / "x"))
 
 
 def test_writing_over_one_never_leaves_a_mixture(tmp_path, table, monkeypatch):
-    """New data under an old index would pass for the old checkpoint."""
+    """New data with an old index would look like the old checkpoint."""
     prefix = str(tmp_path / "state")
     write(table(a=1.0), prefix)
     rename = tf.io.gfile.rename
@@ -203,7 +203,7 @@ def test_a_neighbour_keeps_its_checkpoints(tmp_path, table):
     prefix = store.save(table(a=2.0), step=30)
     assert store.prefixes() == [prefix]
     assert neighbour.prefixes() == kept
-    # Of a neighbour's checkpoint of the same step nothing is read either.
+    # A neighbour's checkpoint of the same step is not read either.
     neighbour.save(table(a=3.0), step=30)
     wanted = table(a=0.0)
     restore(wanted, prefix)
@@ -226,7 +226,7 @@ def test_a_note_comes_and_goes_with_its_checkpoint(store, table):
     assert checkpoints.read_note(prefix) == sums
     other = store.save(table(a=1.0), step=2)
     assert checkpoints.read_note(other) == {}
-    # Done again, the step has nothing to note.
+    # When the step is done again, it has no note.
     store.save(table(a=1.0), step=1)
     assert checkpoints.read_note(prefix) == {}
     for step in (3, 4):
@@ -273,7 +273,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_one_is_named_and_passed_over(store, table, damage):
+def test_a_damaged_checkpoint_is_named_and_skipped(store, table, damage):
     good = store.save(table(a=1.0, b=[1.0] * 64), step=1)
     bad = store.save(table(a=2.0, b=[2.0] * 64), step=2)
     part, spoil = DAMAGES[damage]
@@ -282,16 +282,16 @@ def test_a_damaged_one_is_named_and_passed_over(store, table, damage):
     assert store.restore_latest(wanted, say=said.append) == good
     assert wanted["a"].numpy() == 1.0
     (line,) = said
-    assert line.startswith(f"{bad} is damaged, and passed over: ")
-    # Only looked at, it is left as it is; a run that goes on puts it out of the way.
+    assert line.startswith(f"{bad} is damaged, and skipped:  ")
+    # Reading leaves it as it is; a resumed run renames it.
     assert store.latest() == bad
     assert store.restore_latest(wanted, say=said.append, mend=True) == good
     assert store.latest() == good
     assert store.save(table(a=3.0, b=[3.0] * 64), step=2) == store.latest()
 
 
-def test_values_that_are_whole_and_not_what_was_written_are_damage(store, table):
-    """TensorFlow's own checksums are of the files; these come with the values."""
+def test_readable_values_that_differ_from_what_was_written_are_damaged(store, table):
+    """TensorFlow's checksums are of the files; these are of the values."""
     prefix = store.save(table(a=1.0), step=1)
     other = store.save(table(a=2.0), step=2)
     for part in (DATA, ".index"):
@@ -300,7 +300,7 @@ def test_values_that_are_whole_and_not_what_was_written_are_damage(store, table)
         restore(table(a=0.0), prefix)
 
 
-def test_where_all_are_damaged_no_run_starts_anew(store, table):
+def test_a_run_does_not_start_again_if_all_checkpoints_are_damaged(store, table):
     prefixes = [store.save(table(a=1.0), step=step) for step in (1, 2)]
     for prefix in prefixes:
         cut(f"{prefix}{DATA}", 0)
@@ -308,7 +308,7 @@ def test_where_all_are_damaged_no_run_starts_anew(store, table):
         store.restore_latest(table(a=0.0), say=lambda line: None)
 
 
-def test_another_model_is_no_damage(store, table):
+def test_another_model_is_not_damage(store, table):
     store.save(table(a=1.0), step=1)
     store.save(table(b=1.0), step=2)
     with pytest.raises(UserError, match="a checkpoint of another model"):
@@ -325,8 +325,8 @@ def test_the_run_goes_on_while_one_is_written(store, table, monkeypatch):
 
     monkeypatch.setattr(files, "write_values", late)
     values = table(a=1.0)
-    store.save_behind(values, step=1)
-    # What is written is what it was then.
+    store.save_in_background(values, step=1)
+    # The written values are those at that time.
     values["a"].assign(2.0)
     store.check()
     assert store.latest() is None
@@ -336,16 +336,16 @@ def test_the_run_goes_on_while_one_is_written(store, table, monkeypatch):
     assert values["a"].numpy() == 1.0
 
 
-def test_a_failure_behind_the_runs_back_is_told_once(tmp_path, table):
+def test_an_error_in_the_background_is_raised_once(tmp_path, table):
     (tmp_path / "file").write_text("")
     store = Checkpoints(str(tmp_path / "file" / "checkpoints"))
-    store.save_behind(table(a=1.0), step=1)
+    store.save_in_background(table(a=1.0), step=1)
     with pytest.raises(UserError, match="step_00000001 cannot be written"):
         store.finish()
     store.check()
 
 
-def test_nothing_is_written_where_the_folder_is_not_ones_own(tmp_path, table):
+def test_nothing_is_written_to_a_folder_of_another_owner(tmp_path, table):
     def refuse():
         raise UserError("not yours")
 
@@ -355,7 +355,7 @@ def test_nothing_is_written_where_the_folder_is_not_ones_own(tmp_path, table):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_being_written_is_not_moved_into_the_folder_of_another(
+def test_files_in_progress_are_not_moved_into_a_folder_of_another_owner(
     tmp_path, table
 ):
     def refuse_in_the_end(asked=[]):  # noqa: B006
@@ -383,8 +383,8 @@ def test_keeps_the_best_and_one_for_every_few_hours(tmp_path, table):
     assert steps(store) == [0, 5, 10, 12, 15, 16]
 
 
-def test_what_a_killed_process_left_goes(store, table):
-    """Moved, but for the index, at a step that no later run comes to."""
+def test_files_of_a_killed_process_are_removed(store, table):
+    """Renamed except the index, at a step that no later run reaches."""
     prefix = store.save(table(a=1.0), step=1)
     folder = pathlib.Path(prefix).parent
     for name in ("step_00000007.note.json", f"step_00000007{DATA}", "mine.txt"):
@@ -405,7 +405,7 @@ def test_what_a_killed_process_left_goes(store, table):
     ],
 )
 def test_a_note_that_was_changed_is_damaged(store, table, old, new):
-    """Else the next line of metrics would be wrong without a word."""
+    """Otherwise the next line of metrics would be wrong, without an error."""
     note = {"count": 6, "sums": {"loss": 1.5}}
     prefix = store.save(table(a=1.0), step=1, note=note, measures={"knn_top1": 0.25})
     path = pathlib.Path(f"{prefix}.note.json")

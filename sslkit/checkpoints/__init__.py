@@ -1,7 +1,7 @@
-"""Checkpoints: files of named tensors, written whole or not at all.
+"""Checkpoints: files of named tensors, written completely or not at all.
 
-A checkpoint is in TensorFlow's own format with the table's names as its keys, so
-`tf.train.load_checkpoint(prefix)` reads it anywhere.
+A checkpoint is in TensorFlow's format, with the table's names as keys, so
+`tf.train.load_checkpoint(prefix)` can read it without sslkit.
 """
 
 from sslkit.checkpoints.files import (

@@ -1,8 +1,8 @@
 """The files of one checkpoint.
 
-`<prefix>.index` and `<prefix>.data-00000-of-00001` are TensorFlow's, and read by all
-that reads its checkpoints. `<prefix>.note.json` holds what is sslkit's own: a digest of
-each tensor, when it was saved, what was measured then, and a note.
+`<prefix>.index` and `<prefix>.data-00000-of-00001` are in TensorFlow's format, and
+every reader of its checkpoints can read them. `<prefix>.note.json` is sslkit's: it has
+a digest of each tensor, the time of saving, the measures at that step, and a note.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _DIGEST_BYTES = 16
 
 
 class Damaged(UserError):
-    """The files of a checkpoint are not what was written.
+    """The files of a checkpoint differ from what was written.
 
     Attributes:
         reason: what is wrong with them.
     """
 
     def __init__(self, prefix: str, reason: str, what: str = "is damaged"):
-        """Says which checkpoint, what is wrong, and the next move."""
+        """Makes the message: the checkpoint, what is wrong, and the next move."""
         super().__init__(
             f"{prefix} {what}: {reason}. Name an earlier checkpoint, or put back a "
             "copy of this one."
@@ -48,7 +48,7 @@ class Damaged(UserError):
 
 
 class Assignable(Protocol):
-    """What a table holds: keras variables, or anything with these three."""
+    """A value of a table: a Keras variable, or an object with these three members."""
 
     shape: tuple[int, ...]
 
@@ -64,24 +64,24 @@ Table = Mapping[str, Assignable]
 
 @dataclasses.dataclass(frozen=True)
 class Beside:
-    """What is kept beside the tensors of a checkpoint.
+    """The contents of a checkpoint's note file.
 
-    A checkpoint of sslkit 0.1 has a note alone, or nothing.
+    A checkpoint of sslkit 0.1 has only the note, or no file.
     """
 
     note: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """What belongs to its step; see `Checkpoints.save`."""
+    """Other data of its step; see `Checkpoints.save`."""
     time: float = 0.0
     """When it was saved, in seconds since 1970."""
     measures: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    """What was found at its step: name -> number."""
+    """The measures at its step: name -> number."""
     digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Name of a tensor -> BLAKE2b of its dtype, shape and bytes."""
     own_digest: str = ""
-    """BLAKE2b of all the others; empty in notes of before it was kept."""
+    """BLAKE2b of all other fields; empty in older notes."""
 
     def with_digest(self) -> Beside:
-        """Returns the same with its own digest, by which damage to it is noticed."""
+        """Returns the same with a digest of itself, to detect damage."""
         fields = dataclasses.asdict(dataclasses.replace(self, own_digest=""))
         text = json.dumps(fields, sort_keys=True).encode()
         made = hashlib.blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
@@ -94,7 +94,7 @@ def is_whole(prefix: str) -> bool:
 
 
 def is_part(name: str) -> bool:
-    """Returns whether a file's name is that of a checkpoint's part."""
+    """Returns whether a file's name is that of a part of a checkpoint."""
     return name.endswith(_PARTS)
 
 
@@ -118,14 +118,14 @@ def write_values(
 ) -> None:
     """Writes the files of a checkpoint.
 
-    They are written aside, flushed, and renamed. The index appears last and in one
-    move, so a checkpoint that has one is whole.
+    They are written under other names, flushed, and renamed. The index appears last and
+    in one move, so a checkpoint that has an index is complete.
 
     Args:
         values: name -> array.
-        prefix: where the names of the files begin.
+        prefix: the beginning of the files' names.
         beside: what is kept with them; its digests are made here.
-        before_moving: called when all is written aside; may raise.
+        before_moving: called before the files are renamed; it may raise.
     """
     names = list(values)
     folder = os.path.dirname(prefix)
@@ -180,12 +180,12 @@ def set_aside(prefix: str) -> None:
 def _files_of(prefix: str) -> list[str]:
     folder, own = os.path.split(prefix)
     names = [name for name in storage.names(folder) if name.startswith(f"{own}.")]
-    # The index goes first: without it what is left is no checkpoint.
+    # The index is removed first: without it, the rest is not a checkpoint.
     return sorted(names, key=lambda name: name != f"{own}{_INDEX}")
 
 
 def read_note(prefix: str) -> Mapping[str, Any]:
-    """Returns the note that was saved with a checkpoint; empty where there was none.
+    """Returns the note that was saved with a checkpoint; empty if there was none.
 
     Raises:
         UserError: if it cannot be read.
@@ -194,10 +194,10 @@ def read_note(prefix: str) -> Mapping[str, Any]:
 
 
 def read_beside(prefix: str) -> Beside:
-    """Returns what was saved beside a checkpoint's tensors.
+    """Returns the contents of a checkpoint's note file.
 
     Raises:
-        Damaged: if it is not what was written.
+        Damaged: if it differs from what was written.
         UserError: if it cannot be read.
     """
     path = f"{prefix}{_NOTE}"
@@ -210,7 +210,7 @@ def read_beside(prefix: str) -> Beside:
         found = json.loads(data)
         if not isinstance(found, dict):
             raise TypeError("it holds no mapping")
-        # sslkit 0.1 wrote the note and nothing else.
+        # sslkit 0.1 wrote only the note.
         alone = not any(field.name in found for field in dataclasses.fields(Beside))
         beside = Beside(note=found) if alone else Beside(**found)
         if not all(
@@ -229,25 +229,25 @@ def read(prefix: str) -> tf.train.CheckpointReader:
     """Opens a checkpoint.
 
     Raises:
-        Damaged: if it is not whole.
-        UserError: if there is none or it is out of reach.
+        Damaged: if it is not complete.
+        UserError: if it does not exist or cannot be reached.
     """
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(storage.plainly(prefix))
         try:
-            # Not `load_checkpoint`, which first asks whether the prefix is a folder.
+            # `load_checkpoint` would first ask whether the prefix is a folder.
             reader = tf.compat.v1.train.NewCheckpointReader(plain)
         except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
             _reach(prefix)
             reason = first_line(error).replace(plain, prefix)
-            raise Damaged(prefix, reason, "is no readable checkpoint") from error
-        # It opens the files again with each value that it reads.
+            raise Damaged(prefix, reason, "is not a readable checkpoint") from error
+        # It opens the files again for each value that it reads.
         weakref.finalize(reader, stack.pop_all().close)
     return reader
 
 
 def _reach(prefix: str) -> None:
-    """Raises if the files cannot be opened, for which they are not to blame."""
+    """Raises if the files cannot be opened; they need not be damaged."""
     for part in (_INDEX, DATA):
         if tf.io.gfile.exists(f"{prefix}{part}"):
             with (
@@ -258,7 +258,7 @@ def _reach(prefix: str) -> None:
 
 
 def restore(table: Table, prefix: str) -> None:
-    """Sets every variable of a table from a checkpoint, all of them or none.
+    """Sets all variables of a table from a checkpoint, or none.
 
     Raises:
         UserError: if names or shapes differ; the message names them.
@@ -286,7 +286,7 @@ def assign(table: Table, reader: tf.train.CheckpointReader, prefix: str) -> None
     """Sets the variables of a table from an open checkpoint that has all its names.
 
     Raises:
-        UserError: if a shape differs or a value cannot be read; nothing is set then.
+        UserError: if a shape differs or a value cannot be read; then nothing is set.
     """
     shapes = reader.get_variable_to_shape_map()
     for name, variable in table.items():
@@ -306,14 +306,14 @@ def values_of(
     """Reads variables of an open checkpoint, and compares them with their digests.
 
     Raises:
-        Damaged: if one is not what was written.
+        Damaged: if one differs from what was written.
         UserError: if one cannot be read.
     """
     digests = read_beside(prefix).digests
     try:
         values = {name: reader.get_tensor(name) for name in names}
     except (tf.errors.OpError, IndexError) as error:
-        # A file that ends too early is an IndexError.
+        # A file that ends too early leads to an IndexError.
         _reach(prefix)
         raise Damaged(prefix, first_line(error)) from error
     for name, value in values.items():

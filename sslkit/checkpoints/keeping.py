@@ -13,25 +13,25 @@ _HOUR = 3600.0
 
 @dataclasses.dataclass(frozen=True)
 class Saved:
-    """What is known of a checkpoint without reading it."""
+    """The facts about a checkpoint that its note has."""
 
     step: int
     time: float
-    """When it was saved, in seconds since 1970; 0 where that is not known."""
+    """When it was saved, in seconds since 1970; 0 if that is not known."""
     measures: Mapping[str, float]
-    """What was measured at its step: name -> number."""
+    """The measures at its step: name -> number."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Keep:
-    """The rule by which old checkpoints are removed.
+    """The rule for which checkpoints are kept when others are removed.
 
     Args:
         newest: how many of the newest are kept.
-        best: the measure, such as `knn_top1`, of which the checkpoint with the highest
-            number is kept too, the later one of two that are equal; None for none.
-        every_hours: one is kept for every so many hours, beginning with the first;
-            None for none.
+        best: a measure, such as `knn_top1`; the checkpoint with its highest value is
+            kept too, the later one if two are equal. None for none.
+        every_hours: beginning with the first, a checkpoint is kept for good when this
+            many hours have passed since the last such one; None for none.
     """
 
     newest: int = 3
@@ -39,12 +39,12 @@ class Keep:
     every_hours: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuses to keep nothing."""
+        """Refuses a rule that keeps nothing."""
         if self.newest < 1:
             raise UserError(f"train.keep is {self.newest}; it is 1 or more.")
 
     def kept(self, saved: Sequence[Saved]) -> set[int]:
-        """Returns the steps of those that stay.
+        """Returns the steps of the checkpoints that are kept.
 
         Args:
             saved: all there are, oldest first.
@@ -62,7 +62,7 @@ class Keep:
         return steps
 
     def best_of(self, saved: Sequence[Saved]) -> Saved | None:
-        """Returns the best one, by the measure; None where nothing was measured."""
+        """Returns the best one by the measure; None if it was never measured."""
         name = self.best
         if name is None:
             return None

@@ -12,26 +12,26 @@ import tensorflow as tf
 
 from sslkit import storage
 from sslkit.checkpoints import files
-from sslkit.checkpoints.behind import Behind
+from sslkit.checkpoints.background import Background
 from sslkit.checkpoints.files import Damaged, Table
 from sslkit.checkpoints.keeping import Keep, Saved
 from sslkit.errors import UserError, first_line
 from sslkit.storage import reaching
 
 CHECKPOINTS = "checkpoints"
-"""A run's checkpoints are in this folder of its workdir."""
+"""The folder in a run's workdir that has its checkpoints."""
 
 _FILE = re.compile(r"(step_(\d+))\..+", re.ASCII)
 
 
 class Checkpoints:
-    """The checkpoints of one run, as many as a rule keeps.
+    """The checkpoints of one run; a rule says which are kept.
 
     Args:
-        folder: where they are; made when the first is saved.
-        keep: which stay when another is saved.
-        guard: called before anything is written or removed; raises if the folder is
-            no longer this process's own; None where nobody else writes.
+        folder: their folder; made when the first is saved.
+        keep: which are kept when another is saved.
+        guard: called before anything is written or removed; raises if another process
+            has taken over the folder. None if no other process can write there.
         clock: seconds since 1970.
     """
 
@@ -48,14 +48,14 @@ class Checkpoints:
         self._keep = Keep(keep) if isinstance(keep, int) else keep
         self._guard = guard or (lambda: None)
         self._clock = clock
-        self._behind = Behind()
+        self._background = Background()
         self._known: dict[str, Saved] = {}
 
     def prefixes(self) -> list[str]:
         """Returns the complete checkpoints, oldest first."""
         names = set(storage.names(self._folder))
-        # A write or a removal that was cut off leaves other names, or an index without
-        # its data.
+        # An interrupted write or removal leaves files with other names, or an index
+        # without its data.
         found = {
             int(match[2]): os.path.join(self._folder, match[1])
             for name in names
@@ -70,20 +70,21 @@ class Checkpoints:
         return prefixes[-1] if prefixes else None
 
     def describe_latest(self) -> str:
-        """Says which checkpoint is the newest, for messages; waits for one under way.
+        """Returns which checkpoint is newest, in words; waits for a write in progress.
 
-        A failure of that one is left for `check`: the message is about another.
+        An error of that write is left for `check`: the message is about another
+        problem.
         """
-        self._behind.join()
+        self._background.join()
         latest = self.latest()
         return f"the last checkpoint is {latest}" if latest else "no checkpoint exists"
 
     def best(self) -> Saved | None:
-        """Returns what is known of the best checkpoint, by the rule's measure.
+        """Returns the best checkpoint, by the rule's measure; None if there is none.
 
-        Waits for one under way.
+        It waits for a write in progress.
         """
-        self._behind.join()
+        self._background.join()
         return self._keep.best_of([self._saved(prefix) for prefix in self.prefixes()])
 
     def restore_latest(
@@ -93,8 +94,9 @@ class Checkpoints:
 
         Args:
             table: what is set.
-            say: prints a line for the user, about each that is damaged.
-            mend: whether damaged ones get another name, so that they count no more.
+            say: prints a line for the user about each damaged checkpoint.
+            mend: whether damaged ones are renamed, so that they are ignored from then
+                on.
 
         Returns:
             The checkpoint's prefix; None if there is none at all.
@@ -102,7 +104,7 @@ class Checkpoints:
         Raises:
             UserError: if all are damaged, or one is of another model.
         """
-        # Where another process trains, it may remove what was just seen.
+        # If another process trains, it may remove a checkpoint that was just listed.
         seen: set[str] = set()
         while prefix := next(
             (one for one in reversed(self.prefixes()) if one not in seen), None
@@ -112,7 +114,7 @@ class Checkpoints:
                 files.restore(table, prefix)
             except Damaged as error:
                 if files.is_whole(prefix):
-                    say(f"{prefix} is damaged, and passed over: {error.reason}")
+                    say(f"{prefix} is damaged, and skipped:  {error.reason}")
                 if mend:
                     self._guard()
                     files.set_aside(prefix)
@@ -121,7 +123,7 @@ class Checkpoints:
         if seen:
             raise UserError(
                 f"none of the {len(seen)} checkpoint(s) in {self._folder} can be read, "
-                f"from {sorted(seen)[0]} to {sorted(seen)[-1]}. Start anew in another "
+                f"from {sorted(seen)[0]} to {sorted(seen)[-1]}. Start again in another "
                 "--workdir, or put back a copy of one."
             )
         return None
@@ -139,9 +141,9 @@ class Checkpoints:
         Args:
             table: what is saved.
             step: updates done.
-            note: what else belongs to this step, of plain numbers, texts and mappings;
-                it comes and goes with the checkpoint. See `read_note`.
-            measures: what was found at this step: name -> number.
+            note: other data of this step, made of numbers, strings and mappings; it is
+                saved and removed together with the checkpoint. See `read_note`.
+            measures: the measures at this step: name -> number.
 
         Returns:
             Its prefix, `<folder>/step_<step>`.
@@ -149,11 +151,11 @@ class Checkpoints:
         Raises:
             UserError: if it cannot be written; earlier checkpoints are untouched.
         """
-        self.save_behind(table, step=step, note=note, measures=measures)
+        self.save_in_background(table, step=step, note=note, measures=measures)
         self.finish()
         return self._prefix(step)
 
-    def save_behind(
+    def save_in_background(
         self,
         table: Table,
         *,
@@ -161,36 +163,36 @@ class Checkpoints:
         note: Mapping[str, Any] | None = None,
         measures: Mapping[str, float] | None = None,
     ) -> None:
-        """Copies the values and returns; the copy is written while the run goes on.
+        """Copies the values and returns; the copy is written in the background.
 
-        Waits for the checkpoint before it, if that is still being written, so there
-        is one copy at most. Arguments are those of `save`.
+        If the checkpoint before is still being written, it waits for that, so there is
+        one copy at most. The arguments are those of `save`.
 
         Raises:
             UserError: if the one before could not be written.
         """
-        self._behind.wait()
+        self._background.wait()
         values = {name: variable.numpy() for name, variable in table.items()}
         beside = files.Beside(
             note=dict(note or {}), time=self._clock(), measures=dict(measures or {})
         )
-        self._behind.start(lambda: self._write(values, self._prefix(step), beside))
+        self._background.start(lambda: self._write(values, self._prefix(step), beside))
 
     def check(self) -> None:
-        """Waits for nothing.
+        """Raises the error of a write in the background; does not wait.
 
         Raises:
-            UserError: if a checkpoint could not be written behind the run's back.
+            UserError: if a checkpoint could not be written.
         """
-        self._behind.check()
+        self._background.check()
 
     def finish(self) -> None:
         """Waits until all is written.
 
         Raises:
-            UserError: if it could not be.
+            UserError: if a checkpoint could not be written.
         """
-        self._behind.wait()
+        self._background.wait()
 
     def _prefix(self, step: int) -> str:
         return os.path.join(self._folder, f"step_{step:08d}")
@@ -213,7 +215,8 @@ class Checkpoints:
             self._forget(prefix)
 
     def _forget(self, newest: str) -> None:
-        """Removes what the rule does not keep, and what a process that died left."""
+        """Removes what the rule does not keep, and what interrupted writes have
+        left."""
         self._guard()
         prefixes = self.prefixes()
         saved = {prefix: self._saved(prefix) for prefix in prefixes}
@@ -231,7 +234,7 @@ class Checkpoints:
                 tf.io.gfile.remove(os.path.join(self._folder, name))
 
     def _saved(self, prefix: str) -> Saved:
-        """Returns what is known of a checkpoint; little of one that is damaged."""
+        """Returns the facts about a checkpoint; only its step if it is damaged."""
         if prefix not in self._known:
             try:
                 beside = files.read_beside(prefix)
@@ -247,12 +250,12 @@ def find_checkpoint(path: str) -> str:
     """Returns the checkpoint prefix that a path means.
 
     Args:
-        path: a run's workdir (its latest checkpoint is meant), or a prefix such as
-            `W/checkpoints/step_00001000`; also the prefix of a published checkpoint,
-            such as `model.ckpt-1234`, or its folder.
+        path: a run's workdir, which means its latest checkpoint; or a prefix such as
+            `W/checkpoints/step_00001000`; or the prefix of a published checkpoint, such
+            as `model.ckpt-1234`, or its folder.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is no such checkpoint.
     """
     with reaching("the checkpoint", path):
         if tf.io.gfile.exists(f"{path}.index"):
@@ -269,13 +272,13 @@ def find_checkpoint(path: str) -> str:
 
 
 def _named_latest(folder: str) -> str | None:
-    """Returns what the file `checkpoint`, which TensorFlow writes, calls the latest."""
-    # Not `latest_checkpoint`, which looks for its files by a pattern.
+    """Returns the latest checkpoint according to TensorFlow's file `checkpoint`."""
+    # `latest_checkpoint` would read the name of the folder as a pattern.
     try:
         state = tf.train.get_checkpoint_state(folder)
-    except ValueError:  # It is damaged, and names nothing.
+    except ValueError:  # It is damaged.
         state = None
     named = os.path.basename(state.model_checkpoint_path) if state else ""
-    # In this folder, wherever the file says: it may have moved, or be somebody else's.
+    # In this folder, whatever path the file has: it may have been moved or copied.
     prefix = os.path.join(folder, named)
     return prefix if named and tf.io.gfile.exists(f"{prefix}.index") else None

@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.worker is not None:
         # A worker by itself would wait for its dispatcher for an hour.
-        Service(f"grpc://{address}").knock()
+        Service(f"grpc://{address}").reach()
         print(f"worker {worker(address, args.port)} of {address}", flush=True)
     else:
         address = serve(

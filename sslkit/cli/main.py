@@ -175,8 +175,8 @@ def _at_once(code: int) -> int:
 
     What was being written is no checkpoint yet, and the next one that is removes it.
     """
-    behind = sys.modules.get("sslkit.checkpoints.behind")
-    if behind is not None and behind.busy():
+    background = sys.modules.get("sslkit.checkpoints.background")
+    if background is not None and background.busy():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

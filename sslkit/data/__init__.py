@@ -1,7 +1,7 @@
 """Data: source -> order(seed, epoch) -> example(image, seed) -> batch.
 
-The whole position of a run in its data is one integer, the number of examples
-consumed. Nothing is replayed on resume.
+The position of a run in its data is one integer, the number of examples consumed. So a
+resumed run reads nothing again.
 """
 
 from sslkit.data.batches import (

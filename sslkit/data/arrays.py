@@ -1,4 +1,4 @@
-"""Images in a NumPy archive: for what is already in memory, in a notebook or a test."""
+"""Images in a NumPy archive, for data that a notebook or a test has in memory."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _IMAGES, _LABELS, _NAMES = "_images", "_labels", "label_names"
 class Arrays(Source):
     """The splits of an `.npz` archive, held in memory.
 
-    A split `train` is `train_images`, uint8 [n, height, width, 3], or [n, height,
-    width] for grey images; and `train_labels`, integers [n] from 0 on, -1 where an
-    image has no label; they may be left out. `label_names`, texts [classes], may stand
-    beside them; without it there are as many classes as the largest label of all
-    splits says. To write one:
+    A split `train` has `train_images`, uint8 [n, height, width, 3], or [n, height,
+    width] for grey images. It may have `train_labels`, integers [n] from 0 on, or -1
+    for an image without a label. The archive may also have `label_names`, strings
+    [classes]; without them, the number of classes follows from the largest label of all
+    splits. To write an archive:
 
         numpy.savez("mine.npz", train_images=..., train_labels=..., test_images=...)
 
@@ -37,7 +37,7 @@ class Arrays(Source):
         path: the archive.
 
     Raises:
-        UserError: if the file cannot be read, has no such split, or holds arrays of
+        UserError: if the file cannot be read, does not have the split, or has arrays of
             other shapes or types.
     """
 
@@ -83,7 +83,7 @@ class Arrays(Source):
         return self._labels.numpy()
 
     def why_unlabelled(self) -> str:
-        """Returns which array is not there; see `Source.why_unlabelled`."""
+        """Returns which array is missing; see `Source.why_unlabelled`."""
         return f"has no array {self.name.rpartition('/')[2]}{_LABELS}"
 
     def identity(self) -> str:
@@ -100,7 +100,7 @@ class Arrays(Source):
 
 def _read(path: str, split: str) -> dict[str, np.ndarray]:
     try:
-        # Arrays of Python objects would run code; they are refused here.
+        # Loading arrays of Python objects would run code, so they are refused here.
         loaded = np.load(path, allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
             raise UserError(
@@ -153,6 +153,6 @@ def _labels(
     if labels.min(initial=0) < -1 or labels.max(initial=0) >= 2**31:
         raise UserError(
             f"{path}: {split}{_LABELS} goes from {labels.min()} to {labels.max()}; "
-            "labels are 0 and more, -1 for none"
+            "labels are 0 or more, and -1 for none"
         )
     return labels

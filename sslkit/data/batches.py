@@ -1,7 +1,7 @@
 """From a source to the batches of one host's replicas.
 
-Every element is a function of its position in the run alone, so the same example gets
-the same views whatever the number of hosts, replicas or restarts.
+Every element depends only on its position in the run. So the same example gets the same
+views whatever the number of hosts, replicas or restarts.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ class TrainingBatch(NamedTuple):
     """One replica's share of one step, as it leaves the host."""
 
     views: Mapping[str, tf.Tensor]
-    """Group -> uint8 [batch, count, size, size, 3]; turned view-major on the device."""
+    """Group -> uint8 [batch, count, size, size, 3]; made view-major on the device."""
     label: tf.Tensor
-    """int32 [batch]; -1 where an example has none."""
+    """int32 [batch]; -1 if an example has none."""
     example_seeds: tf.Tensor
-    """int32 [batch, 2]; what `Augmentation.example` got."""
+    """int32 [batch, 2]; the seeds that `Augmentation.example` received."""
     index: tf.Tensor
-    """int32 [batch]; each example's number in the split. Where one could not be read,
-    that at which reading began."""
+    """int32 [batch]; each example's index in the split. If an example could not be read
+    and another one took its place, the index of the first."""
 
 
 class _Made(NamedTuple):
-    """A batch as it is made, in this process or another."""
+    """A batch as it is made, in this process or in another."""
 
     number: tf.Tensor
-    """int64 []; batches that its host made before it, since the run began."""
+    """int64 []; the number of batches that its host made before it in this run."""
     batch: TrainingBatch
     missed: tf.Tensor
-    """int64 [batch]; how many from `batch.index` on could not be read."""
+    """int64 [batch]; how many examples from `batch.index` on could not be read."""
 
 
-# Rewriting them by AutoGraph takes longer than tracing the functions of a pipeline.
+# AutoGraph would take longer to rewrite these functions than tracing takes.
 @tf.autograph.experimental.do_not_convert
 def training_batches(
     source: Source,
@@ -68,27 +68,27 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Builds the training pipeline of one host.
 
-    Consecutive elements go to the host's replicas in order: with `b` rows a replica,
-    element `j` of step `s` on host `h` of `H` holds positions
-    `s * batch_size + h * batch_size / H + j * b` and the `b - 1` after it.
+    Consecutive elements go to the host's replicas in order: with `b` rows per replica,
+    element `j` of step `s` on host `h` of `H` holds positions `s * batch_size + h *
+    batch_size / H + j * b` and the `b - 1` after it.
 
     Args:
         source: the images.
         augmentation: makes the views; its host part runs here.
         seed: of the run, in [0, 2^31).
         batch_size: the global batch.
-        start_step: first step to make a batch for; nothing before it is read.
+        start_step: first step for which a batch is made; nothing before it is read.
         stop_step: the step after the last.
         context: which host this is, of how many, and the number of replicas.
-        service: makes the batches in other processes; this one unless given.
+        service: makes the batches in other processes; None for this process.
 
     Returns:
         Dataset of `TrainingBatch` of `batch_size / replicas` rows, static shapes,
         `(stop_step - start_step) * replicas / hosts` elements.
 
     Raises:
-        UserError: if the batch does not divide among the replicas, or the service
-            cannot be reached.
+        UserError: if the batch cannot be divided equally among the replicas, or the
+            service cannot be reached.
     """
     replicas, hosts = context.num_replicas_in_sync, context.num_input_pipelines
     check_batch_size(batch_size, replicas)
@@ -120,7 +120,7 @@ def training_batches(
         return _Made(count // rows, batch, missed)
 
     def make(first: int, last: int) -> tf.data.Dataset:
-        # One element of the range is one batch: what a service shares out.
+        # One element of the range is one batch, the unit that a service distributes.
         return (
             tf.data.Dataset.range(first, last)
             .flat_map(lambda n: tf.data.Dataset.range(n * rows, (n + 1) * rows))
@@ -135,9 +135,9 @@ def training_batches(
         ):
             return tf.nest.map_structure(tf.identity, made.batch)
 
-    def complaint(first: int, last: int) -> str | None:
+    def problem(first: int, last: int) -> str | None:
         each = replicas // hosts
-        return source.complaint(
+        return source.problem(
             training_indices(
                 source,
                 first // each,
@@ -151,24 +151,24 @@ def training_batches(
     if service is None:
         made = make(first, last)
     else:
-        made = service.batches(make, first, last, complaint=complaint)
+        made = service.batches(make, first, last, problem=problem)
     return made.map(noted).prefetch(tf.data.AUTOTUNE)
 
 
 class Draw(NamedTuple):
-    """One row of a batch: which example, and what its views are drawn with."""
+    """One row of a batch: its example and the seed of its views."""
 
     epoch: int
     example: int
-    """The example's place in its source, where reading began."""
+    """The example's index in its source, before unreadable examples are skipped."""
     seed: list[int]
-    """What `Augmentation.example` got, two numbers."""
+    """The seed that `Augmentation.example` received, two numbers."""
 
 
 def training_draws(
     source: Source, step: int, *, seed: int, batch_size: int
 ) -> list[Draw]:
-    """Returns what the batch of one step is made of.
+    """Returns the examples and seeds of the batch of one step.
 
     Args:
         source: the images.
@@ -192,7 +192,7 @@ def training_draws(
 def training_indices(
     source: Source, first: int, last: int, *, seed: int, batch_size: int
 ) -> list[int]:
-    """Returns which examples the batches of some steps are made of.
+    """Returns the indices of the examples in the batches of some steps.
 
     Args:
         source: the images.
@@ -227,21 +227,20 @@ def evaluation_batches(
         size: side of the evaluation view, in pixels.
         batch_size: the global batch.
         view: uint8 [height, width, 3] -> uint8 [size, size, 3].
-        limit: where the source has more examples than this, use so many, drawn by a
-            fixed permutation so that the classes are mixed.
+        limit: the most examples to use; they are chosen by a fixed permutation, so that
+            the classes are mixed.
         context: which host this is; one host with one replica unless given.
 
     Returns:
-        Dataset of {"images": uint8 [b, size, size, 3], black where padded; "label":
-        int32 [b], -1 where padded or unlabelled; "weight": float32 [b], 1, or 0 where
-        padded; "index": int64 [b], place in the source, -1 where padded}; a row whose
-        example cannot be read is padded, too. With
-        `b = batch_size / replicas` static, the same number of elements for every
-        replica.
+        Dataset of {"images": uint8 [b, size, size, 3], black if padded; "label": int32
+        [b], -1 if padded or unlabelled; "weight": float32 [b], 1, or 0 if padded;
+        "index": int64 [b], index in the source, -1 if padded}. A row whose example
+        cannot be read is padded, too. `b = batch_size / replicas` is static, and every
+        replica has the same number of elements.
 
     Raises:
-        UserError: if the batch does not divide among the replicas, or `limit` is not
-            positive.
+        UserError: if the batch cannot be divided equally among the replicas, or `limit`
+            is not positive.
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit {limit} leaves no example; give 1 or more, or None")
@@ -251,7 +250,7 @@ def evaluation_batches(
     count = source.size if limit is None else min(limit, source.size)
 
     def example(position: tf.Tensor) -> dict[str, tf.Tensor]:
-        # Padding reads nothing: the last example may be slow to read, or damaged.
+        # Padding rows read nothing: the last example may be slow to read, or damaged.
         picture, label, index = tf.cond(
             position < count,
             lambda: read(position),
@@ -313,20 +312,20 @@ def _evaluated(position: tf.Tensor, count: int, size: int) -> tf.Tensor:
 
 
 def check_batch_size(batch_size: int, replicas: int) -> None:
-    """Refuses a global batch that does not divide among the replicas.
+    """Refuses a global batch that cannot be divided equally among the replicas.
 
     Args:
         batch_size: the global batch.
         replicas: devices that share it.
 
     Raises:
-        UserError: naming the nearest sizes that do.
+        UserError: naming the nearest sizes that can.
     """
     if batch_size > 0 and batch_size % replicas == 0:
         return
     below = batch_size // replicas * replicas
     wanted = [str(size) for size in (below, below + replicas) if size > 0]
     raise UserError(
-        f"batch_size {batch_size} does not divide among {replicas} replicas; "
+        f"batch_size {batch_size} cannot be divided equally among {replicas} replicas; "
         f"use {' or '.join(wanted) or replicas}"
     )

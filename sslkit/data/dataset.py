@@ -1,4 +1,4 @@
-"""Finds a dataset by name; the function that recipes bind as `data`."""
+"""Opening a dataset by name; `data` is the function that recipes bind."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _FOLDER = "folder:"
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """A dataset's two splits, opened when first asked for.
+    """The two splits of a dataset, opened when they are first used.
 
     Attributes:
-        name: `digits`, `folder:/path`, or a prepared TFDS dataset; None where `kind`
-            says it.
-        kind: makes a split of any other source.
+        name: `digits`, `folder:/path`, or a prepared TFDS dataset; None if `kind` is
+            given.
+        kind: opens a split of any other source.
         train: the split to train on.
         test: the split to evaluate on.
         data_dir: where TFDS datasets are prepared.
         cache_dir: where the record index of TFDS shards and decoded images are kept.
         on_error: what to do about an example that cannot be read.
-        cache: `memory` or `disk` keeps decoded images there.
+        cache: where decoded images are kept, `memory` or `disk`; None for nowhere.
         service: the address of a data service that makes the training batches.
-        exif: whether a folder's images are turned as their EXIF orientation says.
+        exif: whether a folder's images are rotated according to their EXIF orientation.
         label: the feature of a TFDS dataset that is its label.
     """
 
@@ -59,19 +59,19 @@ class Data:
     _plain: dict[str, Source] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """The same, before what keeps decoded images is put around them."""
+    """The sources by split, without the wrappers that keep decoded images."""
 
     def source(self, part: Part) -> Source:
         """Opens a split, once.
 
         Args:
-            part: `train` or `test`; the names of the two splits are in the fields.
+            part: `train` or `test`; the fields of these names have the splits' names.
 
         Returns:
             The source.
 
         Raises:
-            UserError: if the dataset or the split is not there, or a data service
+            UserError: if the dataset or the split does not exist, or a data service
                 cannot read it.
         """
         source = self.split({"train": self.train, "test": self.test}[part])
@@ -93,7 +93,7 @@ class Data:
             The source.
 
         Raises:
-            UserError: if the dataset or the split is not there.
+            UserError: if the dataset or the split does not exist.
         """
         if split not in self._opened:
             first = next(iter(self._plain.values()), None)
@@ -112,13 +112,13 @@ class Data:
 
     @functools.cached_property
     def connection(self) -> Service | None:
-        """What makes the training batches, if not this process."""
+        """The service that makes the training batches; None if this process does."""
         return None if self.service is None else Service(self.service)
 
     def skipped(self) -> list[str]:
         """Returns what could not be read of the opened splits; see `Source.skipped`."""
         lines = (line for source in self._opened.values() for line in source.skipped())
-        # Splits of one folder pass over the same files.
+        # Splits of one folder skip the same files.
         return list(dict.fromkeys(lines))
 
     def _cached(self, source: Source) -> Source:
@@ -136,7 +136,7 @@ class Data:
         if self.kind is not None:
             return self.kind(split=split)
         assert self.name is not None, "`data` wants one of the two"
-        # Each kind imports what the others do not need.
+        # Each kind of source has its own imports.
         if self.name == "digits":
             from sslkit.data.digits import Digits
 
@@ -172,31 +172,31 @@ def data(
     exif: bool = True,
     label: str | None = None,
 ) -> Data:
-    """Names a dataset; nothing is opened until a split is asked for.
+    """Describes a dataset; nothing is opened until a split is used.
 
     Args:
         name: `digits` (embedded), `folder:/path` (images on disk), or a TFDS dataset
             that is already prepared, such as `cifar10` or `imagenet2012_subset/1pct`.
-        source: in the place of `name`, what opens a split of any source there is, such
-            as `@sources.arrays`; its options are bound to it.
+        source: instead of `name`, any other source, such as `@sources.arrays`; its
+            options are bound to it.
         train: the split to train on.
         test: the split to evaluate on; ImageNet's is `validation`.
         data_dir: where TFDS datasets are prepared; $TFDS_DATA_DIR or
             ~/tensorflow_datasets unless given.
-        cache_dir: where the record index of TFDS shards and, with `cache = 'disk'`,
-            decoded images are kept; $XDG_CACHE_HOME/sslkit or ~/.cache/sslkit unless
+        cache_dir: where the record index of TFDS shards is kept, and decoded images
+            with `cache = 'disk'`; $XDG_CACHE_HOME/sslkit or ~/.cache/sslkit unless
             given.
-        on_error: `skip` goes on without an example that cannot be read and names it at
-            the end; `raise` ends the run.
-        cache: `memory` reads and decodes a split once a run and keeps its pixels, for
-            data of up to 8 GiB; `disk` decodes it once and keeps the pixels in
-            `cache_dir`, where later runs find them and the processes of a machine
-            share them; None reads and decodes each time.
-        service: `grpc://host:port`, as `sslkit data-service` prints it: the training
-            batches are made there, the same in the same order. Its workers read the
-            data, and a cache on disk, under the same paths as this process.
-        exif: False shows a folder's images as they are stored, whatever their EXIF
-            orientation says. The images of TFDS datasets are always shown so.
+        on_error: what happens if an example cannot be read. `skip` goes on without it,
+            and names it at the end; `raise` ends the run.
+        cache: `memory` reads and decodes a split once per run and keeps its pixels, for
+            data of up to 8 GiB. `disk` decodes it once and keeps the pixels in
+            `cache_dir`, for later runs and all processes of the machine. None reads and
+            decodes an image each time that it is used.
+        service: `grpc://host:port`, as `sslkit data-service` prints it. The training
+            batches are then made there; they and their order stay the same. Its workers
+            read the data, and a cache on disk, under the same paths as this process.
+        exif: whether a folder's images are rotated according to their EXIF orientation.
+            The images of TFDS datasets are always used as they are stored.
         label: the feature of a TFDS dataset that is its label; `label` or `labels`
             unless given.
 
@@ -204,20 +204,21 @@ def data(
         The dataset, unopened.
 
     Raises:
-        UserError: for a value that is not among the choices.
+        UserError: if an option has a value that is not possible, or two options
+            contradict each other.
     """
     if (name is None) == (source is None):
         found = "both are bound; set one to None" if name else "neither is bound"
         raise UserError(
-            "data.name (digits, folder:/path or a TFDS dataset) or data.source, which "
-            f"opens a split, e.g. @sources.arrays: {found}"
+            "bind one of data.name (digits, folder:/path or a TFDS dataset) and "
+            f"data.source (e.g. @sources.arrays): {found}"
         )
     if source is not None:
         _only_for_names(data_dir=data_dir, label=label, exif=None if exif else False)
     elif name is not None and name.startswith(_FOLDER) and not name[7:].strip():
         raise UserError(
-            "data.name is 'folder:' with no path behind it, perhaps from a variable "
-            "that is empty; name a folder of images: folder:/path"
+            "data.name is 'folder:' without a path, perhaps because a shell variable "
+            "is empty; name a folder of images: folder:/path"
         )
     if name and label is not None and (name == "digits" or name.startswith(_FOLDER)):
         raise UserError(
@@ -248,6 +249,6 @@ def _only_for_names(**given: object) -> None:
     for option, value in given.items():
         if value is not None:
             raise UserError(
-                f"data.{option} is {value!r}, and is for data.name alone; bind it to "
-                f"the source itself, e.g. sources.NAME.{option}"
+                f"data.{option} is {value!r}, which has an effect only with data.name; "
+                f"bind it to the source itself, e.g. sources.NAME.{option}"
             )

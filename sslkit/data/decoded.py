@@ -1,4 +1,4 @@
-"""What sources that keep decoded images have in common."""
+"""The common base of sources that keep decoded images."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ __all__ = ["Decoded", "Table", "decode_all"]
 
 
 class Table(NamedTuple):
-    """What is known of images whose pixels lie one after the other."""
+    """Shapes and labels of images whose pixels are stored one after the other."""
 
     shapes: np.ndarray
     """int32 [n, 3]; height, width, 3."""
     labels: np.ndarray
     """int32 [n]."""
     read: np.ndarray
-    """bool [n]; False where a black pixel stands for what cannot be read."""
+    """bool [n]; False if the image cannot be read and is replaced by a black pixel."""
 
 
 class Decoded(Source):
     """A source whose images are decoded already.
 
-    Indices, order and views are those of the source it was made from, so a run may be
-    resumed with or without it.
+    Indices, order and views are those of the source from which it was made, so a run
+    may be resumed with or without it.
     """
 
     def __init__(self, source: Source, table: Table) -> None:
         """Keeps the table.
 
         Args:
-            source: where the images come from.
+            source: the source of the images.
             table: of all its examples.
         """
         self.name = source.name
@@ -75,16 +75,16 @@ class Decoded(Source):
         return image, tf.gather(self._labels, index)
 
     def attempt(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Looks one image up; see `Source.attempt`."""
+        """Returns one image; see `Source.attempt`."""
         return *self.example(index), tf.gather(self._read, index)
 
     def search(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Looks one image up; see `Source.search`."""
+        """Returns one image; see `Source.search`."""
         place = tf.gather(self._next, index)
         return *self.example(place), (place - index) % self.size
 
     def note(self, index: tf.Tensor, missed: tf.Tensor) -> tf.Operation:
-        """Does nothing: what cannot be read is known since the images were decoded."""
+        """Does nothing: unreadable images are known since the images were decoded."""
         del index, missed
         return tf.no_op()
 
@@ -93,11 +93,11 @@ class Decoded(Source):
         return self._source.skipped(limit=limit)
 
     def summary(self) -> str:
-        """Returns what was understood of the data."""
+        """Returns how the data was understood."""
         return self._source.summary()
 
     def record(self) -> Mapping[str, Any]:
-        """Returns what tells these examples from others."""
+        """Returns facts by which these examples are told from others."""
         return self._source.record()
 
     def why_unlabelled(self) -> str:
@@ -109,7 +109,7 @@ class Decoded(Source):
         return self._source.file(index)
 
     def describe(self, index: int) -> str:
-        """Returns where an example comes from."""
+        """Returns the place from which an example comes."""
         return self._source.describe(index)
 
 
@@ -124,8 +124,8 @@ def decode_all(source: Source) -> Iterator[tuple[np.ndarray, int, bool]]:
         could be read; if not, a black pixel and -1.
 
     Raises:
-        UserError: if none can be read, or, where its `on_error` is `raise`, if one
-            cannot.
+        UserError: if no example can be read; or, if its `on_error` is `raise`, if one
+            cannot be read.
     """
     elements = tf.data.Dataset.range(source.size).map(
         source.attempt, num_parallel_calls=tf.data.AUTOTUNE
@@ -137,13 +137,13 @@ def decode_all(source: Source) -> Iterator[tuple[np.ndarray, int, bool]]:
             yield image, int(label), bool(ok)
     except tf.errors.OpError as error:
         broken = source.diagnose(limit=1) or [first_line(error)]
-        raise UserError(f"cannot read {broken[0]}; mend or remove it") from error
+        raise UserError(f"cannot read {broken[0]}; repair or remove it") from error
     if not any_read:
         raise UserError("\n".join(source.skipped(limit=1)))
 
 
 def _next_read(read: np.ndarray) -> np.ndarray:
-    """Returns, for each place, the first from it on that was read, round the end."""
+    """Returns for each index the first one from there on, cyclically, that was read."""
     size = len(read)
     following, found = np.zeros(size, np.int64), 0
     for place in itertools.chain(reversed(range(size)), reversed(range(size))):

@@ -1,4 +1,4 @@
-"""Decoding images of any kind to RGB, and refusing what no decoder should be given."""
+"""Decoding images to RGB, and refusing those that are unsafe for the decoders."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sslkit.data.exif import UPRIGHT
 __all__ = ["LARGEST", "READS_WEBP", "REVISION", "decode", "turn_upright"]
 
 REVISION = 2
-"""Goes up when an image is decoded to other pixels than before."""
+"""Increased when the code decodes an image to other pixels than before."""
 
 LARGEST = 100_000_000
-"""Pixels of the largest image that is decoded: 300 MB. Several are decoded at once, and
-a larger one could end the run for want of memory."""
+"""Pixels of the largest image that is decoded: 300 MB. Several images are decoded at
+once, and with larger ones the run could end for lack of memory."""
 
 READS_WEBP = hasattr(tf.io, "decode_webp")
 """Whether this TensorFlow decodes WebP."""
@@ -25,7 +25,8 @@ _BGRA_MASKS = bytes.fromhex("0000ff0000ff0000ff000000")
 def decode(content: tf.Tensor) -> tf.Tensor:
     """Decodes a JPEG, PNG, GIF (first frame), BMP or WebP image, in graph operations.
 
-    Grey and CMYK images become RGB, 16-bit ones are cut to 8 bits, alpha is dropped.
+    Grey and CMYK images become RGB, 16-bit images are reduced to 8 bits, alpha is
+    dropped.
 
     Args:
         content: string [], the encoded image.
@@ -34,9 +35,9 @@ def decode(content: tf.Tensor) -> tf.Tensor:
         uint8 [height, width, 3].
 
     Raises:
-        tf.errors.InvalidArgumentError: when it runs, if this is no whole image, one of
-            more than `LARGEST` pixels, an animated WebP, or a BMP whose pixels are
-            packed in an unusual way.
+        tf.errors.InvalidArgumentError: when it runs, if this is not a complete image,
+            if it has more than `LARGEST` pixels, or if it is an animated WebP or a BMP
+            whose pixels are packed in an unusual way.
     """
     content = tf.convert_to_tensor(content)
     # Every pipeline that reads files decodes them, twice; it is traced for them once in
@@ -74,14 +75,14 @@ _traced = tf.function(
 
 
 def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns an image as its EXIF orientation says, in graph operations.
+    """Rotates an image according to its EXIF orientation, in graph operations.
 
     Args:
         image: [height, width, channels].
         orientation: int32 [], 1 to 8; see `sslkit.data.exif`.
 
     Returns:
-        The image as it is to be seen; from 5 on its sides have changed places.
+        The upright image; with orientations from 5 on, height and width are exchanged.
     """
 
     def turned() -> tf.Tensor:
@@ -96,7 +97,7 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
             )
         return out
 
-    # Most images stand upright, and are not copied.
+    # Most images are upright, and are not copied.
     seen = tf.cond(orientation == UPRIGHT, lambda: image, turned)
     return tf.ensure_shape(seen, [None, None, image.shape[2]])
 
@@ -109,7 +110,7 @@ def _any(content: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
 
 
 def _bmp(content: tf.Tensor) -> tf.Tensor:
-    """Reads a BMP; the decoder knows nothing of masks and takes any pixels as BGRA."""
+    """Reads a BMP; the decoder ignores colour masks and takes all pixels as BGRA."""
     bits = _number(content, 28, 2)
     packing = _number(content, 30, 4)
     masks = tf.strings.substr(content, 54, len(_RGBA_MASKS))
@@ -129,7 +130,7 @@ def _bmp(content: tf.Tensor) -> tf.Tensor:
 
 
 def _is_webp(content: tf.Tensor) -> tf.Tensor:
-    # Past the end of what it is given `substr` raises.
+    # `substr` raises an error past the end of its input.
     start = tf.strings.join([tf.strings.substr(content, 0, 12), " " * 12])
     return _starts(start, b"RIFF") & (tf.strings.substr(start, 8, 4) == b"WEBP")
 
@@ -143,7 +144,7 @@ def _webp(content: tf.Tensor) -> tf.Tensor:
             return tf.zeros([1, 1, 3], tf.uint8)
     kind = tf.strings.substr(content, 12, 4)
     extended = kind == b"VP8X"
-    # The decoder writes past its memory when it is given an animation.
+    # With an animation, the decoder writes past the end of its memory.
     animated = extended & (_number(content, 20, 1) // 2 % 2 == 1)
     still = tf.debugging.Assert(~animated, ["an animated WebP image"])
     bits = _number(content, 21, 4)
@@ -156,7 +157,7 @@ def _webp(content: tf.Tensor) -> tf.Tensor:
     )
     checks = [*([still] if still is not None else []), *_fits(sides[0] * sides[1])]
     with tf.control_dependencies(checks):
-        # It does not drop alpha by itself.
+        # This decoder does not drop alpha.
         frames = tf.io.decode_webp(tf.identity(content), channels=0)
     return frames[0, ..., :3]
 
@@ -172,7 +173,7 @@ def _fits(pixels: tf.Tensor) -> list[tf.Operation]:
 
 
 def _starts(content: tf.Tensor, magic: bytes) -> tf.Tensor:
-    # Shorter than the magic: `substr` returns what there is.
+    # If the content is shorter than the magic, `substr` returns all of it.
     return tf.strings.substr(content, 0, len(magic)) == magic
 
 
@@ -182,14 +183,14 @@ def _jpeg_pixels(content: tf.Tensor) -> tf.Tensor:
 
 
 def _pixels(content: tf.Tensor, place: int, kind: tf.DType, order: str) -> tf.Tensor:
-    """Multiplies the two sides that a header holds one after the other."""
+    """Multiplies height and width, which are next to each other in a header."""
     header = tf.strings.substr(content, place, 2 * kind.size)
     sides = tf.io.decode_raw(header, kind, little_endian=order == "<")
     return tf.reduce_prod(tf.abs(tf.cast(sides, tf.int64)))
 
 
 def _number(content: tf.Tensor, place: int, size: int) -> tf.Tensor:
-    """Returns the little-endian number of so many bytes at a place, int64 []."""
+    """Returns the little-endian number of `size` bytes at a place, int64 []."""
     digits = tf.io.decode_raw(tf.strings.substr(content, place, size), tf.uint8)
     weights = tf.constant([256**n for n in range(size)], tf.int64)
     return tf.reduce_sum(tf.cast(digits, tf.int64) * weights)

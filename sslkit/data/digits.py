@@ -1,4 +1,4 @@
-"""The embedded demonstration set: handwritten digits that ship with scikit-learn."""
+"""The demonstration data: handwritten digits that are part of scikit-learn."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Digits(Source):
     """1,797 grey 8x8 digits in ten classes (Alpaydin and Kaynak 1998).
 
     The split is fixed. `test` is the last 36 images of each class in file order (360),
-    `train` the 1,437 before them. Writers stand one after another in the file, so most
-    test digits come from hands that training never saw.
+    `train` the 1,437 before them. The file is sorted by writer, so most test digits are
+    by writers who are not in the training split.
 
     Args:
         split: `train` or `test`.
@@ -52,7 +52,7 @@ class Digits(Source):
         return self._labels.numpy()
 
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Looks one digit up; see `Source.example`."""
+        """Returns one digit; see `Source.example`."""
         grey = tf.gather(self._images, index)
         return tf.repeat(grey[..., tf.newaxis], 3, axis=-1), tf.gather(
             self._labels, index

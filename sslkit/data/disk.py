@@ -1,9 +1,9 @@
-"""A source whose decoded images are kept on disk, for data that is decoded often.
+"""A source whose decoded images are kept on disk, to decode them only once.
 
 A cache is a folder of two files: `pixels`, all images one after the other, and
-`table.npz`, where each lies. It is written under another name and renamed when it is
-whole, so that no run ever sees half of it. Its own name says what it was made from: of
-data that has changed since, another one is made, and the old one is of no more use.
+`table.npz`, the place of each. It is written under another name and renamed when it is
+complete, so no run ever sees an incomplete cache. Its name depends on the data: if the
+data changes, a new cache is made, and the old one is not used any more.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ _PIXELS, _TABLE = "pixels", "table.npz"
 class OnDisk(Decoded):
     """Reads and decodes a whole source once, and maps its pixels into memory.
 
-    Processes of one machine share the pages that they read. Of several processes that
-    find no cache each makes one, and the first to finish leaves it to all.
+    Processes of one machine share the memory pages that they read. If several processes
+    find no cache, each makes one, and all use that of the first to finish.
     """
 
     def __init__(self, source: Source, *, cache_dir: str | None = None) -> None:
         """Finds the cache, or makes it.
 
         Args:
-            source: what to keep.
+            source: the source whose images are kept.
             cache_dir: where caches are; $XDG_CACHE_HOME/sslkit or ~/.cache/sslkit
-                unless given. A file system that can map files into memory.
+                unless given. Its file system must support mapping files into memory.
 
         Raises:
-            UserError: if the cache cannot be written, or the source does not know
-                whether it has changed; see also `decode_all`.
+            UserError: if the cache cannot be written, or the source cannot tell whether
+                its data has changed; see also `decode_all`.
         """
         if "://" in str(cache_dir):
             raise UserError(
@@ -68,7 +68,7 @@ class OnDisk(Decoded):
         unread = np.flatnonzero(~table.read)
         if len(unread) and source.on_error == "raise":
             (broken,) = source.diagnose(unread.tolist(), limit=1)
-            raise UserError(f"cannot read {broken}; mend or remove it")
+            raise UserError(f"cannot read {broken}; repair or remove it")
         source.note(tf.constant(unread), tf.ones([len(unread)], tf.int64))
         super().__init__(source, table)
         self._bytes = _bytes(table)
@@ -76,14 +76,15 @@ class OnDisk(Decoded):
 
     def pixels(self) -> tf.Tensor:
         """Returns the pixels of all images; see `Decoded.pixels`."""
-        # Not a tensor of this process: a graph that is sent to another holds the path.
+        # The graph has the path, not a tensor of this process, so that it can be sent
+        # to another process.
         return tf.raw_ops.ImmutableConst(
             dtype=tf.uint8, shape=[self._bytes], memory_region_name=self._path
         )
 
 
 def _name(source: Source) -> str:
-    """Returns a folder's name that says what is in it, and changes as that does."""
+    """Returns a name for the folder that depends on the data from which it is made."""
     made_from = f"{source.identity()} {decoding.REVISION} {tf.__version__}"
     plain = re.sub(r"\W+", "_", source.name).strip("_")[-40:]
     return f"{plain}-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}"
@@ -94,7 +95,7 @@ def _bytes(table: Table) -> int:
 
 
 def _load(folder: pathlib.Path) -> Table | None:
-    """Returns the table of a whole cache, or None; a damaged one is removed."""
+    """Returns the table of a complete cache, or None; a damaged one is removed."""
     if not folder.is_dir():
         return None
     try:
@@ -134,12 +135,12 @@ def _make(source: Source, folder: pathlib.Path) -> None:
         np.savez(beside / _TABLE, **table._asdict())
         os.rename(beside, folder)
     except OSError as error:
-        # Another process may have been faster: then its cache is as good.
+        # Another process may have been faster: then its cache is used.
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not folder.is_dir():
             raise UserError(
                 f"the cache {folder} cannot be written ({error.strerror}, after "
-                f"{written / 2**20:,.0f} MiB). Make room, name another data.cache_dir, "
-                "or set data.cache = None"
+                f"{written / 2**20:,.0f} MiB). Free some space, name another "
+                "data.cache_dir, or set data.cache = None"
             ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)

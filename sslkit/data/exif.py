@@ -1,7 +1,7 @@
-"""Which way up a photograph was taken, from the EXIF data in its file.
+"""The orientation of a photograph, from the EXIF data in its file.
 
-Only what comes before the pixels is read, a few kilobytes: the segments of a JPEG, the
-chunks of a PNG, and all chunks of a WebP, whose headers alone are looked at.
+Only a few kilobytes are read: the segments of a JPEG and the chunks of a PNG that come
+before the pixels, and the headers of all chunks of a WebP.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import BinaryIO
 __all__ = ["UPRIGHT", "orientation"]
 
 UPRIGHT = 1
-"""The orientation of an image that is shown as it is stored."""
+"""The orientation of an image that needs no rotation."""
 
 _TAG = 0x0112
 _SHORT = 3
@@ -21,14 +21,13 @@ _LONGEST = 1 << 16  # bytes of EXIF data looked at: what a JPEG's segment can ho
 
 
 def orientation(file: BinaryIO) -> int:
-    """Reads how an image has to be turned to stand upright.
+    """Reads how an image has to be rotated to be upright.
 
     Args:
         file: an image of any kind, open at its beginning.
 
     Returns:
-        1 to 8, as EXIF 2.3 numbers them; 1 where nothing is said, or nothing that
-        makes sense.
+        1 to 8, as numbered by EXIF 2.3; 1 if there is no entry, or no valid one.
     """
     start = file.read(12)
     try:
@@ -44,13 +43,13 @@ def orientation(file: BinaryIO) -> int:
             return UPRIGHT
         return _of_tiff(data) if data is not None else UPRIGHT
     except struct.error:
-        return UPRIGHT  # The file ends too early; the decoder will say so.
+        return UPRIGHT  # The file ends too early; the decoder will report it.
 
 
 def _of_jpeg(file: BinaryIO) -> bytes | None:
     for _ in range(_MOST):
         mark, kind, length = struct.unpack(">BBH", file.read(4))
-        while kind == 0xFF:  # Filling before a segment.
+        while kind == 0xFF:  # Fill bytes before a segment.
             (low,) = struct.unpack(">B", file.read(1))
             kind, length = length >> 8, (length & 0xFF) << 8 | low
         if mark != 0xFF or kind in (0xDA, 0xD9) or length < 2:
@@ -79,7 +78,7 @@ def _of_webp(file: BinaryIO) -> bytes | None:
     for _ in range(_MOST):
         kind, length = struct.unpack("<4sI", file.read(8))
         if kind in (b"VP8 ", b"VP8L"):
-            # The simple layout has nothing else; the extended one began with VP8X.
+            # The simple layout has only pixels; the extended one begins with VP8X.
             if file.tell() == 20:
                 return None
         elif kind == b"EXIF":

@@ -26,31 +26,32 @@ __all__ = ["Folder"]
 
 
 class Folder(Source):
-    """The JPEG, PNG, GIF (first frame), WebP and BMP images under a folder, by path.
+    """The JPEG, PNG, GIF (first frame), WebP and BMP images in a folder, by path.
 
-    Splits: if the folder has a sub-folder `train`, then `train`, `test`, `val` and
-    `validation`, in any case, name sub-folders. Otherwise, with labels, `test` is about
-    a tenth of each class, and at least one image of it, drawn by a hash of the path so
-    that images that are added later leave the others where they are; `train` is the
-    rest;
-    without labels all of it is `train` and there is no other split.
+    Splits: if the folder has a sub-folder `train`, then sub-folders that are called
+        `train`, `test`, `val` or `validation`, in upper or lower case, are the splits.
+        Otherwise, with labels, `test` is about a tenth of each class, but at least one
+        image per class, chosen by a hash of the path, so that adding images does not
+        move the others to another split; `train` is the rest. Without labels, all
+        images are `train` and there is no other split.
 
-    Labels: if at least two sub-folders of the training split hold images, each of them
-    is a class, numbered in sorted order. A few images beside them are left out; if half
-    or more of all images lie there, there are no labels.
+    Labels: if at least two sub-folders of the training split have images, each of them
+        is a class, numbered in sorted order. A few images outside of them are left out;
+        if half or more of all images are outside, there are no labels.
 
-    What a file is, its first bytes say, not its ending. Other files, files and folders
-    whose names start with a dot, and folders that machines leave behind (`__MACOSX`,
-    `@eaDir`, ...) are left out. `summary` says what was understood.
+    The type of a file is found from its first bytes, not from its extension. Other
+    files, files and folders whose names start with a dot, and folders that systems
+    create (`__MACOSX`, `@eaDir`, ...) are left out. `summary` says how the folder was
+    understood.
 
     Args:
         split: `train`, or another sub-folder next to it.
         path: the folder.
-        exif: whether images are turned as their EXIF orientation says.
+        exif: whether images are rotated according to their EXIF orientation.
 
     Raises:
-        UserError: if there is no folder, image or such split, something cannot be
-            read, or it is not clear what its folders mean.
+        UserError: if there is no such folder or split, or no image in it, if something
+            cannot be read, or if it is not clear what the sub-folders mean.
     """
 
     @checked
@@ -61,9 +62,9 @@ class Folder(Source):
         self._take(layout, split, path)
 
     def beside(self, split: str) -> Folder:
-        """Takes another split of the folder that was looked at; see `Source`."""
+        """Opens another split of the folder, which is not read again; see `Source`."""
         other = copy.copy(self)
-        # What was met while reading is each split's own.
+        # Each split has its own list of examples that cannot be read.
         other.__dict__.pop("_unreadable", None)
         other._take(self._layout, split, self._path)
         return other
@@ -92,7 +93,7 @@ class Folder(Source):
         return image, tf.gather(self._labels, index)
 
     def check(self) -> None:
-        """Refuses files that are not images, if that is wanted; see `Source.check`."""
+        """Refuses files that are not images if `on_error` is `raise`; see `Source`."""
         others = self._layout.tree.others
         if others and self.on_error == "raise":
             place, what = others[0]
@@ -102,7 +103,7 @@ class Folder(Source):
             )
 
     def summary(self) -> str:
-        """Returns what was understood of the folder; see `Source.summary`."""
+        """Returns how the folder was understood; see `Source.summary`."""
         where = shown(str(self._layout.root))
         return f"data folder:{where}: {self._layout.summary(*self.parts)}"
 

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and not by its name."""
+"""The type of a file, by its first bytes and not by its name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["READ", "Header", "advice", "look"]
 READ = "JPEG, PNG, GIF, WebP or BMP"
 """The kinds of image that are read."""
 
-_FIRST = 512  # bytes that tell kinds apart
+_FIRST = 512  # bytes that are enough to tell the types
 _READ = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 
 _OTHER_IMAGES = {
@@ -51,10 +51,10 @@ _BRANDS = (
 
 
 class Header(NamedTuple):
-    """What is known of a file before its pixels are decoded."""
+    """Facts about a file before its pixels are decoded."""
 
     refusal: str | None
-    """What it is, such as `text file` or `TIFF image`, if it is not read; else None."""
+    """Its type, such as `text file` or `TIFF image`, if it is not read; else None."""
     size: int
     """Bytes."""
     orientation: int = UPRIGHT
@@ -70,14 +70,14 @@ def look(path: str | os.PathLike[str], *, exif: bool = True, webp: bool) -> Head
         webp: whether WebP images can be decoded.
 
     Returns:
-        What it is.
+        Its type and orientation.
 
     Raises:
         OSError: if it cannot be read.
     """
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
-        # Opening a pipe would wait for whoever writes into it.
+        # Opening a pipe would wait until something writes to it.
         return Header("special file", 0)
     with open(path, "rb") as file:
         refusal = _refusal(file.read(_FIRST), os.fspath(path), webp=webp)
@@ -124,7 +124,7 @@ def _refused_webp(start: bytes, *, webp: bool) -> str | None:
 
 
 def _refused_bmp(start: bytes) -> str | None:
-    """Says why a BMP is not read: what TensorFlow's decoder gets wrong, or nothing."""
+    """Returns the type of a BMP that TensorFlow decodes wrongly; None for others."""
     header = int.from_bytes(start[14:18], "little")
     if header in (12, 16, 64):
         return "OS/2 BMP image"
@@ -144,12 +144,12 @@ _MASKS = (
     bytes.fromhex("0000ff0000ff0000ff000000"),
     bytes.fromhex("ff00000000ff00000000ff00"),
 )
-"""Of red, green and blue, as they lie in a file."""
+"""The masks of red, green and blue, as in a file."""
 
 
 def _other(start: bytes) -> str:
     try:
-        # The last character may be cut in two.
+        # The last character may be incomplete.
         text = start.decode("utf-8-sig", "strict" if len(start) < _FIRST else "ignore")
     except UnicodeDecodeError:
         return "other file"

@@ -1,4 +1,4 @@
-"""Datasets that Hugging Face's `datasets` has saved on a disk; never downloads."""
+"""Datasets that Hugging Face's `datasets` has saved on disk; never downloads."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _ALONE = "train"
 
 
 class HuggingFace(Source):
-    """One split of what `save_to_disk` has written, read where it is, by Python.
+    """One split of a dataset that `save_to_disk` has written, read by Python.
 
     To write one: `datasets.load_dataset("cifar10").save_to_disk("mine")`.
 
     Args:
-        split: a split of it; a dataset that was saved without splits is `train`.
+        split: the split; a dataset that was saved without splits has one, `train`.
         path: the folder.
         image: the column of images; the only one unless given.
-        label: the column of labels, a class or a whole number, -1 or nothing where an
-            image has none; `label` or `labels` unless given, if there is one.
+        label: the column of labels: classes or whole numbers, -1 or nothing if an image
+            has none; `label` or `labels` unless given, if there is such a column.
 
     Raises:
-        UserError: if the package `datasets` is not installed, the folder is not such a
-            dataset, has no such split or column, or has no images.
+        UserError: if the package `datasets` is not installed, or the folder is not such
+            a dataset or does not have the split, the column, or any image.
     """
 
     @checked
@@ -71,7 +71,7 @@ class HuggingFace(Source):
             self._read_labels(library, splits, split, self._label, path)
         self._column = image
         images = chosen.select_columns([image])
-        # As they are stored: TensorFlow decodes them, as it does those of all sources.
+        # Encoded as stored: TensorFlow decodes them, as for all sources.
         self._images = images.cast_column(image, library.Image(decode=False))
         with tf.device("CPU:0"):
             self._numbers = tf.constant(self._labels, tf.int32)
@@ -81,7 +81,7 @@ class HuggingFace(Source):
         return decode(call(self._stored, index)), self.label(index)
 
     def label(self, index: tf.Tensor) -> tf.Tensor:
-        """Looks one label up; see `Source.label`."""
+        """Returns one label; see `Source.label`."""
         return tf.gather(self._numbers, index)
 
     def labels(self) -> np.ndarray:
@@ -93,8 +93,8 @@ class HuggingFace(Source):
         if self._label is not None:
             return super().why_unlabelled()
         return (
-            f"has no column label or labels, but {self._columns}; name the one that is "
-            "the label: sources.huggingface.label"
+            f"has no column label or labels, but {self._columns}; name the column that "
+            "is the label: sources.huggingface.label"
         )
 
     def record(self) -> Mapping[str, Any]:
@@ -128,8 +128,7 @@ class HuggingFace(Source):
         feature = splits[split].features.get(column)
         if feature is None:
             raise UserError(
-                f"{path} has no column '{column}' to be the label; it has "
-                f"{self._columns}"
+                f"{path} has no column '{column}' for the label; it has {self._columns}"
             )
         named = isinstance(feature, library.ClassLabel)
         if not named and not getattr(feature, "dtype", "").startswith(("int", "uint")):
@@ -143,12 +142,12 @@ class HuggingFace(Source):
             if column in one.features
         }
         low = min(one.min(initial=0) for one in found.values())
-        # Of all splits: the largest label may be in another one.
+        # Over all splits: the largest label may be in another split.
         classes = 1 + int(max(one.max(initial=-1) for one in found.values()))
         if low < -1:
             raise UserError(
-                f"the column '{column}' of {path} goes down to {low}; labels go from 0 "
-                "on, and are -1 where an image has none"
+                f"the column '{column}' of {path} has the value {low}; labels are 0 or "
+                "more, and -1 if an image has none"
             )
         names = tuple(feature.names) if named else ()
         self._labels = found[split]
@@ -180,7 +179,7 @@ def _opened(library: Any, path: str) -> Mapping[str, Any]:
     folder = os.path.expanduser(path)
     try:
         found = library.load_from_disk(folder)
-    except Exception as error:  # Each of its readers has errors of its own.
+    except Exception as error:  # Its readers raise many kinds of errors.
         raise UserError(
             f"{path} is not a dataset that datasets.save_to_disk has written "
             f"({type(error).__name__}: {first_line(error)})"
@@ -190,7 +189,7 @@ def _opened(library: Any, path: str) -> Mapping[str, Any]:
 
 def _library() -> types.ModuleType:
     try:
-        # Slow to import, and its own imports may warn.
+        # Slow to import, and what it imports may warn.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import datasets

@@ -1,4 +1,4 @@
-"""Reading by libraries that are not of TensorFlow, from inside its graphs."""
+"""Calling readers that are written in Python from inside TensorFlow's graphs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def call(read: Callable[[int], bytes], index: tf.Tensor) -> tf.Tensor:
     Calls take turns: Python runs one thread at a time.
 
     Args:
-        read: index -> what is stored; it may raise anything.
+        read: index -> the stored bytes; it may raise any error.
         index: int64 [].
 
     Returns:
@@ -38,14 +38,14 @@ def call(read: Callable[[int], bytes], index: tf.Tensor) -> tf.Tensor:
             raise
         except Exception as error:
             raise ValueError(f"{type(error).__name__}: {first_line(error)}") from error
-        # Not an array of bytes, which loses zeros at the end.
+        # An array of bytes would lose zeros at the end.
         return np.array(content, object)
 
     return tf.ensure_shape(tf.numpy_function(called, [index], tf.string), [])
 
 
 def calls_python(source: Source) -> bool:
-    """Returns whether reading an example calls Python, of this process alone."""
+    """Returns whether reading an example calls Python code of this process."""
     traced = tf.function(source.example).get_concrete_function(
         tf.TensorSpec([], tf.int64)
     )

@@ -1,4 +1,4 @@
-"""Which examples of a split have a label: a look before anything is computed."""
+"""How many examples of a split have a label, found before anything is computed."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 __all__ = ["LOOK", "Labelling", "labelling"]
 
 LOOK = 1000
-"""Examples whose labels are read where a source does not know them."""
+"""Examples whose labels are read if a source does not know all labels."""
 
 
 class Labelling(NamedTuple):
-    """What a look at the labels of a split has found."""
+    """How many examples of a split have a label."""
 
     labelled: int
-    """Of those looked at, how many have a label."""
+    """How many of the examined examples have a label."""
     looked: int
-    """How many were looked at: all, or a fixed mixed choice."""
+    """How many were examined: all, or a fixed choice from the whole split."""
     size: int
     """Examples in the split."""
 
     @property
     def any(self) -> bool:
-        """Whether there is a label."""
+        """Whether a label was found."""
         return self.labelled > 0
 
     @property
     def all(self) -> bool:
-        """Whether no label was found missing."""
+        """Whether all examined examples have a label."""
         return self.labelled == self.looked
 
     def __str__(self) -> str:
@@ -47,10 +47,10 @@ class Labelling(NamedTuple):
 
 
 def labelling(source: Source, *, limit: int | None = None) -> Labelling:
-    """Looks at the labels of a split, or of the part of it that will be used.
+    """Examines the labels of a split, or of the part of it that will be used.
 
-    Where the source knows its labels it looks at all that are asked for, otherwise at
-    `LOOK` of them at most. An example that cannot be read has no label.
+    If the source knows its labels, all of them are examined, otherwise `LOOK` at most.
+    An example that cannot be read counts as one without a label.
 
     Args:
         source: the split.

@@ -1,7 +1,7 @@
-"""Which feature of a TFDS dataset is its label, and what its classes are.
+"""Finding which feature of a TFDS dataset is its label, and its classes.
 
-A `ClassLabel` says both. Other features do not say how many classes there are, so that
-the labels of the whole dataset are read once, and what was found is kept in a cache.
+A `ClassLabel` has both. Other features do not say how many classes there are, so the
+labels of the whole dataset are read once, and the result is kept in a cache.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Labels", "find_labels"]
 _log = logging.getLogger(__name__)
 
 _USUAL = ("label", "labels")
-_MOST = 100_000  # classes; more are numbers of examples, or captions
+_MOST = 100_000  # classes; a feature with more has ids of examples, or captions
 _BATCH = 1024
 
 
@@ -33,13 +33,13 @@ class Labels(NamedTuple):
     feature: str
     """The key in a record."""
     names: tuple[str, ...]
-    """What each class is called; empty where that is not known."""
+    """The name of each class; empty if the names are not known."""
     classes: int
     texts: tuple[bytes, ...] = ()
-    """The labels as records hold them, by class; empty where they hold numbers."""
+    """The labels in the records, by class; empty if the records have numbers."""
 
     def spec(self) -> Mapping[str, tf.io.FixedLenFeature]:
-        """Returns what a record is parsed with."""
+        """Returns the specification with which a record is parsed."""
         kind = tf.string if self.texts else tf.int64
         return {self.feature: tf.io.FixedLenFeature([], kind)}
 
@@ -48,7 +48,7 @@ class Labels(NamedTuple):
         value = parsed[self.feature]
         if not self.texts:
             return tf.cast(value, tf.int32)
-        # Not a table of TensorFlow's, which could not be sent to another process.
+        # A lookup table of TensorFlow could not be sent to another process.
         found = tf.equal(tf.constant(self.texts), value)
         place = tf.argmax(found, output_type=tf.int32)
         return tf.where(tf.reduce_any(found), place, -1)
@@ -68,14 +68,14 @@ def find_labels(
     Args:
         features: key -> feature of TFDS.
         files: all files of the dataset.
-        records: makes a dataset of their records, string [] each; None reads them as
+        records: makes a dataset of their records, string [] each; None to read them as
             TFRecord.
         name: the feature to use; `label` or `labels` unless given.
-        cache_dir: where what was read is kept; see `record_table`.
+        cache_dir: where the result is kept; see `record_table`.
         kinds: `tensorflow_datasets.features`.
 
     Returns:
-        The label; or, where there is none whose meaning is plain, what there is.
+        The label; or, if no feature is clearly a label, a text about the features.
 
     Raises:
         UserError: if a name is given and it cannot be a label.
@@ -98,7 +98,7 @@ def find_labels(
         plain = name is not None or found.classes <= max(2, found.examples // 2)
         if found.low >= -1 and 0 < found.classes <= _MOST and plain:
             return Labels(chosen, found.names(), found.classes, found.texts)
-    what = "is not one class for each image" if found is None else found.refusal()
+    what = "is not one class per image" if found is None else found.refusal()
     if name is not None:
         raise UserError(f"data.label is {name!r}, which {what}; name another feature")
     return f"{_hint(features)}. '{chosen}' {what}"
@@ -115,8 +115,8 @@ class _Found(NamedTuple):
 
     def refusal(self) -> str:
         if self.low < -1:
-            return f"goes down to {self.low}, where classes are numbered from 0"
-        return f"would be {self.classes:,} classes of {self.examples:,} images"
+            return f"has the value {self.low}, but classes are numbered from 0"
+        return f"would give {self.classes:,} classes for {self.examples:,} images"
 
 
 def _read(
@@ -186,8 +186,8 @@ def _is_number(feature: Any) -> bool:
 
 def _hint(features: Mapping[str, Any]) -> str:
     return (
-        f"has no label that is known as one. Its features: {_described(features)}; "
-        "name it with data.label"
+        "has no feature that is clearly a label. Its features: "
+        f"{_described(features)}; name the label with data.label"
     )
 
 

@@ -1,7 +1,7 @@
-"""What a folder of images means: its splits, its classes, and what is left out.
+"""How a folder of images is understood: splits, classes, and what is left out.
 
-Told from the names and places of the files alone. Nothing is guessed without a word:
-`Layout.summary` says what was understood, and what cannot be understood is refused.
+Only the names and places of the files are used. `Layout.summary` says how the folder
+was understood, and an ambiguous folder is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sslkit.errors import UserError
 __all__ = ["SPLITS", "Layout"]
 
 SPLITS = ("train", "test", "val", "validation")
-"""Names of folders that are splits, in any case, where `train` is one of them."""
+"""Names of folders that are splits, in upper or lower case, if `train` is there."""
 
 _TEST_SHARE = 0.1
 _NAMES = 10  # names in a line
@@ -28,7 +28,7 @@ class Layout:
 
     Attributes:
         tree: what it is made of.
-        classes: the names of the classes, sorted; empty where there are no labels.
+        classes: the names of the classes, sorted; empty if there are no labels.
     """
 
     def __init__(self, tree: Tree) -> None:
@@ -38,8 +38,8 @@ class Layout:
             tree: the images.
 
         Raises:
-            UserError: if it has several folders of one split, has splits and none to
-                train on, or may have splits as well as classes.
+            UserError: if it has several folders for one split, if it has splits but no
+                `train`, or if its folders may be splits as well as classes.
         """
         self.tree = tree
         self._notes: list[str] = []
@@ -60,14 +60,14 @@ class Layout:
         return self.tree.root
 
     def part(self, split: str) -> list[tuple[Picture, int]]:
-        """Returns the images of a split with their labels, -1 where there are none.
+        """Returns the images of a split with their labels, -1 if there are none.
 
         Args:
             split: `train`, `test`, or the name of another folder of a split.
 
         Raises:
-            UserError: if there is no such split, nothing is in it, or it has a class
-                that the training split has not.
+            UserError: if there is no such split, if it is empty, or if it has a class
+                that is not in the training split.
         """
         name = split.lower()
         if not self._splits:
@@ -82,8 +82,8 @@ class Layout:
         labelled = self._labelled(pictures, depth=1)
         if not labelled:
             raise UserError(
-                f"{self.root / self._splits[name]} holds no image in a folder of a "
-                f"class; its classes are {_listed(self.classes)}"
+                f"{self.root / self._splits[name]} has no image in the folder of a "
+                f"class; the classes are {_listed(self.classes)}"
             )
         return labelled
 
@@ -146,15 +146,16 @@ class Layout:
             )
         held_out = set()
         for _, group in itertools.groupby(labelled, lambda pair: pair[1]):
-            # A class of one image stays whole, and a larger one gives at least one.
+            # A class of one image stays in train, and a larger one has at least one in
+            # test.
             members = sorted(group, key=lambda pair: _lot(pair[0]))
             drawn = sum(_lot(picture) < _TEST_SHARE for picture, _ in members)
             held_out.update(members[: max(1, drawn)] if len(members) > 1 else [])
         part = [pair for pair in labelled if (pair in held_out) == (name == "test")]
         if not part:
             raise UserError(
-                f"{self.root} has one image of each class, so that there is none to "
-                "hold out for the split 'test'; add images"
+                f"{self.root} has one image per class, so none can be held out for the "
+                "split 'test'; add images"
             )
         return part
 
@@ -168,18 +169,19 @@ class Layout:
         for picture in pictures:
             top = _top(picture, depth)
             if not top:
-                continue  # Said in the summary.
+                continue  # It is in the summary.
             if top not in number:
                 home = self.root.joinpath(*picture.path.parts[:depth])
                 raise UserError(
-                    f"{home} has the class '{shown(top)}', which the training split "
-                    f"has not; name its classes as there: {_listed(self.classes)}"
+                    f"{home} has the class '{shown(top)}', which is not in the "
+                    "training split; use the names of its classes: "
+                    f"{_listed(self.classes)}"
                 )
             labelled.append((picture, number[top]))
         return labelled
 
     def _find_splits(self, tops: dict[str, list[Picture]]) -> dict[str, str]:
-        """Returns split -> the folder that holds it; nothing if there are none."""
+        """Returns split -> the folder that has it; empty if there are no splits."""
         found: dict[str, str] = {}
         for name in sorted(filter(None, tops)):
             split = name.lower()
@@ -188,7 +190,7 @@ class Layout:
             if split in found:
                 raise UserError(
                     f"{self.root} has the folders '{found[split]}' and '{name}', which "
-                    "name one split; make one folder of them"
+                    "mean the same split; make one folder of them"
                 )
             found[split] = name
         others = sorted(set(tops) - {"", *found.values()})
@@ -202,8 +204,8 @@ class Layout:
             one = next(iter(found.values()))
             raise UserError(
                 f"{self.root} has images in {_listed(sorted(found.values()))} and none "
-                "in a folder 'train'; make one, or name the images to train on: "
-                f"folder:{self.root / one}"
+                "in a folder 'train'; make that folder, or name the images to train "
+                f"on: folder:{self.root / one}"
             )
         if len(found) == 1 and others:
             inside = set(_by_top(tops[found["train"]], 1)) - {""}
@@ -225,8 +227,8 @@ class Layout:
         inside = len(pictures) - stray
         if stray >= inside:
             self._notes.append(
-                f"{stray:,} of {len(pictures):,} images lie outside of folders, so "
-                f"that {_listed(sorted(tops))} are not read as classes"
+                f"{stray:,} of {len(pictures):,} images are not in a sub-folder, so "
+                f"{_listed(sorted(tops))} are not read as classes"
             )
             return ()
         if stray:
@@ -237,7 +239,7 @@ class Layout:
         return tuple(sorted(tops))
 
     def _hint(self, tops: dict[str, list[Picture]], stray: int, depth: int) -> None:
-        """Notes where a folder in a folder, as archives unpack, holds classes."""
+        """Notes a folder in the folder, as from an archive, that may have classes."""
         if len(tops) != 1 or stray:
             return
         ((name, pictures),) = tops.items()
@@ -245,12 +247,12 @@ class Layout:
         if len(below) > 1:
             home = self.root.joinpath(*pictures[0].path.parts[: depth + 1])
             self._notes.append(
-                f"all are in {shown(name)}; for its {_listed(below)} as classes or "
-                f"splits name folder:{shown(str(home))}"
+                f"all are in {shown(name)}; to use its {_listed(below)} as classes or "
+                f"splits, name folder:{shown(str(home))}"
             )
 
     def _leave_out(self, tops: dict[str, list[Picture]]) -> None:
-        """Notes what lies beside the splits, or outside of classes in one of them."""
+        """Notes images outside of the splits, and outside of the classes in a split."""
         for name, pictures in sorted(tops.items(), key=lambda pair: pair[0].lower()):
             if not name:
                 self._left_out.append(
@@ -270,7 +272,7 @@ class Layout:
                     )
 
     def _name_empty(self, depth: int) -> None:
-        """Notes the folders where a class might be, and is not."""
+        """Notes folders that might be classes but have no images."""
         full = {
             picture.path.parts[:levels]
             for picture in self.tree.pictures
@@ -289,10 +291,10 @@ class Layout:
 
 
 def _lot(picture: Picture) -> float:
-    """Returns a number in [0, 1) that depends on an image's path alone.
+    """Returns a number in [0, 1) that depends only on an image's path.
 
-    So images that are added to a folder send none of the others from the training
-    images to the test images, or back.
+    So adding images to a folder does not move other images between the training and the
+    test split.
     """
     name = picture.path.as_posix().encode("utf-8", "surrogateescape")
     return int.from_bytes(hashlib.blake2s(name, digest_size=8).digest()) / 2**64
@@ -304,7 +306,7 @@ def _top(picture: Picture, depth: int) -> str:
 
 
 def _by_top(pictures: Sequence[Picture], depth: int) -> dict[str, list[Picture]]:
-    """Groups images by the folder at a depth; those in none by the empty name."""
+    """Groups images by their folder at a depth; the empty name is for those in none."""
     groups: dict[str, list[Picture]] = {}
     for picture in pictures:
         groups.setdefault(_top(picture, depth), []).append(picture)

@@ -12,7 +12,7 @@ from sslkit.source import Source
 __all__ = ["InMemory"]
 
 LARGEST = 8 * 2**30
-"""Bytes of decoded images that are kept at most."""
+"""The most bytes of decoded images that are kept."""
 
 
 class InMemory(Decoded):
@@ -22,7 +22,7 @@ class InMemory(Decoded):
         """Reads all examples.
 
         Args:
-            source: what to keep.
+            source: the source whose images are kept.
 
         Raises:
             UserError: if the images take more than `LARGEST` bytes; see `decode_all`.

@@ -1,9 +1,9 @@
 """The order of examples: a pure function of (seed, position).
 
-A position is the number of examples a run has consumed before this one, over all
-hosts. Step `s` of global batch `B` reads positions `s * B` to `s * B + B - 1`; a batch
-may therefore span two epochs, and nothing is ever dropped. Because every position is
-looked up on its own, resuming costs nothing and replays nothing.
+A position is the number of examples that a run has consumed before this one, over all
+hosts. Step `s` with global batch `B` reads the positions `s * B` to `s * B + B - 1`. So
+a batch may span two epochs, and no example is dropped. Every position can be computed
+directly, so resuming costs nothing and reads nothing again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from sslkit.randomness import order_key
 
 __all__ = ["index_at", "position", "positions", "shuffle"]
 
-# The operation's default of 4 rounds gives neighbouring epochs almost the same order
-# from 2^16 examples on. 32 is what the cipher below it (Simon 32/64) specifies.
+# With the operation's default of 4 rounds, neighbouring epochs have almost the same
+# order from 2^16 examples on. 32 is the number that its cipher (Simon 32/64) specifies.
 _ROUNDS = 32
 
 
@@ -32,9 +32,9 @@ def shuffle(index: tf.Tensor, *, key: tf.Tensor, size: int) -> tf.Tensor:
     Returns:
         int64, shaped like `index`.
     """
-    # Where `size - 1` is a power of four the operation counts one bit too few and never
-    # returns the last index. One index more makes it right; the index outside is then
-    # sent through once more, which is again a permutation (cycle walking).
+    # If `size - 1` is a power of four, the operation counts one bit too few and never
+    # returns the last index. With one index more it is right; a result outside the
+    # range is then mapped again, which gives a permutation (cycle walking).
     last = size - 1
     if size > 1 and last == 4 ** ((last.bit_length() - 1) // 2):
         last = size
@@ -46,7 +46,7 @@ def shuffle(index: tf.Tensor, *, key: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def mixed(index: tf.Tensor, *, size: int) -> tf.Tensor:
-    """Maps indices by one fixed permutation, so that a part of a source is mixed.
+    """Maps indices by a fixed permutation, so that a part of a source has all classes.
 
     Args:
         index: int64, any shape of rank 0 or 1; each in [0, size).
@@ -67,12 +67,12 @@ def _permute(index: tf.Tensor, key: tf.Tensor, top: tf.Tensor) -> tf.Tensor:
 def index_at(
     position: tf.Tensor, *, seed: int, size: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns which example stands at a position of the run, and in which epoch.
+    """Returns the example at a position of the run, and its epoch.
 
     Args:
         position: int64 [] or [n], examples consumed before this one.
         seed: of the run, in [0, 2^31).
-        size: examples an epoch.
+        size: examples per epoch.
 
     Returns:
         (epoch, index), int64 shaped like `position`; within an epoch every index in
@@ -92,18 +92,18 @@ def positions(
     hosts: int = 1,
     host: int = 0,
 ) -> tf.data.Dataset:
-    """Returns the positions one host reads, in order.
+    """Returns the positions that one host reads, in order.
 
     Args:
-        start_step: first step to read for.
+        start_step: the first step.
         stop_step: the step after the last.
         batch_size: the global batch; a multiple of `hosts`.
         hosts: input pipelines that share each batch.
         host: which of them this is.
 
     Returns:
-        A dataset of int64 []: of each step's batch the `host`-th of `hosts` equal
-        blocks.
+        A dataset of int64 []: the `host`-th of `hosts` equal blocks of each step's
+        batch.
     """
     share = batch_size // hosts
     counts = tf.data.Dataset.range(start_step * share, stop_step * share)
@@ -115,10 +115,10 @@ def positions(
 def position(
     count: tf.Tensor, *, batch_size: int, hosts: int = 1, host: int = 0
 ) -> tf.Tensor:
-    """Returns the position of what a host reads after `count` others.
+    """Returns the position that a host reads after `count` others.
 
     Args:
-        count: int64 [], examples that this host has read since the run began.
+        count: int64 [], examples that this host has read before in this run.
         batch_size: the global batch; a multiple of `hosts`.
         hosts: input pipelines that share each batch.
         host: which of them this is.

@@ -1,9 +1,9 @@
-"""Random access into TFRecord files: an index of where each record lies.
+"""Random access into TFRecord files, by an index of the place of each record.
 
-A TFRecord file holds, for each record, its length (uint64), a checksum of the length
-(4 bytes), the data, and a checksum of the data (4 bytes). The scan reads the lengths
-and skips the rest, once; the result is kept in a cache folder. In a bucket, where each
-skip would be a request of its own, it reads whole files from beginning to end, many at
+A TFRecord file has, for each record, its length (uint64), a checksum of the length (4
+bytes), the data, and a checksum of the data (4 bytes). A scan reads the lengths and
+skips the rest; it is done once, and the result is kept in a cache folder. In a bucket,
+where each skip would be a request, whole files are read from beginning to end, many at
 once.
 """
 
@@ -30,26 +30,27 @@ _log = logging.getLogger(__name__)
 
 _LENGTH = struct.Struct("<Q")
 _FRAME = 16  # bytes of a record that are not its data
-_SCANS = 8  # files scanned at once: on network disks the wait is latency
+_SCANS = 8  # files scanned at once: on network disks most of the time is latency
 _SCANS_OF_BUCKET = 32
 _PIECE = 8 * 2**20  # bytes of a file in a bucket that are read at once
 
 
 def record_table(paths: Sequence[str], *, cache_dir: str | None = None) -> np.ndarray:
-    """Returns where each record of some TFRecord files lies.
+    """Returns the place of each record of some TFRecord files.
 
     Args:
         paths: the files; local, or anything `tf.io.gfile` opens.
-        cache_dir: where results are kept, keyed on the files' paths, sizes and times
-            of change; $XDG_CACHE_HOME/sslkit or ~/.cache/sslkit unless given. A folder
-            that cannot be written costs a scan each time, and a line in the log.
+        cache_dir: where results are kept, by the files' paths, sizes and times of
+            change; $XDG_CACHE_HOME/sslkit or ~/.cache/sslkit unless given. If it cannot
+            be written, the files are scanned each time, and the log has a line about
+            it.
 
     Returns:
-        int64 [records, 3], in file order: which of the files, the byte at which the
-        record starts, the bytes of its data.
+        int64 [records, 3], in file order: the index of the file, the byte at which the
+        record starts, the number of bytes of its data.
 
     Raises:
-        UserError: if a file is missing or is not a whole TFRecord file.
+        UserError: if a file is missing or is not a complete TFRecord file.
     """
     cached = cache_folder(cache_dir) / "records" / f"{fingerprint(paths)}.npy"
     table = _load(cached)
@@ -69,13 +70,13 @@ def read_record(path: tf.Tensor, start: tf.Tensor, size: tf.Tensor) -> tf.Tensor
     Args:
         path: string [], the file.
         start: int64 [], the byte at which the record starts.
-        size: int64 [], the bytes of its data; read at one go.
+        size: int64 [], the number of bytes of its data, which are read together.
 
     Returns:
         string [], the data.
     """
-    # A dataset of one element is the only operation that reads at an offset and checks
-    # the checksums. It is built, read and freed inside the graph.
+    # Only a dataset can read at an offset and check the checksums. So one of a single
+    # element is built, read and freed inside the graph.
     records = tf.raw_ops.TFRecordDatasetV2(
         filenames=[path],
         compression_type="",
@@ -107,14 +108,14 @@ def _scan(number: int, path: str) -> np.ndarray:
         ) from error
     if start != size:
         raise UserError(
-            f"{path} is cut short or is no TFRecord file: {size} bytes, but record "
+            f"{path} is cut short or is not a TFRecord file: {size} bytes, but record "
             f"{max(len(rows) - 1, 0)} ends at byte {start}; prepare the dataset again"
         )
     return np.array(rows, np.int64).reshape([-1, 3])
 
 
 def _sought(file: BinaryIO) -> Generator[int, int, None]:
-    """Is sent where records start, and yields the bytes of their data."""
+    """Receives where records start, and yields the sizes of their data; seeks."""
     length = 0
     while True:
         start = yield length
@@ -123,7 +124,7 @@ def _sought(file: BinaryIO) -> Generator[int, int, None]:
 
 
 def _streamed(file: BinaryIO) -> Generator[int, int, None]:
-    """Does the same, and never goes back or skips."""
+    """Does the same by reading on, without seeking."""
     length, piece, begin = 0, b"", 0
     while True:
         start = yield length
@@ -140,12 +141,12 @@ def _streamed(file: BinaryIO) -> Generator[int, int, None]:
 def _open(path: str) -> BinaryIO:
     if "://" in path:
         return tf.io.gfile.GFile(path, "rb")
-    # A buffer would read far more than the eight bytes each seek is after.
+    # A buffer would read far more than the eight bytes that are needed at each place.
     return open(path, "rb", buffering=0)
 
 
 def cache_folder(cache_dir: str | None) -> pathlib.Path:
-    """Returns where what was computed from data is kept.
+    """Returns the folder for results that were computed from data.
 
     Args:
         cache_dir: the folder; $XDG_CACHE_HOME/sslkit or ~/.cache/sslkit unless given.
@@ -157,7 +158,7 @@ def cache_folder(cache_dir: str | None) -> pathlib.Path:
 
 
 def fingerprint(paths: Sequence[str]) -> str:
-    """Returns what changes when one of some files does.
+    """Returns a digest that changes when one of some files changes.
 
     Args:
         paths: the files; local, or anything `tf.io.gfile` opens.
@@ -193,7 +194,8 @@ def _load(cached: pathlib.Path) -> np.ndarray | None:
 def _save(cached: pathlib.Path, table: np.ndarray) -> None:
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside its place and renamed, so that no run ever sees half of it.
+        # Written under another name and renamed, so no run ever sees an incomplete
+        # file.
         handle, beside = tempfile.mkstemp(dir=cached.parent, suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             np.save(file, table)

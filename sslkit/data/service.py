@@ -1,13 +1,13 @@
-"""Batches made in other processes, by tf.data service, in the order of the run.
+"""Batches that tf.data service makes in other processes, in the order of the run.
 
-The work is shared out by batch: a worker asks the dispatcher which batch is next, makes
-all of it, and sends it here. Workers of different speed deliver in any order, so each
-batch carries its number, and they are put in order here. What is in a batch depends on
-its number alone. So neither how many workers there are, nor their speed, nor one that
-comes or goes in the middle of a run changes a batch or its place.
+The work is distributed by batch: a worker asks the dispatcher which batch is next,
+makes all of it, and sends it here. Workers may be of different speed, so batches arrive
+in any order; each has its number, and they are put in order here. The content of a
+batch depends only on its number. So the number of workers, their speed, and workers
+that come or go during a run change neither a batch nor its place.
 
-Every host of a run has a stream of its own, of its own share of each batch. Nothing is
-shared between the hosts but the workers.
+Every host of a run has a separate stream, with its share of each batch. The hosts share
+only the workers.
 """
 
 from __future__ import annotations
@@ -33,22 +33,23 @@ __all__ = ["Service"]
 _log = logging.getLogger(__name__)
 
 _PROTOCOL = "grpc"
-_LOOK_SECONDS = 1.0  # between two looks at a dispatcher that sends nothing
+_LOOK_SECONDS = 1.0  # between two checks of a dispatcher that sends nothing
 _OF_DATA = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
-_LARGEST = 2**31  # bytes of a message, of which one holds a batch
-_AHEAD = 64  # batches that workers may be making beyond those that have come
+_LARGEST = 2**31  # bytes of the largest message; each batch is one message
+_AHEAD = 64  # batches that workers may be making ahead of those that have arrived
 _FEWEST_HELD = 8
 
-Complaint = Callable[[int, int], str | None]
-"""(first, last) -> what cannot be read for the batches of these numbers, or None."""
+Problem = Callable[[int, int], str | None]
+"""(first, last) -> a message about the examples of the batches with these numbers that
+cannot be read, or None."""
 
 Make = Callable[[int, int], tf.data.Dataset]
-"""(first, last) -> the batches of these numbers; the first component of each is its
-number, and its source is `tf.data.Dataset.range(first, last)`."""
+"""(first, last) -> the batches with these numbers. The first component of each is its
+number, and the dataset begins with `tf.data.Dataset.range(first, last)`."""
 
 
 class Service:
-    """A dispatcher and its workers, as started by `sslkit data-service`.
+    """A dispatcher and its workers, which `sslkit data-service` starts.
 
     Attributes:
         address: `grpc://host:port` of the dispatcher.
@@ -68,12 +69,12 @@ class Service:
         Args:
             address: `grpc://host:port` of the dispatcher.
             answer_seconds: how long the dispatcher may take to answer.
-            patience_seconds: how long a batch may take to be made.
-            held_bytes: the most memory for batches that came before their turn; room
-                for 8 in any case.
+            patience_seconds: how long making a batch may take.
+            held_bytes: the most memory for batches that arrive before their turn; 8
+                batches are allowed in any case.
 
         Raises:
-            UserError: if this is no such address.
+            UserError: if the address does not have this form.
         """
         protocol, _, place = address.partition("://")
         host, _, port = place.rpartition(":")
@@ -89,11 +90,11 @@ class Service:
         self._patience_seconds = patience_seconds
         self._held_bytes = held_bytes
 
-    def knock(self) -> None:
-        """Waits until the dispatcher answers. TensorFlow would wait for an hour.
+    def reach(self) -> None:
+        """Waits until the dispatcher answers. TensorFlow itself would wait for an hour.
 
         Raises:
-            UserError: if it does not in time.
+            UserError: if it does not answer in time.
         """
         deadline = time.monotonic() + self._answer_seconds
         while (refusal := self._refusal()) is not None:
@@ -111,37 +112,37 @@ class Service:
         first: int,
         last: int,
         *,
-        complaint: Complaint,
+        problem: Problem,
     ) -> tf.data.Dataset:
-        """Returns what `make` makes, made by the workers, in order.
+        """Returns the batches of `make`, made by the workers, in order.
 
         Args:
-            make: see `Make`. Its graph is sent to the workers, so it may hold nothing
-                of this process but constants; files it reads by their paths.
+            make: see `Make`. Its graph is sent to the workers, so it must not refer to
+                anything of this process; constants and paths of files are fine.
             first: number of the first batch.
             last: the number after the last.
-            complaint: names what could not be read; see `Complaint`.
+            problem: names what could not be read; see `Problem`.
 
         Returns:
-            The dataset `make(first, last)`. Only this process can run it. Where reading
+            The dataset `make(first, last)`. Only this process can run it. If reading
             fails, it ends with an `UnknownError`, and `failure` says why.
 
         Raises:
             UserError: if nothing answers, or a batch is too large for a message.
         """
         self.failure = None
-        reader = _Reader(self, make, first, last, complaint)
+        reader = _Reader(self, make, first, last, problem)
         spec = reader.spec
         parts = tf.nest.flatten(spec)
         size = _bytes(spec)
         if size >= _LARGEST:
             raise UserError(
                 f"data.service: a replica's batch is {size / 2**30:.1f} GiB of views, "
-                "and a message of the service holds 2 GiB; lower train.batch_size"
+                "and the service can send 2 GiB at most; lower train.batch_size"
             )
 
         def take(number: tf.Tensor) -> Any:
-            # Order and time limits are kept by Python, and the pixels never enter it.
+            # Python handles the order and time limits; pixels stay in TensorFlow.
             values = tf.py_function(reader.take, [number], [p.dtype for p in parts])
             for value, part in zip(values, parts, strict=True):
                 value.set_shape(part.shape)
@@ -150,7 +151,7 @@ class Service:
         return tf.data.Dataset.range(first, last).map(take)
 
     def _refusal(self) -> str | None:
-        """Says why the dispatcher does not answer, or None if it does."""
+        """Returns why the dispatcher does not answer, or None if it does."""
         try:
             socket.create_connection(self._place, timeout=self._answer_seconds).close()
         except OSError as error:
@@ -166,8 +167,8 @@ def _bytes(spec: Any) -> int:
 class _Reader:
     """Puts the batches of a service in order.
 
-    A batch that does not come, because its worker or the dispatcher has gone, is asked
-    for once more, with all that follow it: to a run that is a pause.
+    If a batch does not arrive, because its worker or the dispatcher has ended, it and
+    all later ones are requested once more: the run only pauses.
     """
 
     def __init__(
@@ -176,12 +177,12 @@ class _Reader:
         make: Make,
         first: int,
         last: int,
-        complaint: Complaint,
+        problem: Problem,
     ) -> None:
         self._service = service
         self._make = make
         self._last = last
-        self._complaint = complaint
+        self._problem = problem
         self._lock = threading.Lock()
         self._next = first
         self._held: dict[int, list[tf.Tensor]] = {}
@@ -192,7 +193,7 @@ class _Reader:
     def take(self, number: tf.Tensor) -> list[tf.Tensor]:
         """Returns the parts of a batch; waits until it is there."""
         with self._lock:
-            # A pipeline asks for the next even after an error.
+            # A pipeline requests the next batch even after an error.
             if self._service.failure is not None:
                 raise UserError(self._service.failure)
             try:
@@ -210,12 +211,12 @@ class _Reader:
                 raise UserError(self._explain(trouble, wanted))
             asked_again = True
             self._open(wanted)
-            _log.warning("data.service: asked for batch %d once more", wanted)
+            _log.warning("data.service: batch %d was requested once more", wanted)
         self._next = wanted + 1
         return self._held.pop(wanted)
 
     def _open(self, first: int) -> None:
-        self._service.knock()
+        self._service.reach()
         self._close()
         self._next = first
         self._held = {}
@@ -225,12 +226,12 @@ class _Reader:
         self._most_held = max(_FEWEST_HELD, self._service._held_bytes // max(size, 1))
         stream = _Stream(made, self._service.address)
         self._arrived = stream.arrived
-        # Also when Python ends: it would wait for TensorFlow, which waits for a service
-        # that has gone.
+        # Also when Python ends: otherwise it would wait for TensorFlow, which waits for
+        # a service that has ended.
         self._close = weakref.finalize(self, stream.stop)
 
     def _wait(self, wanted: int) -> Exception | str | None:
-        """Reads on until a batch is there; returns what went wrong, or None."""
+        """Reads on until a batch has arrived; returns what went wrong, or None."""
         patience = time.monotonic() + self._service._patience_seconds
         while wanted not in self._held:
             try:
@@ -240,22 +241,22 @@ class _Reader:
                     return "nothing answers there any more"
                 if time.monotonic() > patience:
                     return (
-                        f"no batch came within {self._service._patience_seconds:g} s; "
-                        "is a worker running?"
+                        f"no batch arrived within {self._service._patience_seconds:g} "
+                        "s; is a worker running?"
                     )
                 continue
             if isinstance(arrived, Exception):
                 return arrived
             if arrived is None:
-                return f"batch {wanted} never came"
+                return f"batch {wanted} did not arrive"
             parts = tf.nest.flatten(arrived)
             number = int(parts[0])
             if number != wanted and len(self._held) >= self._most_held:
-                # Its worker is slow or stuck. Asked for again, it goes to the first
-                # worker that is free.
+                # Its worker is slow or stuck. When it is requested again, the first
+                # free worker makes it.
                 return (
-                    f"{len(self._held)} batches came before batch {wanted}; a worker "
-                    "is far slower than the others"
+                    f"{len(self._held)} batches arrived before batch {wanted}; a "
+                    "worker is far slower than the others"
                 )
             self._held[number] = parts
         return None
@@ -264,7 +265,7 @@ class _Reader:
         said = None
         if isinstance(trouble, Exception):
             ahead = max(self._held, default=wanted) + _AHEAD
-            said = self._complaint(wanted, min(ahead, self._last))
+            said = self._problem(wanted, min(ahead, self._last))
         if said is not None:
             return said
         if isinstance(trouble, tf.errors.OpError):
@@ -276,7 +277,7 @@ class _Reader:
 
 
 class _Stream:
-    """What a service sends, read by a thread so that waiting for it has a limit."""
+    """The elements from a service, read by a thread so that waiting can be limited."""
 
     def __init__(self, dataset: tf.data.Dataset, address: str) -> None:
         self.arrived: queue.Queue[Any] = queue.Queue(maxsize=1)
@@ -289,12 +290,12 @@ class _Stream:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, also one that waits for a service that has gone."""
+        """Ends the thread, even if it waits for a service that has ended."""
         self._stopped.set()
         self._cancellation.start_cancel()
         with contextlib.suppress(queue.Empty):
             self.arrived.get_nowait()
-        # It is garbage that may be collected in any thread.
+        # The iterator may be garbage-collected in any thread.
         if threading.current_thread() is not self._thread:
             self._thread.join(_LOOK_SECONDS)
 
@@ -302,9 +303,9 @@ class _Stream:
         last = None
         service = tf.data.experimental.service
         try:
-            # Each worker gets batches by asking, in their order; no two get the same.
-            # Without a name the stream is nobody else's. Compressing what is mostly
-            # noise would cost both sides.
+            # Workers request batches and get them in order, each only once. Without a
+            # name, the stream is not shared. Pixels hardly compress, so compression
+            # would only cost time.
             elements = iter(
                 dataset.apply(
                     service.distribute(
@@ -312,7 +313,7 @@ class _Stream:
                     )
                 )
             )
-            # A function, because operations outside of one cannot be cancelled.
+            # It is a function, because only calls of functions can be cancelled.
             following = tf.function(lambda: next(elements)).get_concrete_function()
             while self._put(self._cancellable(following)):
                 pass
@@ -325,8 +326,8 @@ class _Stream:
     def _cancellable(self, function: Any) -> list[tf.Tensor]:
         """Calls a concrete function without arguments; `stop` ends it.
 
-        `CancellationManagerContext` would hold for all threads of the process: what
-        the training step or an encoder runs in another one would be cancelled too.
+        `CancellationManagerContext` would affect all threads of the process, so the
+        training step or an encoder in another thread would be cancelled, too.
         """
         here = context.context()
         attributes = here.function_call_options.as_attrs().items()

@@ -1,4 +1,4 @@
-"""The records of one split of a prepared TFDS dataset, with random access to each."""
+"""Random access to the records of one split of a prepared TFDS dataset."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Shards(abc.ABC):
 
     Attributes:
         paths: the files, sorted.
-        shards: int64 [n], which of the files holds a record.
+        shards: int64 [n], the index of each record's file.
     """
 
     paths: list[str]
@@ -34,7 +34,7 @@ class Shards(abc.ABC):
         """Reads one record, in graph operations.
 
         Args:
-            index: int64 [], its place in the split.
+            index: int64 [], its index in the split.
 
         Returns:
             string [].
@@ -42,18 +42,18 @@ class Shards(abc.ABC):
 
     @abc.abstractmethod
     def columns(self) -> Sequence[np.ndarray]:
-        """Returns which records of the files these are, int64 [n] each."""
+        """Returns arrays that identify these records in the files, int64 [n] each."""
 
     @abc.abstractmethod
     def contents(self) -> Sequence[np.ndarray]:
-        """Returns numbers that change with what the records hold."""
+        """Returns numbers that change with the contents of the records."""
 
     @abc.abstractmethod
     def describe(self, index: int) -> str:
-        """Returns where a record is."""
+        """Returns the place of a record, for messages."""
 
     def digest(self) -> str:
-        """Returns what tells these records from others, wherever the files are."""
+        """Returns a digest of these records, which does not depend on their folder."""
         digest = hashlib.sha256()
         for column in (*self.columns(), *self.contents()):
             digest.update(column.tobytes())
@@ -62,7 +62,7 @@ class Shards(abc.ABC):
         return digest.hexdigest()[:32]
 
     def identity(self) -> str:
-        """Returns what changes whenever one of the files does."""
+        """Returns a text that changes whenever one of the files changes."""
         rows = hashlib.sha256()
         for column in self.columns():
             rows.update(column.tobytes())
@@ -70,7 +70,7 @@ class Shards(abc.ABC):
 
 
 class TFRecords(Shards):
-    """TFRecord files, whose records an index finds."""
+    """TFRecord files, whose records are found by an index."""
 
     def __init__(self, part: Any, *, cache_dir: str | None) -> None:
         """Reads or makes the index.
@@ -80,7 +80,7 @@ class TFRecords(Shards):
             cache_dir: where the index is kept; see `record_table`.
 
         Raises:
-            UserError: if a file is missing, damaged, or of other records.
+            UserError: if a file is missing, damaged, or has another number of records.
         """
         self.paths = sorted({chunk.filename for chunk in part.file_instructions})
         table = record_table(self.paths, cache_dir=cache_dir)
@@ -97,7 +97,7 @@ class TFRecords(Shards):
             self._sizes = tf.constant(self._lengths)
 
     def read(self, index: tf.Tensor) -> tf.Tensor:
-        """Reads one record at its byte; see `Shards`."""
+        """Reads one record by its first byte; see `Shards`."""
         paths, shards, starts = self._tensors
         return read_record(
             tf.gather(paths, tf.gather(shards, index)),
@@ -120,13 +120,13 @@ class TFRecords(Shards):
 
 
 class ArrayRecords(Shards):
-    """ArrayRecord files, which hold an index of their own.
+    """ArrayRecord files, each of which contains an index.
 
-    Only the package array_record reads them, in Python.
+    They are read in Python, by the package array_record.
     """
 
     def __init__(self, builder: Any, split: str, part: Any) -> None:
-        """Looks at the files' own indices.
+        """Reads the indices in the files.
 
         Args:
             builder: the dataset, as TFDS opens it.
@@ -135,18 +135,18 @@ class ArrayRecords(Shards):
 
         Raises:
             UserError: if the package is not installed, or a file is missing, damaged,
-                or of other records.
+                or has another number of records.
         """
         reader = _array_record()
         self.paths = sorted({chunk.filename for chunk in part.file_instructions})
-        fingerprint(self.paths)  # Says which is missing.
+        fingerprint(self.paths)  # Its error names a missing file.
         shards, places = [], []
         for chunk in part.file_instructions:
             try:
                 found = len(reader.ArrayRecordDataSource(chunk.filename))
-            except Exception as error:  # Damage shows in many ways.
+            except Exception as error:  # Damaged files lead to many kinds of errors.
                 raise UserError(
-                    f"{chunk.filename} is cut short or is no ArrayRecord file "
+                    f"{chunk.filename} is cut short or is not an ArrayRecord file "
                     f"({first_line(error)}); prepare the dataset again"
                 ) from error
             _check_count(chunk, found)

@@ -29,21 +29,23 @@ _BY_HAND = ("imagenet2012", "imagenet2012_subset")
 class PreparedTFDS(Source):
     """One split of a prepared dataset, with random access into its shards.
 
-    They are TFRecord or ArrayRecord files, as the dataset was prepared. Those of
-    ArrayRecord are found without an index that is made first, and read in Python.
+    The shards are TFRecord or ArrayRecord files, depending on how the dataset was
+    prepared. ArrayRecord files need no index to be made first, and are read in Python.
 
     Args:
-        split: anything TFDS reads, such as `train`, `train[:10%]`, `train+test`.
-        dataset: `dataset`, `dataset/config`, either with `:version` if not the newest
-            that is prepared. It need not be one that TFDS knows.
+        split: any split that TFDS can read, such as `train`, `train[:10%]`,
+            `train+test`.
+        dataset: `dataset` or `dataset/config`, with `:version` if it is not the newest
+            version that is prepared. TFDS need not know its name.
         data_dir: where datasets are prepared; $TFDS_DATA_DIR or ~/tensorflow_datasets
             unless given.
         cache_dir: where the record index is kept; see `record_table`.
         label: the feature that is the label; see `find_labels`.
 
     Raises:
-        UserError: if the dataset is not prepared, has no such split, is not stored as
-            TFRecord or ArrayRecord, or has no images, or `label` is not a label.
+        UserError: if the dataset is not prepared, does not have the split, is not
+            stored as TFRecord or ArrayRecord, or has no images, or if `label` is not a
+            label.
     """
 
     @checked
@@ -110,18 +112,18 @@ class PreparedTFDS(Source):
         return {**super().record(), **version}
 
     def why_unlabelled(self) -> str:
-        """Returns what features there are; see `Source.why_unlabelled`."""
+        """Returns a text about the features; see `Source.why_unlabelled`."""
         return self._unlabelled or super().why_unlabelled()
 
     def label(self, index: tf.Tensor) -> tf.Tensor:
-        """Reads one record and decodes no image; see `Source.label`."""
+        """Reads one record without decoding its image; see `Source.label`."""
         if self._label is None:
             return tf.constant(-1, tf.int32)
         record = self._shards.read(index)
         return self._label.of(tf.io.parse_single_example(record, self._label.spec()))
 
     def identity(self) -> str:
-        """Returns a digest of the shards, and which of their records these are."""
+        """Returns a digest of the shards and of the choice of their records."""
         return f"{self._shards.identity()} {self.label_names}"
 
     def describe(self, index: int) -> str:
@@ -168,7 +170,7 @@ class PreparedTFDS(Source):
 
 
 def _library() -> types.ModuleType:
-    # Slow to import, and it warns about packages that reading does not need.
+    # Slow to import, and it warns about packages that are not needed to read.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import tensorflow_datasets
@@ -188,9 +190,9 @@ def _opened(folder: str) -> Any:
         return builder
     except (tf.errors.OpError, OSError):
         raise
-    except Exception as error:  # Each of its readers has errors of its own.
+    except Exception as error:  # Its readers raise many kinds of errors.
         raise UserError(
-            f"{folder} is no prepared dataset that TFDS can read "
+            f"{folder} is not a prepared dataset that TFDS can read "
             f"({type(error).__name__}: {first_line(error)}); prepare the dataset again"
         ) from error
 
@@ -239,8 +241,8 @@ def _how_to_prepare(name: str, root: str, version: str) -> str:
     if dataset not in _library().list_builders(with_community_datasets=False):
         found = ", ".join(_folders(root)) or "nothing"
         return (
-            f"{message}TFDS knows no dataset '{dataset}', and {root} holds {found}. "
-            "Check data.name (or use digits, folder:/path) and data.data_dir"
+            f"{message}TFDS does not know a dataset '{dataset}', and {root} has "
+            f"{found}. Check data.name (or use digits, folder:/path) and data.data_dir"
         )
     if dataset in _BY_HAND:
         message += (

@@ -1,4 +1,4 @@
-"""What lies under a folder: the images, and all that is not one."""
+"""The files in a folder and its sub-folders: images and others."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _MADE_BY_MACHINES = frozenset(
         "system volume information",
     )
 )
-"""Folders that file servers, archivers and systems leave behind, in any case."""
+"""Folders that file servers, archivers and systems create, in lower case."""
 
 
 class Picture(NamedTuple):
     """An image that is read."""
 
     path: pathlib.Path
-    """From the tree's root."""
+    """Relative to the tree's root."""
     size: int
     """Bytes."""
     orientation: int = UPRIGHT
@@ -43,20 +43,20 @@ class Picture(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """What was found."""
+    """The files and folders that were found."""
 
     root: pathlib.Path
     pictures: list[Picture]
     """Sorted by path."""
     others: list[tuple[pathlib.Path, str]]
-    """Files that are not read, from the root, and what each is; sorted."""
+    """Files that are not read, relative to the root, and the type of each; sorted."""
     folders: list[pathlib.Path]
-    """All that were entered, from the root; not the root itself."""
+    """All folders that were entered, relative to the root; without the root itself."""
     passed: list[str]
-    """What was not entered, a phrase each."""
+    """The folders that were not entered, as phrases."""
 
     def kinds(self) -> str:
-        """Returns what the files are that are not read: each kind and its count."""
+        """Returns the types of the files that are not read, each with its count."""
         count = collections.Counter(what for _, what in self.others)
         phrases = []
         for what, number in sorted(count.items()):
@@ -68,8 +68,8 @@ class Tree(NamedTuple):
 def read_tree(root: pathlib.Path, *, exif: bool, webp: bool) -> Tree:
     """Looks at every file under a folder.
 
-    Files and folders whose names start with a dot are passed over, and folders that
-    machines leave behind. Links to folders are followed, each real folder once.
+    Files and folders whose names start with a dot are skipped, and so are folders that
+    systems create. Links to folders are followed, but each real folder is read once.
 
     Args:
         root: the folder.
@@ -77,8 +77,8 @@ def read_tree(root: pathlib.Path, *, exif: bool, webp: bool) -> Tree:
         webp: whether WebP images can be decoded.
 
     Raises:
-        UserError: if it is no folder, something in it cannot be read, or it holds no
-            image.
+        UserError: if it is not a folder, if something in it cannot be read, or if it
+            has no image.
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
@@ -97,13 +97,13 @@ def read_tree(root: pathlib.Path, *, exif: bool, webp: bool) -> Tree:
     except OSError as error:
         raise UserError(
             f"cannot read {shown(os.fsdecode(error.filename))} ({error.strerror}); "
-            "mend or remove it"
+            "repair or remove it"
         ) from error
     tree = Tree(root, sorted(pictures), sorted(others), walk.folders, walk.passed())
     if not pictures:
         there = ", ".join(filter(None, [tree.kinds(), *tree.passed])) or "it is empty"
         raise UserError(
-            f"{root} holds no {READ} image ({there}); name a folder of images: "
+            f"{root} has no {READ} image ({there}); name a folder of images: "
             "folder:/path"
         )
     return tree
@@ -123,7 +123,7 @@ class _Walk:
         def give_up(error: OSError) -> None:
             raise error
 
-        # Each real folder once, so that a loop of links ends.
+        # Each real folder is read once, so that a loop of links ends.
         seen = set()
         for folder, below, files in os.walk(
             self._root, onerror=give_up, followlinks=True
@@ -145,7 +145,7 @@ class _Walk:
                     yield pathlib.Path(folder, name)
 
     def passed(self) -> list[str]:
-        """Returns what was not entered."""
+        """Returns the folders that were not entered, as phrases."""
         phrases = [
             f"folder {name}" if number == 1 else f"{number} folders {name}"
             for name, number in sorted(self._made.items())
@@ -170,12 +170,12 @@ class _Walk:
 
 
 def counted(number: int, what: str) -> str:
-    """Returns a number and what it counts: `1 text file`, `2 text files`."""
+    """Returns a count with its noun: `1 text file`, `2 text files`."""
     if number == 1:
         return f"1 {what}"
     return f"{number:,} " + " or ".join(f"{word}s" for word in what.split(" or "))
 
 
 def shown(name: str) -> str:
-    """Returns a name as it can be printed in a line, whatever bytes it is made of."""
+    """Returns a name that can be printed in a line, whatever its bytes are."""
     return name if name.isprintable() else repr(name)[1:-1]

@@ -185,7 +185,7 @@ def _traced(training: Training, images: int) -> tf.types.experimental.ConcreteFu
         example_seeds=tf.TensorSpec([images, 2], tf.int32),
         index=tf.TensorSpec([images], tf.int32),
     )
-    step, strategy = training.step(), training.runner.strategy
+    step, strategy = training.train_step(), training.runner.strategy
 
     @tf.function
     def traced(batch: TrainingBatch) -> dict[str, tf.Tensor]:

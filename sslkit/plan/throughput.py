@@ -51,7 +51,7 @@ def measure(training: Training, *, seconds: float) -> Throughput:
     del batches  # what it reads ahead would slow the rest
     host = host_rate(training, seconds=seconds)
 
-    timed = _Timed(training, training.step(), kept, seconds)
+    timed = _Timed(training, training.train_step(), kept, seconds)
     (model,) = _in_turn([timed], seconds)
     return Throughput(host=host, model=views / model)
 
@@ -101,10 +101,10 @@ def shares(
     timed = []
     for part in get_args(Part):
         say(f"preparing the step as far as {part}")
-        step = functools.partial(training.step().through, part)
+        step = functools.partial(training.train_step().through, part)
         timed.append(_Timed(training, step, kept, seconds))
     say("preparing the step with the host's batches")
-    timed.append(_Timed(training, training.step(), None, seconds))
+    timed.append(_Timed(training, training.train_step(), None, seconds))
     *taken, run = _in_turn(timed, seconds)
     parts: dict[Part, float] = {}
     before = 0.0

@@ -1,1 +1,1 @@
-"""Where a step runs: one device, several, or a TPU slice."""
+"""The devices of a run: one device, several, or a TPU slice."""

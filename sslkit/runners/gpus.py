@@ -1,4 +1,4 @@
-"""GPUs that other processes use too: only those in use are claimed, and not whole."""
+"""Sharing GPUs with other processes: which are used, and how much memory is taken."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MEMORY = (
     "failed to allocate",
     "alloc_failed",
 )
-"""How TensorFlow, XLA and NVIDIA's libraries say that memory ran out."""
+"""Phrases with which TensorFlow, XLA and NVIDIA's libraries report lack of memory."""
 _DISK = ("no space left", "quota exceeded")
-"""How a full disk says it, in an error of the same type."""
+"""Phrases for a full disk, in an error of the same type."""
 
 
 def there() -> list[str]:
@@ -27,14 +27,14 @@ def there() -> list[str]:
 
 
 def claim(names: Sequence[str], *, memory_growth: bool) -> list[str]:
-    """Makes some GPUs the only ones that this process touches.
+    """Makes some GPUs the only ones that this process uses.
 
-    TensorFlow makes a context on each GPU it sees and takes nearly all of their memory,
-    so that nobody else can run beside it. Neither can be changed once it has started:
-    in a process where it has, GPUs stay as they are.
+    By default TensorFlow makes a context on each GPU that it sees and takes nearly all
+    of its memory, so that no other process can use it. Neither can be changed after
+    TensorFlow has started its devices; then the GPUs stay as they are.
 
     Args:
-        names: of `there`; none for a run on the CPU.
+        names: some of `there`; empty for a run on the CPU.
         memory_growth: whether memory is taken as it is needed, and not at once.
 
     Returns:
@@ -45,7 +45,7 @@ def claim(names: Sequence[str], *, memory_growth: bool) -> list[str]:
     """
     physical = dict(zip(there(), _physical(), strict=True))
     wanted = [physical[name] for name in names]
-    # Errors: TensorFlow has started, or somebody has split the GPU.
+    # Errors: TensorFlow has started, or the GPU was split into logical devices.
     with contextlib.suppress(RuntimeError):
         tf.config.set_visible_devices(wanted, "GPU")
     if memory_growth:
@@ -57,21 +57,21 @@ def claim(names: Sequence[str], *, memory_growth: bool) -> list[str]:
     if hidden:
         raise UserError(
             f"{', '.join(hidden)}: TensorFlow started in this process without it and "
-            "cannot take it any more. Start a new process."
+            "cannot use it any more. Start a new process."
         )
     return [f"GPU:{visible.index(gpu)}" for gpu in wanted]
 
 
 def hide() -> None:
-    """Leaves all GPUs to others, for what is done on the CPU alone."""
+    """Uses no GPU in this process, for work on the CPU only."""
     claim([], memory_growth=False)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Returns whether an error of TensorFlow says that a device's memory ran out.
 
-    NVIDIA's libraries say it as an internal error where another process has the
-    memory; a full disk is an error of the same type and not meant.
+    NVIDIA's libraries raise an internal error if another process has the memory. A full
+    disk raises an error of the same type, which does not count.
     """
     if not isinstance(error, tf.errors.OpError):
         return False

@@ -13,11 +13,11 @@ from sslkit.runners import gpus
 class Mirrored(Runner):
     """Runs one replica on each GPU, or on each of several logical CPUs.
 
-    Logical CPUs share the cores of the machine: they make nothing faster, and show
-    that a recipe computes the same on several replicas.
+    Logical CPUs share the cores of the machine: they are not faster, but show that a
+    recipe computes the same on several replicas.
 
     Args:
-        replicas: how many; None takes all GPUs. Needed where there is no GPU.
+        replicas: how many; None for all GPUs. Needed if there is no GPU.
         memory_growth: whether memory of the GPUs is taken as it is needed; see
             `Single`.
     """
@@ -39,8 +39,9 @@ class Mirrored(Runner):
         replicas = self._replicas or len(there)
         if replicas > len(there):
             raise UserError(
-                f"runner mirrored: {replicas} replicas were asked for and this machine "
-                f"has {len(there)} GPU(s)."
+                f"runner mirrored: {replicas} replicas are configured and this machine "
+                f"has {len(there)} GPU(s). Set runners.mirrored.replicas to at most "
+                "that."
             )
         return tf.distribute.MirroredStrategy(
             gpus.claim(there[:replicas], memory_growth=self._memory_growth)
@@ -50,8 +51,8 @@ class Mirrored(Runner):
         if self._replicas is None:
             raise UserError(
                 "runner mirrored: there is no GPU here. Use train.runner = "
-                "@runners.single(), or set runners.mirrored.replicas to run on so many "
-                "logical CPUs."
+                "@runners.single(), or set runners.mirrored.replicas to run on that "
+                "many logical CPUs."
             )
         split_cpu(self._replicas)
         return strategy_of_cpus(self._replicas)
@@ -80,16 +81,16 @@ def split_cpu(replicas: int) -> None:
     present = len(tf.config.list_logical_devices("CPU"))
     if present < replicas:
         raise UserError(
-            f"runner mirrored: {replicas} replicas were asked for and this "
-            f"process has {present} logical CPU(s)."
+            f"runner mirrored: {replicas} replicas are configured and this process has "
+            f"{present} logical CPU(s). Start a new process."
         )
 
 
 def strategy_of_cpus(replicas: int) -> tf.distribute.Strategy:
     """Returns a mirrored strategy over the first logical CPUs."""
     # Logical CPUs share one memory: reducing on one of them needs no collective, adds
-    # in a fixed order, and leaves other strategies of the process alone (collectives
-    # number their groups from 1 in each of them).
+    # in a fixed order, and does not disturb other strategies of the process (whose
+    # collectives would use the same group numbers).
     return tf.distribute.MirroredStrategy(
         [f"CPU:{i}" for i in range(replicas)],
         cross_device_ops=tf.distribute.ReductionToOneDevice("CPU:0"),

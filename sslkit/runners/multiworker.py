@@ -22,34 +22,35 @@ _COMMUNICATION = {
     "ring": tf.distribute.experimental.CommunicationImplementation.RING,
     "nccl": tf.distribute.experimental.CommunicationImplementation.NCCL,
 }
-_KNOCK_SECONDS = 0.2
-# Whoever does not answer three times in a row is gone: known after 25 s at most.
+_RETRY_SECONDS = 0.2
+# A process that does not answer three times in a row has ended: known after 25 s.
 _HEALTH_EVERY_SECONDS = 10
 _HEALTH_WAIT_SECONDS = 5
 
 
 class _Cluster(NamedTuple):
-    """Who takes part, and who this process is."""
+    """The addresses of all processes, and the place of this process."""
 
     workers: tuple[str, ...]
     place: int
 
 
 class MultiWorker(Runner):
-    """Runs one replica on each GPU of several processes, or one on each one's CPU.
+    """Runs one replica on each GPU of several processes, or one on the CPU of each.
 
     Every process runs the same command with the same recipe; only `index` differs. The
-    workdir is on a disk that all of them see: the first process, the chief, writes it,
-    and all of them resume from it.
+    workdir must be on a disk that all of them share: the first process, the chief,
+    writes it, and all of them resume from it.
 
     Args:
-        workers: `host:port` of every process, in one order for all; None reads them,
-            and the index, from the environment variable TF_CONFIG.
+        workers: `host:port` of every process, in the same order for all. With None,
+            they and the index are read from the environment variable TF_CONFIG.
         index: this process's place among `workers`.
-        communication: `ring` (gRPC), `nccl` (GPUs), or `auto`, which chooses.
-        wait_seconds: how long the others may take to come up.
+        communication: `ring` (gRPC), `nccl` (GPUs), or `auto` for TensorFlow's choice.
+        wait_seconds: how long the others may take to start.
         memory_growth: whether memory of the GPUs is taken as it is needed, so that
-            other processes run beside this one; if not, nearly all of it at once.
+            other processes can use them, too; if not, nearly all of it is taken at
+            once.
     """
 
     @checked
@@ -76,7 +77,7 @@ class MultiWorker(Runner):
 
     @property
     def hosts(self) -> int:
-        """The processes."""
+        """The number of processes."""
         return len(self._cluster.workers)
 
     @functools.cached_property
@@ -85,14 +86,14 @@ class MultiWorker(Runner):
         cluster = self._cluster
         gpus.claim(gpus.there(), memory_growth=self._memory_growth)
         _meet(cluster, self._wait_seconds)
-        # TensorFlow's own wait for the first collective has no public limit. A process
-        # that was there a moment ago may be gone by now.
+        # TensorFlow waits for the first collective without a public time limit, and a
+        # process that has just answered may have ended since.
         collective.CollectiveAllReduceExtended._check_health_initial_timeout = (
             self._wait_seconds
         )
-        # A process that is killed closes its connections, and the others know at once.
-        # A machine that vanishes closes nothing; by TensorFlow's own numbers that would
-        # take a minute.
+        # A process that is killed closes its connections, so the others know at once. A
+        # machine that fails closes nothing; with TensorFlow's defaults it would take a
+        # minute to notice.
         collective.CollectiveAllReduceExtended._check_health_interval = (
             _HEALTH_EVERY_SECONDS
         )
@@ -113,10 +114,10 @@ class MultiWorker(Runner):
         except (RuntimeError, ValueError, tf.errors.OpError) as error:
             raise UserError(
                 f"runner multiworker: {len(cluster.workers)} processes cannot be "
-                f"joined ({first_line(error)}). Start all of them again."
+                f"connected ({first_line(error)}). Start all of them again."
             ) from error
-        # All batches are whole. Looking for partial ones would cost a collective a step
-        # and leave the number of rows unknown.
+        # All batches are complete. Checking for partial ones would cost a collective
+        # per step, and the number of rows would not be static.
         strategy.extended.experimental_enable_get_next_as_optional = False
         return strategy
 
@@ -141,17 +142,17 @@ class MultiWorker(Runner):
         if not 0 <= cluster.place < len(cluster.workers):
             raise UserError(
                 f"runner multiworker: this is process {cluster.place} of "
-                f"{len(cluster.workers)}; they count from 0."
+                f"{len(cluster.workers)}; places are counted from 0."
             )
         return cluster
 
 
 def _from_environment(text: str | None) -> _Cluster:
-    """Reads the variable TF_CONFIG; a chief, where there is one, comes first."""
+    """Reads the variable TF_CONFIG; a chief, if there is one, comes first."""
     if not text:
         raise UserError(
-            "runner multiworker: nobody says which processes take part. Set TF_CONFIG, "
-            "or bind runners.multiworker.workers = ['host:port', ...] and "
+            "runner multiworker: the processes of the run are not configured. Set "
+            "TF_CONFIG, or bind runners.multiworker.workers = ['host:port', ...] and "
             "runners.multiworker.index."
         )
     try:
@@ -173,21 +174,21 @@ def _meet(cluster: _Cluster, seconds: float) -> None:
     """Waits until every process answers at its address.
 
     TensorFlow opens this process's port only when it connects, and then waits for the
-    others without a limit. So the port is held open here until all were seen; whoever
-    knocks later reaches TensorFlow's own.
+    others without a limit. So the port is opened here until all have answered; a
+    process that connects later reaches TensorFlow's port.
 
     Raises:
-        UserError: naming who did not answer in time.
+        UserError: naming the processes that did not answer in time.
     """
     own = cluster.workers[cluster.place]
     try:
-        door = socket.create_server(("", int(own.rpartition(":")[2])))
+        server = socket.create_server(("", int(own.rpartition(":")[2])))
     except OSError as error:
         raise UserError(
             f"runner multiworker: this is process {cluster.place}, and its port cannot "
             f"be opened: {own} ({error.strerror}). Is another run using it?"
         ) from error
-    with door:
+    with server:
         missing = set(cluster.workers) - {own}
         deadline = time.monotonic() + seconds
         while missing:
@@ -196,10 +197,10 @@ def _meet(cluster: _Cluster, seconds: float) -> None:
                 raise UserError(
                     f"runner multiworker: {', '.join(sorted(missing))} did not answer "
                     f"within {seconds:g} s. Start the same command on every machine, "
-                    "and let their ports through."
+                    "and allow their ports in the firewall."
                 )
             if missing:
-                time.sleep(_KNOCK_SECONDS)
+                time.sleep(_RETRY_SECONDS)
 
 
 def _answers(address: str) -> bool:

@@ -11,16 +11,16 @@ from sslkit.runners import gpus
 
 
 class Single(Runner):
-    """Runs on one GPU, or on the CPU where there is none.
+    """Runs on one GPU, or on the CPU if there is none.
 
-    The other GPUs of the machine stay free: the process does not touch them.
+    The process does not use other GPUs of the machine.
 
     Args:
         device: `auto`, or a TensorFlow device such as `CPU:0` or `GPU:1`.
-        jit: whether XLA compiles the step; None compiles on a GPU and not on a CPU,
-            where graph mode is the faster of the two.
+        jit: whether XLA compiles the step. With None it is compiled on a GPU, and not
+            on a CPU, where graph mode is faster.
         memory_growth: whether memory of the GPU is taken as it is needed, so that other
-            processes, such as `sslkit evaluate --follow`, run beside this one. If not,
+            processes, such as `sslkit evaluate --follow`, can use it, too. If not,
             nearly all of it is taken at once.
     """
 
@@ -41,7 +41,7 @@ class Single(Runner):
 
     @functools.cached_property
     def _asked(self) -> str:
-        """The device by its name on this machine."""
+        """The configured device, by its name on this machine."""
         there = gpus.there()
         asked = self._device.upper()
         if asked == "AUTO":
@@ -50,14 +50,15 @@ class Single(Runner):
             return asked
         cpus = ["CPU:0"]
         if asked.startswith("CPU:"):
-            # A CPU may be split into several, which is known once TensorFlow starts.
+            # A CPU may be split into several, which is known only when TensorFlow
+            # starts.
             gpus.hide()
             logical = tf.config.list_logical_devices("CPU")
             cpus = [f"CPU:{index}" for index, _ in enumerate(logical)]
             if asked in cpus:
                 return asked
         raise UserError(
-            f"runner single: there is no device {self._device!r} here. "
+            f"runner single: this machine does not have the device {self._device!r}. "
             f"Devices: {', '.join([*cpus, *there])}."
         )
 

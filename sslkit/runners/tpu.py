@@ -17,13 +17,13 @@ class TPU(Runner):
     Args:
         name: `local` on a TPU VM; otherwise the name of the TPU in Google Cloud, or a
             `grpc://host:port` address.
-        zone: the zone of a named TPU; None asks the environment.
-        project: the project of a named TPU; None asks the environment.
-        connect_seconds: how long an address may take to answer. TensorFlow itself
-            waits for minutes on a dead one, so it is tried first.
+        zone: the zone of a named TPU; None to read it from the environment.
+        project: the project of a named TPU; None to read it from the environment.
+        connect_seconds: how long an address may take to answer. TensorFlow itself would
+            wait for minutes if it does not, so the address is tried first.
     """
 
-    # It takes TF32's switch for its own bfloat16, which what was published used.
+    # On a TPU, TF32's switch turns on bfloat16 products, which published results used.
     obeys_tf32 = False
 
     @checked
@@ -43,12 +43,12 @@ class TPU(Runner):
 
     @property
     def hosts(self) -> int:
-        """Machines that feed the slice's cores."""
+        """The number of machines whose input pipelines feed the slice's cores."""
         return self.strategy.extended.num_hosts
 
     @property
     def device(self) -> DeviceKind:
-        """A TPU, and nobody has to connect to know it."""
+        """A TPU, which is known without connecting."""
         return "TPU"
 
     @property
@@ -64,9 +64,9 @@ class TPU(Runner):
                 tpu=self._name, zone=self._zone, project=self._project
             )
             address = resolver.master()
-        except Exception as error:  # The resolver raises what its HTTP client raises.
+        except Exception as error:  # The resolver raises the errors of its HTTP client.
             raise self._unavailable(error) from error
-        self._knock(address)
+        self._reach(address)
         try:
             if self._name != "local":
                 tf.config.experimental_connect_to_cluster(resolver)
@@ -75,8 +75,8 @@ class TPU(Runner):
             raise self._unavailable(error) from error
         return tf.distribute.TPUStrategy(resolver)
 
-    def _knock(self, address: str) -> None:
-        """Opens the TPU's port once, because a dead address hangs the runtime."""
+    def _reach(self, address: str) -> None:
+        """Connects to the TPU's port once; without an answer the runtime would hang."""
         place = address.removeprefix("grpc://")
         host, _, port = place.rpartition(":")
         if not host or not port.isdigit():

@@ -1,4 +1,4 @@
-"""A global batch taken in parts, one after another, for the memory of one of them."""
+"""Gradient accumulation: a batch is taken in parts, to need the memory of one part."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Nest = TypeVar("Nest")
 def in_parts(
     make: Callable[[], Objective], parts: int, *, batch_size: int, replicas: int
 ) -> Callable[[], Objective]:
-    """Returns what makes an objective, and refuses one that parts would change.
+    """Returns what makes an objective, and refuses one whose loss parts would change.
 
     Args:
         make: makes the objective.
@@ -26,8 +26,8 @@ def in_parts(
         replicas: devices that share it.
 
     Raises:
-        UserError: if the parts would not be equal; the result raises it where the loss
-            is no mean over images by themselves.
+        UserError: if the parts would not be equal. What is returned raises it, too, if
+            the loss is not a mean over single images.
     """
     share = batch_size // replicas
     if share % parts:
@@ -43,8 +43,8 @@ def in_parts(
         if parts > 1 and not objective.mean_over_examples:
             raise UserError(
                 f"train.accumulate is {parts}, and the loss of objective "
-                f"{objective.name} is no mean over images by themselves: it would be "
-                f"that of batches of {batch_size // parts}. Use more devices or a "
+                f"{objective.name} compares images of a batch: in parts it would be "
+                f"the loss of batches of {batch_size // parts}. Use more devices or a "
                 "smaller train.batch_size, and train.accumulate = 1."
             )
         return objective
@@ -57,18 +57,19 @@ def describe_parts(parts: int, batch_size: int) -> str:
     if parts == 1:
         return ""
     return (
-        f" in {parts} parts of {batch_size // parts} images, by which layers normalise"
+        f" in {parts} parts of {batch_size // parts} images; batch normalisation sees "
+        "one part"
     )
 
 
 def mean_of_parts(
     of: Callable[[TrainingBatch], Nest], batch: TrainingBatch, parts: int
 ) -> Nest:
-    """Computes something of each part of a batch, and its mean over them.
+    """Computes something of each part of a batch, and the mean over the parts.
 
-    Part k holds rows k, k + parts, k + 2 * parts and so on, so that it is made of the
-    same images however many replicas share the global batch, and in the same order.
-    What a part takes is free before the next begins.
+    Part k holds rows k, k + parts, k + 2 * parts and so on. So it has the same images,
+    in the same order, however many replicas share the global batch. The memory of a
+    part is free before the next part begins.
 
     Args:
         of: a part -> a nest of tensors of floats, the same for each part.
@@ -97,7 +98,7 @@ def mean_of_parts(
     first = of(part(0))
     flat = [tf.convert_to_tensor(value) for value in tf.nest.flatten(first)]
     if replica.count() == 1 and parts > 2:
-        # One traced body for all the others.
+        # One traced loop body for all other parts.
         _, flat = tf.while_loop(
             lambda number, flat: number < parts,
             lambda number, flat: (number + 1, added(number, flat)),
@@ -106,7 +107,7 @@ def mean_of_parts(
             parallel_iterations=1,
         )
     else:
-        # Replicas cannot meet inside a loop.
+        # Replicas cannot exchange values inside a loop.
         for number in range(1, parts):
             flat = added(number, flat)
     return tf.nest.pack_sequence_as(first, [total / parts for total in flat])

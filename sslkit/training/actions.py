@@ -1,4 +1,4 @@
-"""What a run does every so many steps, between two updates."""
+"""What a run does at intervals of steps, between two updates."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ class Moment:
     step: int
     """Updates done."""
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
-    """What the actions that came before found at this step: name -> number."""
+    """What earlier actions have measured at this step: name -> number."""
     machine: dict[str, Setting] = dataclasses.field(default_factory=dict)
-    """What they found that differs each time that a run is repeated, such as speed."""
+    """Measures that differ from one repetition of a run to the next, such as speed."""
     last: bool = False
-    """Whether the run ends here, at its last step or by a signal."""
+    """Whether the run ends here: at its last step, or because of a signal."""
 
 
 class Action(abc.ABC):
-    """Something that is due every so many steps, and after the last one.
+    """Something that is done at an interval of steps, and after the last step.
 
     The loop runs the actions that are due in the order in which they were given to
     it, so that one may use what another has found.
 
     Attributes:
-        every: steps between two times that it is due; None: at every step, or at every
-            pause if it needs the state.
-        needs_state: whether it looks at the weights or what else the run remembers.
-            The device stops for such an action where it is due. One that needs the
-            metrics alone is run when they are fetched, up to a second later.
-        before_stopping: whether it is due, too, when a signal stops the run.
+        every: steps from one time that it is due to the next. None means at every step,
+            or at every pause if it needs the state.
+        needs_state: whether it reads the weights or other state of the run. The device
+            stops for such an action when it is due. An action that needs only the
+            metrics is run when they are fetched, up to a second later.
+        before_stopping: whether it is also due when a signal stops the run.
         finds: names of the measures that it adds to a moment's metrics.
     """
 
@@ -51,7 +51,7 @@ class Action(abc.ABC):
     finds: Sequence[str] = ()
 
     def see(self, step: int, values: Mapping[str, float]) -> None:
-        """Is told the metrics of each step, in order, before what is due there is run.
+        """Receives the metrics of each step, in order, before what is due there is run.
 
         Args:
             step: updates done.
@@ -60,16 +60,16 @@ class Action(abc.ABC):
         del step, values
 
     def took(self, steps: int, seconds: float) -> None:
-        """Is told of each call to the device, before the metrics of its steps.
+        """Receives the time of a call to the device, before the metrics of its steps.
 
         Args:
-            steps: updates that it made; 0 for the first call, which compiles.
-            seconds: what it took.
+            steps: updates in the call; 0 for the first call, which compiles.
+            seconds: duration of the call.
         """
         del steps, seconds
 
     def is_due(self, step: int) -> bool:
-        """Returns whether it is due after so many updates, were it not for the end."""
+        """Returns whether it is due after `step` updates; the end is not considered."""
         return self.every is None or step % self.every == 0
 
     @abc.abstractmethod
@@ -84,13 +84,13 @@ class Action(abc.ABC):
 class Means(Action):
     """Averages the step's metrics over the steps between two reports.
 
-    Steps that were refused are not in the means; where there were any, `refused_steps`
-    says how many.
+    Refused steps are left out of the means; if there were any, `refused_steps` is their
+    number.
 
     Args:
         every: steps between them.
-        pending: what `pending` returned when the run was saved that goes on now, so
-            that a report means the same steps whether a run was stopped or not.
+        pending: what `pending` returned when this run was last saved. With it, a report
+            covers the same steps whether or not the run was stopped in between.
     """
 
     needs_state = False
@@ -163,16 +163,16 @@ class Measure(Action):
 
 
 class Log(Protocol):
-    """Takes what a run reports, such as `Reporting` or one `MetricsLog`."""
+    """Receives what a run reports, such as `Reporting` or one `MetricsLog`."""
 
     def write(
         self, step: int, metrics: Mapping[str, float], machine: Mapping[str, Setting]
     ) -> None:
-        """Takes numbers."""
+        """Receives numbers."""
 
 
 class Write(Action):
-    """Writes what the actions before it found, where they found anything.
+    """Writes what the earlier actions have measured, if there is anything.
 
     Args:
         log: the run's record.
@@ -191,10 +191,10 @@ class Write(Action):
 
 
 class Watch(Action):
-    """Stops a run whose folder somebody else has taken over.
+    """Stops a run if another process has taken over its folder.
 
     Args:
-        owner: knows.
+        owner: this process's claim of the folder.
     """
 
     needs_state = False
@@ -214,13 +214,14 @@ class Watch(Action):
 class Save(Action):
     """Saves checkpoints; the run goes on while they are written.
 
-    What cannot be written stops the run at its next step. The last one is waited for.
+    If a checkpoint cannot be written, the run stops at its next step. At its end the
+    run waits for the last checkpoint.
 
     Args:
         checkpoints: where they go.
         table: what is saved.
         every: steps between two checkpoints.
-        note: returns what is kept beside each; see `Checkpoints.save`.
+        note: returns what is kept beside each checkpoint; see `Checkpoints.save`.
     """
 
     every: int
@@ -246,7 +247,7 @@ class Save(Action):
 
     def run(self, moment: Moment) -> None:
         """Implements `Action.run`."""
-        self._checkpoints.save_behind(
+        self._checkpoints.save_in_background(
             self._table,
             step=moment.step,
             note=self._note(),
@@ -257,12 +258,12 @@ class Save(Action):
 
 
 class SaveBest(Action):
-    """Saves a checkpoint where a measure is at least what it is at all that are kept.
+    """Saves a checkpoint when a measure is at least as high as at all that are kept.
 
-    So the best one is kept, also where it is measured more often than is saved.
+    So the best step is kept, even if measuring is more frequent than saving.
 
     Args:
-        save: saves one.
+        save: saves a checkpoint.
         checkpoints: know the best of those that are kept.
         measure: the measure's name; the higher the better.
     """

@@ -1,4 +1,4 @@
-"""Whether all processes of a run are about to do the same."""
+"""Whether all processes of a run go on from the same checkpoint."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ _DIGIT = 2**20
 
 
 def check_agreement(strategy: tf.distribute.Strategy, step: int) -> None:
-    """Refuses to go on where the processes of a run found different checkpoints.
+    """Refuses to go on if the processes of a run found different checkpoints.
 
     Args:
         strategy: of the run.
-        step: where this process goes on.
+        step: the step from which this process goes on.
 
     Raises:
-        UserError: in all processes, with every replica's step.
+        UserError: in all processes, with the step of every replica.
     """
     if strategy.num_replicas_in_sync == 1:
         return
 
     @tf.function
     def gathered() -> tf.Tensor:
-        # Two digits, each of which float32 holds exactly; not every device has more.
+        # Two parts of the number, each exact in float32; some devices have no wider
+        # type.
         own = tf.constant([divmod(step, _DIGIT)], tf.float32)
         return strategy.run(lambda: replica.gather(own))
 

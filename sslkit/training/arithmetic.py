@@ -1,4 +1,4 @@
-"""What a run computes in: precision, TF32, and whether twice gives the same bits."""
+"""How a run computes: precision, TF32, and whether results repeat to the bit."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from sslkit.runners import gpus
 XLA_FLAGS = (
     "--xla_gpu_deterministic_ops=true",
     "--xla_gpu_exclude_nondeterministic_ops=true",
-    # Else the fastest kernels are chosen by a race, which the next process may run
-    # otherwise.
+    # Without it, kernels are chosen by timing, and the next process may vary.
     "--xla_gpu_autotune_level=0",
 )
-"""What XLA needs to be told for one program to give one result on a GPU."""
+"""XLA flags with which a program gives the same bits each time on a GPU."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +29,9 @@ class Arithmetic:
     """How the numbers of a run are computed.
 
     Attributes:
-        precision: what the network's layers multiply in.
+        precision: the type in which the network's layers multiply.
         tf32: whether a GPU may round the factors of float32 products to TF32.
-        deterministic: whether only operations run that give the same bits each time.
+        deterministic: whether to use only operations that give the same bits each time.
     """
 
     precision: Precision
@@ -41,13 +40,13 @@ class Arithmetic:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Sets the process to it, and puts back afterwards what can be put back.
+        """Applies the settings, and undoes afterwards what can be undone.
 
-        TF32 and determinism are of the whole process. To be entered before TensorFlow
-        starts its devices; entering it inside itself is fine.
+        TF32 and determinism are settings of the whole process. Enter this context
+        before TensorFlow starts its devices. It may be nested.
 
         Raises:
-            UserError: if a GPU was started that cannot be made deterministic any more.
+            UserError: if a GPU has already started without what determinism needs.
         """
         before = (
             tf.config.experimental.tensor_float_32_execution_enabled(),
@@ -60,7 +59,7 @@ class Arithmetic:
             _set(*before)
 
     def take(self) -> None:
-        """Sets the process to it, for a process that does nothing else.
+        """Applies the settings, in a process that does nothing else.
 
         Raises:
             UserError: as `held`.
@@ -70,10 +69,10 @@ class Arithmetic:
         _set(self.tf32, self.deterministic or config.is_op_determinism_enabled())
 
     def describe(self, strategy: tf.distribute.Strategy) -> str:
-        """Returns what a run uses, for its first lines.
+        """Returns the settings in words, for the first lines of a run.
 
         Args:
-            strategy: where it runs.
+            strategy: the devices of the run.
         """
         said = ["float32"]
         if self.precision == "bfloat16":
@@ -100,12 +99,13 @@ def _set(tf32: bool, deterministic: bool) -> None:
     if deterministic and not config.is_op_determinism_enabled():
         tf.config.experimental.enable_op_determinism()
     elif not deterministic and config.is_op_determinism_enabled():
-        # TensorFlow has no public word for it; a notebook has other runs to do.
+        # TensorFlow has no public function to turn it off again, which a notebook
+        # needs.
         config.disable_op_determinism()
 
 
 def _tell_xla() -> None:
-    """Sets XLA's flags, which it reads once, where a GPU is there that needs them.
+    """Sets XLA's flags, which it reads once, if there is a GPU that needs them.
 
     Raises:
         UserError: if XLA may have read them already.

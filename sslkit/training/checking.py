@@ -1,7 +1,7 @@
-"""What plugins are held to once, while a run's state is built: the mistakes of authors.
+"""Checks of an objective while a run's state is built: common mistakes of authors.
 
-Each would end much later in an error of TensorFlow or Keras, or not at all. A message
-says which class it is about, what came and what was wanted.
+Without them, each mistake would lead much later to an error of TensorFlow or Keras, or
+to none. A message says which class it is about, what came and what was wanted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OWN = (
     "step",
     "time",
 )
-"""What a line of metrics holds already."""
+"""Names that a line of metrics has already."""
 _RANDOM = frozenset(
     {
         "Multinomial",
@@ -48,7 +48,7 @@ _RANDOM = frozenset(
         "TruncatedNormal",
     }
 )
-"""Operations that draw from TensorFlow's global state."""
+"""Operations that draw random numbers from TensorFlow's global state."""
 
 
 def title(objective: Objective) -> str:
@@ -57,10 +57,10 @@ def title(objective: Objective) -> str:
 
 
 def check_views(objective: Objective, groups: Mapping[str, ViewGroup]) -> None:
-    """Refuses an augmentation that does not make the views an objective consumes.
+    """Refuses an augmentation that does not make the views that an objective requires.
 
     Raises:
-        UserError: naming what is wanted and what is made.
+        UserError: naming the views that are required and those that are made.
     """
     wanted = objective.requires
     if not isinstance(wanted, Mapping) or not all(
@@ -86,7 +86,7 @@ def check_views(objective: Objective, groups: Mapping[str, ViewGroup]) -> None:
 
 
 def _suggestion(objective: type) -> str:
-    """Names the augmentation that is announced under the objective's own name."""
+    """Names the augmentation of the objective's own name, or all installed ones."""
     installed = plugins.installed()
     value = f"{objective.__module__}:{objective.__qualname__}"
     own = {p.name for p in installed if p.kind == "objectives" and p.value == value}
@@ -99,15 +99,15 @@ def _suggestion(objective: type) -> str:
 
 @contextlib.contextmanager
 def watching(objective: Objective) -> Iterator[None]:
-    """Checks what an objective and its encoder return in a symbolic call.
+    """Checks what an objective and its encoder return in a symbolic call inside.
 
     Raises:
-        UserError: if it is not an `Outcome` of float scalars, if the features are not
-            as wide as `feature_dim` says, if there is no encoder, or if the loss draws
-            what no seed fixes.
+        UserError: if the outcome is not an `Outcome` of float scalars, if the features
+            are not as wide as `feature_dim` says, if the encoder is missing, or if the
+            loss draws random numbers that no seed fixes.
     """
-    # Keras puts words of its own around an error that comes out of a layer, so what is
-    # found is kept, and raised here.
+    # Keras adds its own text to an error that a layer raises, so the check's error is
+    # kept, and raised here.
     found: list[str] = []
     encoder = getattr(objective, "encoder", None)
     try:
@@ -132,7 +132,7 @@ def watching(objective: Objective) -> Iterator[None]:
 def _seen(
     layer: keras.layers.Layer, check: Callable[[Any, Any], None], found: list[str]
 ) -> Iterator[None]:
-    """Lets a check see what a layer's `call` returns; keeps what it complains of."""
+    """Lets a check see what a layer's `call` returns; keeps the check's error."""
     call = layer.call
 
     @functools.wraps(call)
@@ -144,7 +144,7 @@ def _seen(
             found.append(str(error))
             raise
         except Exception as error:
-            # Said here, where it is itself; Keras makes another of it on the way up.
+            # Reported here, because Keras replaces the exception on its way up.
             if isinstance(layer, Objective) and not hasattr(layer, "encoder"):
                 found.append(_no_encoder(layer))
             found.append(
@@ -154,7 +154,7 @@ def _seen(
             raise
         return returned
 
-    # Past Keras, which would look for state in it.
+    # Not by Keras's `__setattr__`, which would look for state in it.
     object.__setattr__(layer, "call", seen)
     try:
         yield
@@ -166,8 +166,8 @@ def _no_encoder(objective: Objective) -> str:
     came = getattr(objective, "encoder", None)
     what = "is not there" if came is None else f"is {described(came)}"
     return (
-        f"{title(objective)}: self.encoder {what}. It is what is evaluated, exported "
-        'and restored elsewhere: say self.encoder = backbone(name="encoder") in '
+        f"{title(objective)}: self.encoder {what}. The encoder is evaluated, exported "
+        'and restored elsewhere: write self.encoder = backbone(name="encoder") in '
         "__init__."
     )
 
@@ -193,7 +193,7 @@ def _check_outcome(objective: Objective, outcome: object) -> None:
     for metric, value in outcome.metrics.items():
         if not isinstance(metric, str) or metric in _OWN:
             raise UserError(
-                f"{name}: a metric is called {metric!r}; wanted a text that is none of "
+                f"{name}: a metric is called {metric!r}; wanted a name other than "
                 f"{', '.join(_OWN)}."
             )
         if not _is_scalar(value, {"float32", wanted}):
@@ -204,15 +204,16 @@ def _check_outcome(objective: Objective, outcome: object) -> None:
     drawn = _drawn(tf.compat.v1.get_default_graph())
     if drawn:
         raise UserError(
-            f"{name}: call draws what no seed of the run fixes ({', '.join(drawn)}), "
-            "so that a resumed run would be another. Draw by tf.random.stateless_… "
-            "with a seed made of the step, or by sslkit.randomness."
+            f"{name}: call draws random numbers that no seed of the run fixes "
+            f"({', '.join(drawn)}), so a resumed run would differ. Use "
+            "tf.random.stateless_… with a seed made from the step, or "
+            "sslkit.randomness."
         )
 
 
 def _cast(loss: Any, wanted: str) -> str:
     if not tf.is_tensor(loss) or not loss.dtype.is_floating or loss.shape != ():
-        return " Take tf.reduce_mean of what is one number an example."
+        return " Use tf.reduce_mean if it has one number per example."
     if wanted == "float64":
         return (
             " All numbers are float64 here, as in the laws: cast to "
@@ -241,7 +242,7 @@ def _is_scalar(value: Any, dtypes: set[str]) -> bool:
 
 
 def described(value: Any) -> str:
-    """Returns what a value is, for messages."""
+    """Returns a description of a value, for messages."""
     if tf.is_tensor(value):
         shape = "?" if value.shape.rank is None else value.shape.as_list()
         return f"a tensor, {value.dtype.name} {shape}"
@@ -251,19 +252,19 @@ def described(value: Any) -> str:
 
 
 def _drawn(graph: tf.Graph) -> list[str]:
-    """Returns the kinds of operations in a graph that draw from global state."""
+    """Returns the types of operations in a graph that draw from global state."""
     kinds = {operation.type for operation in graph.get_operations()}
-    # Those of loops, branches and functions that are called.
+    # The graphs of loops, branches and called functions.
     for function in graph.as_graph_def().library.function:
         kinds |= {node.op for node in function.node_def}
     return sorted(kinds & _RANDOM)
 
 
 class Names:
-    """Finds layers without a name, by making the layers of an objective twice.
+    """Finds layers without an explicit name, by making an objective's layers twice.
 
-    An automatic name counts the layers of its class in a process, so that a checkpoint
-    would not fit the variables of the next one.
+    Keras's automatic names count the layers of a class in the process, so a checkpoint
+    would not fit the variables in the next process.
 
     Args:
         make: makes an objective; its constructor makes layers and no variables.
@@ -278,7 +279,7 @@ class Names:
 
         Args:
             objective: built.
-            layers: what `layers_of` returned before it was.
+            layers: what `layers_of` returned before it was built.
 
         Raises:
             UserError: naming the layers.
@@ -292,12 +293,13 @@ class Names:
         ]
         if counted:
             raise UserError(
-                f"{title(objective)}: layers without a name of their own: "
-                f"{', '.join(counted)}. An automatic name counts per process, so the "
-                "next one could not read the checkpoint. Give each name=..."
+                f"{title(objective)}: layers without an explicit name: "
+                f"{', '.join(counted)}. Automatic names depend on what else the "
+                "process has made, so the next process could not read the checkpoint. "
+                "Give each name=..."
             )
 
 
 def layers_of(objective: Objective) -> list[keras.layers.Layer]:
-    """Returns all layers in an objective, at any depth, in the order of making."""
+    """Returns all layers in an objective, at any depth, in the order of creation."""
     return list(objective._flatten_layers(include_self=False))

@@ -1,4 +1,4 @@
-"""Whether a run that is taken up again, or measured, is still on the same data."""
+"""Whether a run that is resumed or evaluated still has the same data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_continuing(
     extend: bool,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Refuses to go on with other data, or for longer, than a run was started with.
+    """Refuses to resume a run with other data, or another length, than it began with.
 
     Nothing is refused before the first checkpoint.
 
@@ -30,11 +30,13 @@ def check_continuing(
         workdir: the run's folder.
         source: the training split, as it is now.
         steps: the run's length, as it is now.
-        extend: whether the user wants to go on all the same; says what is different.
+        extend: whether the user wants to go on in spite of a difference, which is then
+            only printed.
         say: prints a line for the user.
 
     Raises:
-        UserError: if something is different, or the run would be shorter than it was.
+        UserError: if something differs and `extend` is not set, or the run would be
+            shorter than it was.
     """
     before = workdir.data()
     if before is None or Checkpoints(workdir.checkpoints).latest() is None:
@@ -64,18 +66,18 @@ def check_continuing(
         )
     if steps > there:
         say(
-            f"extended from {there:,} to {steps:,} steps; the learning rate is from "
-            f"here on what it would be in a run of {steps:,}"
+            f"extended from {there:,} to {steps:,} steps; from here on the learning "
+            f"rate is that of a run of {steps:,} steps"
         )
 
 
 def changed_since(workdir: Workdir, data: Data, parts: Sequence[Part]) -> list[str]:
-    """Says which splits are not those that a run was started with.
+    """Returns which splits are not those that a run was started with.
 
     Args:
         workdir: the run's folder.
         data: the dataset, as it is now.
-        parts: the splits to look at; one that is not there is passed over.
+        parts: the splits to look at; missing splits are skipped.
 
     Returns:
         A line for each that has changed.
@@ -104,15 +106,15 @@ def changed_since(workdir: Workdir, data: Data, parts: Sequence[Part]) -> list[s
 
 
 def remember(workdir: Workdir, data: Data, steps: int, *, extend: bool = False) -> None:
-    """Writes down what a run is started with.
+    """Writes down the data and length that a run is started with.
 
-    What is known of the test split stays, once there is a checkpoint: another one does
-    not end the run, and evaluation says what has changed.
+    Once there is a checkpoint, the entry of the test split is not changed any more: a
+    changed test split does not stop the run, and evaluation reports the change.
 
     Args:
         workdir: the run's folder.
-        data: the dataset. Its test split is written down if it was opened, which it is
-            not just for this: a machine that trains may not have it.
+        data: the dataset. Its test split is written down only if it is open already: a
+            machine that trains may not have it.
         steps: of the whole run.
         extend: whether the user wants to go on with other data.
 
@@ -132,13 +134,13 @@ def remember(workdir: Workdir, data: Data, steps: int, *, extend: bool = False) 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     changes = []
-    # Not the name: the recipe has it, and a run's recipe does not change.
+    # The name is not compared: the recipe has it, and a run's recipe does not change.
     for key in sorted((before.keys() | now.keys()) - {"name"}):
         there, here = before.get(key), now.get(key)
         if there == here:
             continue
         if key in ("files", "records"):
-            changes.append(f"its {key} are not those of then")
+            changes.append(f"its {key} have changed")
         else:
             changes.append(f"{key} {there} then, {here} now")
     return changes
@@ -146,7 +148,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _ways_on(workdir: Workdir) -> str:
     return (
-        "Choose another --workdir, start from its weights with --set "
-        f"'train.initialize = \"{workdir.path}\"', or go on in it all the same with "
-        "--extend."
+        "Choose another --workdir, start from the run's weights with --set "
+        f"'train.initialize = \"{workdir.path}\"', or go on in this folder in spite of "
+        "it with --extend."
     )

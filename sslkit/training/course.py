@@ -1,4 +1,4 @@
-"""The course of a run: from its last checkpoint to its end."""
+"""Running a training run, from its last checkpoint to its end."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def to_the_end(
         training: what the run is made of.
         workdir: where checkpoints and metrics go; already claimed.
         say: prints a line for the user.
-        measures: what the chief finds out about the run while it goes on.
+        measures: what the chief measures while the run goes on.
         extend: whether the run goes on with other data, or for longer.
         owner: the chief's claim of the folder; None for all other processes.
 
@@ -75,7 +75,7 @@ def to_the_end(
             )
         except Rewound as back:
             say(str(back))
-            # All wait until the chief has written what was under way.
+            # All processes wait until the chief has finished writing.
             check_agreement(training.runner.strategy, 0)
 
 
@@ -92,13 +92,13 @@ def _go_on(
     """Goes on from the last checkpoint; returns whether any update was left to do.
 
     Raises:
-        Rewound: if it is to be called again.
+        Rewound: if the run goes back to a checkpoint, and this is to be called again.
     """
     start = _start(training, checkpoints, say)
     check_agreement(training.runner.strategy, start)
     if start >= training.steps:
         return False
-    step = training.step(leave_out=rewinds.left_out)
+    step = training.train_step(leave_out=rewinds.left_out)
     assert step.guard is not None, "a run is guarded"
     if training.runner.jit:
         say(f"XLA compiles the step; its programs are {programs.place()}")
@@ -134,7 +134,7 @@ def _go_on(
             prepare=lambda: _prepared(training, step, start, machine),
             metrics=step.metrics,
             actions=actions,
-            complaint=functools.partial(_complaint, training),
+            problem=functools.partial(_problem, training),
             service=training.data.connection,
             checkpoints=checkpoints,
             views=training.batch_size * views,
@@ -153,7 +153,7 @@ def _go_on(
 def _health(
     training: Training, machine: Machine, say: Callable[[str], None]
 ) -> list[Action]:
-    """Returns what looks at the run's health, where that is asked for."""
+    """Returns the action that checks the run's health, if the run has one."""
     if not training.health_every:
         return []
     return [
@@ -173,7 +173,7 @@ def _health(
 def _record(
     training: Training, workdir: Workdir, step: int, known: Mapping[str, Any]
 ) -> str:
-    """Writes what is known of a bad step, with what it was made of; returns where."""
+    """Writes a bad step down, with its examples and seeds; returns the path."""
     drawn = training_draws(
         training.source,
         step - 1,
@@ -193,7 +193,7 @@ def _record(
 def _start(
     training: Training, checkpoints: Checkpoints, say: Callable[[str], None]
 ) -> int:
-    """Brings the state to where the run goes on; returns its step."""
+    """Restores or initialises the state; returns the step where the run goes on."""
     latest = checkpoints.restore_latest(
         training.state.table, say=say, mend=training.runner.is_chief
     )
@@ -211,7 +211,7 @@ def _start(
 def _prepared(
     training: Training, step: TrainStep, start: int, machine: Machine
 ) -> Advance:
-    """Returns what makes updates from a step on; nothing is traced yet."""
+    """Returns the function that makes updates from a step on; nothing is traced yet."""
     batches = machine.timing(
         training.runner.iterate(functools.partial(training.batches, start))
     )
@@ -220,9 +220,9 @@ def _prepared(
     return lambda steps: advance(batches, tf.constant(steps)).numpy()
 
 
-def _complaint(training: Training, first: int, last: int) -> str | None:
-    """Says which examples of some steps cannot be read; None if all can."""
-    return training.source.complaint(
+def _problem(training: Training, first: int, last: int) -> str | None:
+    """Returns which examples of some steps cannot be read; None if all can."""
+    return training.source.problem(
         training_indices(
             training.source,
             first,

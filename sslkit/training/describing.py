@@ -1,4 +1,4 @@
-"""What a run says of itself before it begins."""
+"""The description that a run prints before it begins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def describe(training: Training, labels: Labelling | None) -> list[str]:
-    """Returns lines that say what will run: devices, batch, rate, length, model.
+    """Returns lines that describe the run: devices, batch, rate, length, model.
 
     Args:
         training: the run.
@@ -42,7 +42,7 @@ def describe(training: Training, labels: Labelling | None) -> list[str]:
         f"learning rate: {rate}",
         f"views finished on: {training.augmentation.describe()}",
         f"runner: {replicas} replica(s) on {runner.hosts} host(s); global batch "
-        f"{batch_size}, {batch_size // replicas} a replica{parts}; seed "
+        f"{batch_size}, {batch_size // replicas} per replica{parts}; seed "
         f"{training.seed}",
         f"precision: {training.arithmetic.describe(runner.strategy)}",
     ]

@@ -1,4 +1,4 @@
-"""What is watched, written and saved while a run goes on."""
+"""The actions of a run: what is watched, written and saved while it goes on."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = ["check_best", "duties"]
 
 
 def check_best(keep: Keep, measures: Sequence[Action]) -> None:
-    """Refuses to keep the best by what nothing in a run measures.
+    """Refuses a measure for the best checkpoint that nothing in the run computes.
 
     Args:
         keep: which checkpoints are kept.
         measures: what is measured of the run.
 
     Raises:
-        UserError: naming what is measured.
+        UserError: naming the measures there are.
     """
     names = [name for measure in measures for name in measure.finds]
     if keep.best is None or keep.best in names:
@@ -62,16 +62,16 @@ def duties(
     log_every: int,
     checkpoint_every: int,
 ) -> Iterator[list[Action]]:
-    """Holds the run's record open, and waits in the end for the last checkpoint.
+    """Keeps the reporters open, and waits at the end for the last checkpoint.
 
     Args:
         checkpoints: those of the run's folder.
-        owner: this process's claim of it; None for all processes but the chief, which
-            only watch the numbers.
+        owner: this process's claim of the folder; None for all processes except the
+            chief, which only watch for steps that are not finite.
         table: what is saved.
-        numbers: what is done about a step that is not made of numbers.
-        measures: what is found out about the run.
-        report: who is told; opened here.
+        numbers: what is done about a step that is not finite. measures: what is
+            measured of the run.
+        report: the reporters; opened here.
         pictures: draws the views for them.
         keep: which checkpoints are kept.
         log_every: steps between two lines of metrics.

@@ -1,4 +1,4 @@
-"""What the device's errors mean to the user: too little memory, XLA, determinism."""
+"""One-line advice for errors of the device: memory, XLA, determinism."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _XLA = (
     tf.errors.UnimplementedError,
     tf.errors.UnknownError,
 )
-"""What XLA raises where it cannot compile a step, or cannot run what it compiled."""
+"""Errors of XLA when it cannot compile a step, or cannot run what it compiled."""
 _NOT_DETERMINISTIC = ("deterministic implementation", "determinism is", "deterministic")
 _NOISE = (
     "Graph execution error",
@@ -32,7 +32,7 @@ _NOISE = (
     "[Op:",
     "tf2xla conversion failed while",
 )
-"""How the lines begin that say where, and not what."""
+"""Beginnings of lines that say where an error is, and not what it is."""
 
 
 @contextlib.contextmanager
@@ -43,8 +43,8 @@ def explained(training: Training) -> Iterator[None]:
         training: what runs inside.
 
     Raises:
-        UserError: in the place of an error of TensorFlow, where the user can do
-            something about it.
+        UserError: in place of an error of TensorFlow about which the user can do
+            something.
     """
     runner, arithmetic = training.runner, training.arithmetic
     try:
@@ -57,10 +57,10 @@ def explained(training: Training) -> Iterator[None]:
         text = str(error).lower()
         if arithmetic.deterministic and any(w in text for w in _NOT_DETERMINISTIC):
             raise UserError(
-                f"train.deterministic is set, and the device has no deterministic way "
-                f"to do a part of the step ({telling(error)}). "
-                f"{_without_xla(runner, 'Turn XLA off, which may have one')}"
-                "set train.deterministic = False."
+                "train.deterministic is set, and the device has no deterministic "
+                f"operation for a part of the step ({telling(error)}). "
+                f"{_without_xla(runner, 'Turn XLA off, which may have one')}set "
+                "train.deterministic = False."
             ) from error
         if runner.jit:
             raise UserError(
@@ -74,7 +74,7 @@ def explained(training: Training) -> Iterator[None]:
 def telling(error: BaseException) -> str:
     """Returns the line of an error of TensorFlow that says what went wrong.
 
-    What comes first there is often `Graph execution error:` and where the function was
+    The first lines are often `Graph execution error:` and where the function was
     defined.
     """
     lines = [line.strip() for line in str(error).splitlines()]

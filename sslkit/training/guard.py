@@ -1,9 +1,9 @@
-"""Refusing, on the device and within the step, an update that is not made of numbers.
+"""Refusing an update that is not finite, on the device and within the step.
 
-A step that went wrong is taken back as a whole: weights, slots, bank, momentum twin and
-moving statistics are what they were before it, and only the step is counted. So nothing
-has to be undone by the host, which hears of it up to a second later, and the steps that
-follow in the same call start from good weights.
+A bad step is taken back as a whole: weights, slots, bank, momentum twin and moving
+statistics are again what they were before it, and only the step counter moves on. So
+the host, which learns of it up to a second later, has nothing to undo, and the next
+steps of the same call start from good weights.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from sslkit import replica
 from sslkit.training.state import TrainState
 
 REFUSED = "refused"
-"""The metric that says whether, and why, a step was taken back; see `Guard.why`."""
+"""The metric that tells whether and why a step was taken back; see `Guard.why`."""
 
 _TOLD = -1
 
 
 class Bad(NamedTuple):
-    """What was not finite first."""
+    """The first thing in a step that was not finite."""
 
     part: str
-    """`loss`, `gradient` or `update`; `told` where the step was to be left out."""
+    """`loss`, `gradient` or `update`; `told` if the step had to be left out."""
     path: str
-    """The weight whose gradient or update it is; empty for the others."""
+    """The path of the weight whose gradient or update it is; empty otherwise."""
 
     def __str__(self) -> str:
         """Returns it in words."""
@@ -39,17 +39,17 @@ class Bad(NamedTuple):
 
 
 class Guard:
-    """Judges the steps of a run, and takes back those that are refused.
+    """Checks the steps of a run, and takes back those that are not finite.
 
-    Everything is looked at as the step computes it: the loss; the gradients, by the
-    squares that their norm is made of, in the order of the backward pass; and the new
-    weights and slots, by their sums. What is refused is put back in one branch of the
-    program, so that a good step costs the reading of these numbers alone.
+    Three things are checked as the step computes them: the loss; the gradients, by the
+    sums of squares that their norm needs anyway, in the order of the backward pass; and
+    the new weights and slots, by their sums. Values are put back in one branch of the
+    program, so a good step costs only these checks.
 
     Args:
         state: what a step moves.
-        leave_out: int64 [n], steps that are to be left out whatever they come to, as
-            updates done after them, 0 where there is none; None for none at all.
+        leave_out: int64 [n], steps that are left out in any case, as the number of
+            updates done after them; unused places are 0. None to leave out none.
     """
 
     def __init__(self, state: TrainState, leave_out: tf.Variable | None = None):
@@ -60,7 +60,7 @@ class Guard:
         self._backward = list(reversed(state.trainable))
 
     def before(self) -> list[tf.Tensor]:
-        """Returns the values of all that a step moves; called as it begins."""
+        """Returns the values of all that a step changes; called when it begins."""
         return [tf.convert_to_tensor(variable.value) for variable in self._held]
 
     def settle(
@@ -71,17 +71,17 @@ class Guard:
         squares: Sequence[tf.Tensor],
         step: tf.Tensor,
     ) -> tf.Tensor:
-        """Takes the step back if it is refused; called as it ends.
+        """Takes the step back if it is refused; called when it ends.
 
         Args:
             before: what `before` returned.
             loss: [], the mean over the global batch.
-            squares: [] each, a sum of squares for each gradient that is not finite
-                where it is not; in the order of `TrainState.trainable`.
+            squares: [] each, the sum of squares of each gradient, which is not finite
+                if the gradient is not; in the order of `TrainState.trainable`.
             step: int64 [], updates done before this one.
 
         Returns:
-            float32 [], 0 for a step that stands; for another, what `why` explains.
+            float32 [], 0 for a step that stands; otherwise a code that `why` explains.
         """
         numbers = [loss, *reversed(squares)]
         for path in self._backward:
@@ -98,13 +98,13 @@ class Guard:
         return tf.cast(why, tf.float32)
 
     def why(self, values: Mapping[str, float]) -> Bad | None:
-        """Says what was wrong with a step.
+        """Returns what was wrong with a step.
 
         Args:
             values: its metrics.
 
         Returns:
-            None for one that stands.
+            None for a step that stands.
         """
         number = int(values[REFUSED])
         if number == 0:
@@ -123,9 +123,9 @@ def _put_back(
     *,
     unless: tf.Tensor,
 ) -> None:
-    """Sets variables to what they were, unless all is well."""
+    """Sets variables to their earlier values, unless the step is good."""
     if replica.count() > 1:
-        # Replicas do not change variables within a branch.
+        # TensorFlow does not let replicas assign to variables within a branch.
         now = [tf.convert_to_tensor(variable.value) for variable in variables]
         kept = [
             tf.where(unless, new, old) for new, old in zip(now, values, strict=True)

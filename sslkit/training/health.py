@@ -1,7 +1,7 @@
-"""Whether a run is well, without labels: measured while it goes on, and said in words.
+"""The health of a run, measured without labels while it goes on, with alarms.
 
-The measures are those of `sslkit.evaluate.health`, on views of a few images that stay
-the same; what an objective owns beside its encoder it tells itself, by
+The measures are those of `sslkit.evaluate.health`, on views of a fixed set of a few
+images. An objective adds measures of its other state, such as a bank, by
 `Objective.health`.
 """
 
@@ -24,27 +24,27 @@ from sslkit.training.guard import REFUSED
 from sslkit.training.machine import Machine
 
 PREFIX = "health/"
-"""What the names of these metrics begin with."""
+"""Prefix of the names of these metrics."""
 _IMAGES = 256
-"""Images that are looked at, at most."""
+"""The most images that are looked at."""
 _STARVING = 0.3
-"""Share of the time that a host may be waited for without an alarm."""
+"""Share of the time that the device may wait for the host without an alarm."""
 
 
 class Health(Action):
-    """Measures the encoder and what the objective owns, and raises alarms.
+    """Measures the encoder and the objective's other state, and raises alarms.
 
     Args:
         objective: built.
-        source: the training split; its first images in the order of the run are looked
-            at.
-        augmentation: makes their views, those of the first epoch; two of each image are
-            compared where there are two.
-        every: steps between two looks. A run that ends between two is not looked at.
-        share: images that are encoded at once: what a replica has of a batch.
+        source: the training split; the images that the run sees first are measured.
+        augmentation: makes their views of the first epoch; two views per image are
+            compared if there are two.
+        every: steps from one measurement to the next. The end of a run is measured only
+            if it is due then.
+        share: images that are encoded at once: the batch size of a replica.
         seed: of the run.
-        machine: knows how long the host was waited for.
-        say: prints a line for the user; each alarm is said as it begins.
+        machine: knows how long the device waited for batches.
+        say: prints a line for the user; each alarm is printed once, when it begins.
     """
 
     every: int
@@ -110,7 +110,7 @@ class Health(Action):
 
     @functools.cached_property
     def _batches(self) -> list[TrainingBatch]:
-        """The images, as the host makes their views; read at the first look."""
+        """The images' views, as the host makes them; read at the first measurement."""
         most = min(_IMAGES, self._source.size)
         return list(
             training_batches(
@@ -154,8 +154,9 @@ class Health(Action):
         waited = self._machine.waited_share
         if waited is not None and waited > _STARVING:
             raised["data_wait"] = (
-                f"the host starves the device: {waited:.0%} of the time is waiting for "
-                "batches; `sslkit bench input` says what sets the pace"
+                "the input pipeline is too slow: the device waits for batches in "
+                f"{waited:.0%} of the time; `sslkit bench input` shows which part "
+                "limits it"
             )
         return raised
 

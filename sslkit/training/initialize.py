@@ -1,4 +1,4 @@
-"""Starting a run from weights of another."""
+"""Starting a run from weights of another run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def initialize(
         path: see `sslkit.checkpoints.find_checkpoint`.
         patterns: regular expressions; a name that one of them matches at its start is
             restored, and must be in the checkpoint in the same shape.
-        schema: for a published checkpoint, what takes the place of the patterns; see
+        schema: for a published checkpoint, used instead of the patterns; see
             `restore_published`.
 
     Returns:
         Text saying what was set and what kept its initial value.
 
     Raises:
-        UserError: if a pattern matches nothing, or a name is missing there.
+        UserError: if a pattern matches nothing, or a name is missing in the checkpoint.
     """
     prefix = find_checkpoint(path)
     reader = read(prefix)
@@ -67,9 +67,8 @@ def initialize(
 def _check_patterns(table: Table, patterns: Sequence[str]) -> None:
     if not patterns:
         raise UserError(
-            "train.restore is empty, so that nothing would be taken from "
-            "train.initialize. Bind it to patterns, e.g. ('encoder/',), or leave "
-            "train.initialize out."
+            "train.restore is empty, so nothing would be taken from train.initialize. "
+            "Bind it to patterns, e.g. ('encoder/',), or leave train.initialize out."
         )
     for pattern in patterns:
         try:
@@ -80,7 +79,7 @@ def _check_patterns(table: Table, patterns: Sequence[str]) -> None:
             ) from error
         if not any(re.match(pattern, name) for name in table):
             raise UserError(
-                f"train.restore: the pattern {pattern!r} matches no variable, at its "
-                f"start. Near it: {near_names(pattern, list(table))}; they start with "
-                f"{', '.join(sorted({n.split('/')[0] for n in table}))}."
+                f"train.restore: the pattern {pattern!r} matches the start of no "
+                f"variable's name. Near it: {near_names(pattern, list(table))}; names "
+                f"start with {', '.join(sorted({n.split('/')[0] for n in table}))}."
             )

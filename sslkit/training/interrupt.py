@@ -17,8 +17,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def stopping() -> Iterator[None]:
     """Turns Ctrl-C and termination into an exception, so that nothing is left behind.
 
-    A termination signal ends a process where it stands, with its claim of a folder
-    still there. For all of a run but its steps, which `Interrupt` lets end.
+    Without this, a termination signal ends a process at once and leaves its claim of
+    the folder. It is used in all of a run except its steps, which `Interrupt` lets
+    finish.
 
     Raises:
         Stopped: after a signal.
@@ -68,7 +69,7 @@ class Interrupt:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Puts the earlier handlers back, and leaves to them what came too late."""
+        """Restores the earlier handlers, and passes a late signal on to them."""
         self._restore()
         goes_on = kind is None or issubclass(kind, Rewound)
         if self.requested is not None and goes_on:

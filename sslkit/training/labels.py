@@ -1,4 +1,4 @@
-"""Whether the labels of the data are those that an objective wants."""
+"""Whether the labels of the data fit an objective that reads labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["check_labels", "labels_read"]
 
 
 def labels_read(objective: Objective, source: Source) -> Labelling | None:
-    """Looks at the labels of a split for an objective; None if it reads none.
+    """Returns a split's labelling for an objective; None if it reads no labels.
 
     Args:
         objective: built.
@@ -23,7 +23,7 @@ def labels_read(objective: Objective, source: Source) -> Labelling | None:
 
 
 def check_labels(objective: Objective, source: Source, found: Labelling | None) -> None:
-    """Refuses an objective that the data's labels do not fit.
+    """Refuses an objective that reads labels which the data does not have.
 
     Args:
         objective: built.
@@ -43,7 +43,7 @@ def check_labels(objective: Objective, source: Source, found: Labelling | None) 
     if not found.any:
         raise UserError(
             f"objective {objective.name} reads labels and {source.name} has none: "
-            f"{found}. Name a split that has: data.train = 'SPLIT'."
+            f"{found}. Name a split that has some: data.train = 'SPLIT'."
         )
     if objective.classes is not None and source.classes > objective.classes:
         raise UserError(

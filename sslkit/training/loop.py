@@ -1,8 +1,9 @@
-"""The loop around the compiled step: advance, pause where something is due, go on.
+"""The loop around the compiled step: advance, pause when something is due, go on.
 
-The host never waits within a call to the device, which makes about a second's updates
-and returns the metrics of each. What needs the metrics alone is done then, step by
-step, as if there had been a pause at each; what needs the weights has its own pause.
+One call to the device makes updates for about a second, without the host, and returns
+the metrics of each. Actions that need only the metrics are run after the call, step by
+step, as if there had been a pause at each step. For an action that needs the weights,
+the call ends at the step where the action is due.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ from sslkit.training.pace import Pace
 from sslkit.training.progress import Progress
 
 Advance = Callable[[int], np.ndarray]
-"""Makes so many updates; returns the metrics of each, float32 [updates, metrics]."""
+"""Makes some updates; returns the metrics of each, float32 [updates, metrics]."""
 
 
 class Loop:
-    """Advances a run and does what is due.
+    """Advances a run and runs the actions that are due.
 
     Args:
-        prepare: returns what makes updates, from the step that the run starts at; what
-            that compiles, it compiles when it is first called.
+        prepare: gets the step at which the run starts; returns the function that makes
+            updates, which is compiled at its first call.
         metrics: names of the columns that it returns.
         actions: what is done every so many steps, in this order.
-        complaint: (first step, step after the last) -> what cannot be read of their
-            examples, for the user; None if all can.
-        service: makes the batches, and knows why it cannot; None for this process.
+        problem: (first step, step after the last) -> a message about the examples of
+            these steps that cannot be read; None if all can be read.
+        service: makes the batches, and knows why it cannot; None if this process does.
         checkpoints: names the last one when the run has to stop.
         views: views in a global batch.
-        inner_steps: most steps in one call to the device; None for about a second's.
+        inner_steps: the most steps in one call to the device; None for about a second.
         is_chief: whether this process stops the others.
         compiled: whether XLA compiles the step.
     """
@@ -51,7 +52,7 @@ class Loop:
         prepare: Callable[[], Advance],
         metrics: Sequence[str],
         actions: Sequence[Action],
-        complaint: Callable[[int, int], str | None],
+        problem: Callable[[int, int], str | None],
         service: Service | None,
         checkpoints: Checkpoints,
         views: int,
@@ -63,7 +64,7 @@ class Loop:
         self._prepare = prepare
         self._metrics = tuple(metrics)
         self._actions = actions
-        self._complaint = complaint
+        self._problem = problem
         self._service = service
         self._checkpoints = checkpoints
         self._views = views
@@ -74,11 +75,11 @@ class Loop:
     def run(self, *, start: int, stop: int) -> None:
         """Runs the steps from `start` to `stop`.
 
-        A signal stops the chief, once it has saved. Another process takes further
-        steps until the chief is gone, for the chief cannot finish its own step alone.
+        A signal stops the chief after it has saved. The other processes take further
+        steps until the chief is gone, because it cannot finish its own step alone.
 
         Raises:
-            UserError: if an example cannot be read, the loss is not finite or a
+            UserError: if an example cannot be read, the loss is not finite, or a
                 checkpoint cannot be written.
             Lost: if another process of the run is gone.
             Stopped: after a signal, when the state is saved.
@@ -117,7 +118,7 @@ class Loop:
     def _do(
         self, step: int, stop: int, *, stays: bool, stopping: bool = False
     ) -> Mapping[str, float]:
-        """Does what is due at a step; returns what was found.
+        """Runs the actions that are due at a step; returns what they measured.
 
         Args:
             step: updates done.
@@ -141,13 +142,13 @@ class Loop:
         try:
             rows = self._steps(advance, step, inner, interrupt)
         except tf.errors.OpError as error:
-            # A program that was kept may not be one for this machine after all. The
+            # A program from the cache may not fit this machine after all. Either the
             # error came before it ran, or it ran out of memory.
             again = not isinstance(error, tf.errors.ResourceExhaustedError)
             if not (again and self._compiled and programs.forget()):
                 raise
             progress.note(
-                "a program that was kept cannot be used "
+                "the compiled program from the cache cannot be used "
                 f"({first_line(error)}); compiling again"
             )
             advance = self._prepare()
@@ -163,16 +164,16 @@ class Loop:
         try:
             rows = advance(inner).tolist()
         except UNREADABLE as error:
-            # Of the steps that were under way alone: an error may have other causes,
-            # and the whole of the data may take hours to read.
-            complaint = None
+            # Only the examples of these steps are read: an error may have other causes,
+            # and reading all of the data may take hours.
+            problem = None
             if is_of_pipeline(error):
-                complaint = self._complaint(step, step + inner)
-            if complaint is None:
+                problem = self._problem(step, step + inner)
+            if problem is None:
                 raise
-            raise UserError(f"{complaint}.") from error
+            raise UserError(f"{problem}.") from error
         except tf.errors.UnknownError as error:
-            # How an error in Python comes out of a pipeline.
+            # tf.data turns an error in Python into this one.
             if self._service is None or self._service.failure is None:
                 raise
             raise UserError(
@@ -180,7 +181,7 @@ class Loop:
             ) from error
         except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
             if interrupt.requested:
-                # All were told to stop, and the chief has saved and left.
+                # All processes were told to stop, and the chief has saved and ended.
                 name = interrupt.requested.name
                 raise Stopped(f"stopped by {name}, after the first process") from error
             raise Lost(

@@ -1,4 +1,4 @@
-"""How fast a run goes and what it takes: speed, waiting, memory, device."""
+"""Measures of a run's use of its machine: speed, waiting, memory, device."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from sslkit.training.actions import Action, Moment
 
 
 class Machine(Action):
-    """Measures, between two reports, what a run makes of its machine.
+    """Measures speed and memory between two reports.
 
-    `views_per_second`; `data_wait_seconds`, how long the host stood waiting for
-    batches (with several steps in one call some of that overlaps with arithmetic; not
-    measured on a TPU, nor where operations have to be deterministic);
-    `host_memory_bytes`, what the process holds; the largest `device_memory_bytes` in
-    use and `device_memory_peak_bytes` of its GPUs; `device`. The first call to the
-    device compiles, and is not counted.
+    The measures are `views_per_second`; `data_wait_seconds`, the time spent waiting for
+    batches (with several steps in one call some of it overlaps with computation; it is
+    not measured on a TPU, nor with deterministic operations); `host_memory_bytes` of
+    the process; `device_memory_bytes` and `device_memory_peak_bytes`, each the largest
+    of its GPUs; and `device`. The first call to the device compiles, and is not
+    counted.
 
     Attributes:
-        waited_share: of the time before the last report, the share that the host stood
-            waiting for batches; None where that is not known.
+        waited_share: the share of the time before the last report that was spent
+            waiting for batches; None if it is not known.
 
     Args:
         every: steps between two reports.
@@ -50,7 +50,7 @@ class Machine(Action):
         self._devices = _local_devices(strategy)
         self._name = describe_devices(strategy)
         self._waited: tf.Variable | None = None
-        # Deterministic operations cannot look at the clock.
+        # The operation that reads the clock is not deterministic.
         timed = not config.is_op_determinism_enabled()
         if timed and not isinstance(strategy, tf.distribute.TPUStrategy):
             with tf.device("CPU:0"):
@@ -60,7 +60,7 @@ class Machine(Action):
         self.waited_share: float | None = None
 
     def timing(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """Returns the batches, so that waiting for them is timed inside the step."""
+        """Wraps batches, so that the step measures how long it waits for them."""
         return batches if self._waited is None else _Timed(batches, self._waited)
 
     def took(self, steps: int, seconds: float) -> None:
@@ -68,14 +68,14 @@ class Machine(Action):
         self._steps += steps
         self._seconds += seconds
         if self._waited is not None:
-            # What was waited for while the step was compiled is nobody's.
+            # Waiting while the step was compiled is not counted.
             self._wait += float(self._waited.numpy()) if steps else 0.0
             self._waited.assign(0.0)
 
     def run(self, moment: Moment) -> None:
         """Implements `Action.run`.
 
-        Several reports may fall in one call to the device; they say the same.
+        Several reports may fall in one call to the device; they have the same numbers.
         """
         if self._steps and self._seconds > 0:
             self._speed = {
@@ -96,7 +96,7 @@ class Machine(Action):
 
 
 class _Timed:
-    """Batches that add up, in the graph that takes them, how long each was waited for.
+    """Batches that add up the waiting time for each, in the graph that takes them.
 
     Args:
         batches: a distributed iterator.
@@ -130,7 +130,7 @@ def host_memory() -> int:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
-        # Where there is no such file, the most that it ever held.
+        # On systems without this file: the largest that it ever was.
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
 
@@ -165,7 +165,7 @@ def describe_devices(strategy: tf.distribute.Strategy) -> str:
 def _title(device: str) -> str:
     spec = tf.DeviceSpec.from_string(device)
     physical = tf.config.list_physical_devices(spec.device_type)
-    # Logical CPUs may be more than there are.
+    # There may be more logical CPUs than physical ones.
     if spec.device_type == "GPU" and spec.device_index < len(physical):
         details = tf.config.experimental.get_device_details(physical[spec.device_index])
         return details.get("device_name", "GPU")

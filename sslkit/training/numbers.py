@@ -1,4 +1,4 @@
-"""What a run does about a step that is not made of numbers."""
+"""What a run does about a step that is not finite."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ OnNonFinite = Literal["stop", "skip", "rewind"]
 checkpoint and leaves the step out when it comes to it again."""
 
 MOST_IN_A_ROW = 10
-"""Steps in a row that come to nothing, before the run stops: what is wrong then is not
-one batch."""
+"""Refused steps in a row after which the run stops: then the problem is not a single
+batch."""
 MOST_REWINDS = 3
-"""Times that a run goes back to one checkpoint."""
+"""The most times that a run goes back to the same checkpoint."""
 _MOST_TOLD = 20
-"""Steps that are told of one by one, and written down, by one process."""
+"""The most bad steps that one process reports singly and writes down."""
 
 Record = Callable[[int, Mapping[str, Any]], str]
 """(step, what is known of it) -> the path of the file that it was written to."""
 
 
 class Rewinds:
-    """Which steps a run has gone back for, in this process.
+    """The steps for which this process went back to a checkpoint.
 
     Attributes:
-        left_out: steps that are not done when the run comes to them again, as updates
-            done after them; `MOST_REWINDS` at most.
+        left_out: steps that are left out when the run comes to them again, as the
+            number of updates done after them; `MOST_REWINDS` at most.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Rewinds:
         self._to = ""
 
     def back_to(self, checkpoint: str, step: int) -> bool:
-        """Counts a rewind; returns whether there may be one more to this checkpoint."""
+        """Counts a rewind; returns whether it is allowed for this checkpoint."""
         if checkpoint != self._to:
             self._to, self.left_out = checkpoint, []
         if len(self.left_out) == MOST_REWINDS:
@@ -51,16 +51,16 @@ class Rewinds:
 
 
 class NotFinite(Action):
-    """Hears of each step that the guard has taken back, and stops, goes on, or rewinds.
+    """Handles steps that the guard has taken back: stops, goes on or rewinds.
 
     Args:
         on_nonfinite: what to do.
-        guard: says what was wrong.
-        checkpoints: names the last good one.
-        rewinds: counts, for as long as the process lives.
+        guard: knows what was wrong with a step.
+        checkpoints: those of the run.
+        rewinds: counts the rewinds of this process.
         workdir: the run's folder, for messages.
-        record: writes down what is known of a bad step; None where another process
-            does.
+        record: writes down what is known of a bad step; None if another process does
+            it.
         say: prints a line for the user.
     """
 
@@ -89,11 +89,11 @@ class NotFinite(Action):
         self._in_a_row = 0
 
     def pending(self) -> dict[str, Any]:
-        """Returns what a run that goes on has to know: how many were bad in a row."""
+        """Returns what a resumed run needs: how many steps in a row were bad."""
         return {"refused_in_a_row": self._in_a_row} if self._in_a_row else {}
 
     def go_on(self, pending: Mapping[str, Any]) -> None:
-        """Takes what `pending` returned when the run was saved that goes on now."""
+        """Restores what `pending` returned when this run was last saved."""
         self._in_a_row = pending.get("refused_in_a_row", 0)
 
     def see(self, step: int, values: Mapping[str, float]) -> None:
@@ -122,8 +122,7 @@ class NotFinite(Action):
         if self._on_nonfinite != "stop" and hopeless:
             raise UserError(
                 f"{what}, and the {self._in_a_row - 1} steps before it were left out: "
-                f"leaving steps out does not mend this run{_advice(step)}{where}; "
-                f"{latest}."
+                f"leaving steps out does not help{_advice(step)}{where}; {latest}."
             )
         if self._on_nonfinite == "rewind":
             last = self._checkpoints.latest()
@@ -162,15 +161,15 @@ class NotFinite(Action):
             "first": str(bad),
             "part": bad.part,
             "path": bad.path,
-            # JSON has no word for what is not finite.
+            # JSON has no number for NaN and infinity.
             "metrics": {
                 n: v if math.isfinite(v) else str(v) for n, v in numbers.items()
             },
             "on_nonfinite": self._on_nonfinite,
         }
         return (
-            f"; {self._record(step, known)} has its examples and seeds, and `sslkit "
-            f"replay --workdir {self._workdir} --step {step}` looks for where it began"
+            f"; {self._record(step, known)} has its examples and seeds; `sslkit replay "
+            f"--workdir {self._workdir} --step {step}` looks for the first bad layer"
         )
 
 
@@ -193,7 +192,7 @@ def _words(step: int, bad: Bad, values: Mapping[str, float]) -> str:
 
 def _advice(step: int) -> str:
     if step == 1:
-        # Nothing has moved yet, so no learning rate is to blame.
+        # There was no update yet, so the learning rate is not the cause.
         return (
             ", before any update. Look in the objective for a logarithm, root or "
             "quotient of zero, and at the weights that the run starts from"

@@ -8,9 +8,8 @@ _MOST = 10_000  # rows of metrics that the device keeps
 class Pace:
     """Chooses so many updates that a call takes about a second.
 
-    In a call the host waits for nothing; between two it looks for signals and shows
-    where the run is. What a run computes and reports does not depend on how it is cut
-    into calls.
+    Between two calls the host looks for signals and shows the progress. What a run
+    computes and reports does not depend on how it is divided into calls.
 
         pace = Pace()
         steps = pace.steps
@@ -18,7 +17,7 @@ class Pace:
         pace.took(steps, seconds)
 
     Args:
-        fixed: updates in each call; None to follow the clock.
+        fixed: updates per call; None to choose by time.
         seconds: how long a call is to take.
     """
 
@@ -26,16 +25,16 @@ class Pace:
         """Keeps the options; see the class."""
         self._fixed = fixed
         self._seconds = seconds
-        # The first call compiles, and says nothing of those to come.
+        # The first call compiles; its time is not that of later ones.
         self._warm = False
         self.steps = fixed or 1
 
     def took(self, steps: int, seconds: float) -> None:
-        """Is told what a call took.
+        """Takes the time of a call into account.
 
         Args:
-            steps: updates that it made.
-            seconds: how long it took, waiting for batches included.
+            steps: updates in the call.
+            seconds: its duration, including the time spent waiting for batches.
         """
         if self._fixed is not None:
             return
@@ -43,5 +42,6 @@ class Pace:
             self._warm = True
             return
         wanted = steps * self._seconds / max(seconds, 1e-9)
-        # A call that was short, because something was due, tells little: grow slowly.
+        # A call may be short because something was due, and then tells little: grow
+        # slowly.
         self.steps = max(1, min(int(wanted), 4 * max(steps, self.steps), _MOST))

@@ -1,4 +1,4 @@
-"""The line that says where a run is: live on a terminal, plain in a log."""
+"""The progress line of a run: live on a terminal, plain in a log."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import rich.progress
 from rich.text import Text
 
 _WINDOW = 30.0
-"""Seconds that rates look back; long enough to be calm, short enough to follow."""
+"""Seconds over which rates are averaged."""
 _SHOWN = {
     "loss": "loss {:.4f}",
     "learning_rate": "lr {:.3g}",
     "knn_top1": "kNN {:.1%}",
 }
-"""Metrics on the line. The last known value stays: kNN comes seldom."""
+"""Metrics on the line. The last known value stays, because kNN is measured seldom."""
 _NOT_SHOWN = ("gradient_norm", "health", "refused")
-"""What else begins like this is for the record; the rest is what the objective says."""
+"""Other names with these beginnings are not shown; the rest are the objective's."""
 _MOST = 4
-"""Numbers of the objective on the line."""
+"""The most numbers of the objective on the line."""
 
 
 class _Mark(NamedTuple):
@@ -33,7 +33,7 @@ class _Mark(NamedTuple):
 
 
 class _Live(rich.progress.ProgressColumn):
-    """A text that is asked for whenever the bar is drawn."""
+    """A text that is made anew whenever the bar is drawn."""
 
     def __init__(self, text: Callable[[], str]):
         super().__init__()
@@ -44,7 +44,7 @@ class _Live(rich.progress.ProgressColumn):
 
 
 class Progress:
-    """Shows step, loss, rate, kNN, what the objective says, speed and times.
+    """Shows step, loss, rate, kNN, the objective's metrics, speed and times.
 
     On a terminal it is a bar that moves; elsewhere a plain line at the first update,
     about every ten seconds, and at the end.
@@ -69,8 +69,8 @@ class Progress:
         Args:
             total_steps: updates of the whole run.
             start_step: updates done before this process took over.
-            first: what happens until the first update, and may take minutes, such as
-                "compiling the step"; it is said, and how long it took.
+            first: what happens before the first update, and may take minutes, such as
+                "compiling the step"; it is printed, with its duration at the end.
             console: where to print; standard output if None.
             clock: seconds, monotonic.
             every: seconds between two plain lines.
@@ -110,7 +110,7 @@ class Progress:
         return self
 
     def update(self, step: int, metrics: Mapping[str, float], views: int) -> None:
-        """Reports that the run got to `step`.
+        """Shows that the run has reached `step`.
 
         Args:
             step: updates done.
@@ -129,7 +129,7 @@ class Progress:
             if self._first:
                 spent = round(now - self._marks[0].time, 1)
                 self.note(f"{self._first} took {duration(spent)}")
-            # The first call compiles the step, which says nothing of those to come.
+            # The first call compiles the step; its time is not that of later ones.
             self._marks.clear()
         self._marks.append(_Mark(now, step, self._views))
         while len(self._marks) > 2 and now - self._marks[1].time >= _WINDOW:
@@ -155,7 +155,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stops the bar, or prints the last line if it is not out yet."""
+        """Stops the bar, or prints the last line if it is not printed yet."""
         if self._bar is not None:
             self._bar.stop()
         elif self._printed_step != self._step:

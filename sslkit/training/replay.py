@@ -1,4 +1,4 @@
-"""Doing one step of a run again, to see where its numbers first go bad."""
+"""Doing one step of a run again, to see where its numbers are first not finite."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sslkit.training.run import Training
 
 _CALL = 100
-"""Steps in one call to the device, on the way."""
+"""Steps per call to the device, on the way to the step."""
 
 
 def replay(
@@ -30,21 +30,22 @@ def replay(
     *,
     say: Callable[[str], None] = print,
 ) -> list[str]:
-    """Does a step again, from the last checkpoint before it, and looks at each number.
+    """Repeats a step, from the last checkpoint before it, and checks all its numbers.
 
-    The steps on the way are done as in the run. The step itself is done one operation
-    after the other, so that each layer can be looked at. Nothing is written.
+    The steps from the checkpoint on are done as in the run. The step itself is done
+    eagerly, so that each layer can be checked. Nothing is written.
 
     Args:
         training: what the run is made of; nothing is restored yet.
         workdir: the run's folder.
-        step: as updates done after it, as messages and `bad_step_<step>.json` have it.
+        step: the number of updates done after it, as in messages and
+            `bad_step_<step>.json`.
         say: prints a line for the user.
 
     Returns:
-        What was found, a line for each: the first thing that is not finite of the state
-        before the step, its layers, its loss, gradients and update; or that all of it
-        is.
+        Lines with the result: what is not finite in the state before the step, the
+        layers' results, and the first of loss, gradients and update; or that all of it
+        is finite.
 
     Raises:
         UserError: if the run has no such step.
@@ -56,7 +57,7 @@ def replay(
         )
     start = _nearest(training, workdir, step, say)
     batches = training.runner.iterate(functools.partial(training.batches, start))
-    train_step = training.step()
+    train_step = training.train_step()
     assert train_step.guard is not None, "a run is guarded"
     advance = training.runner.compile(train_step, train_step.metrics)
     while start < step - 1:
@@ -73,8 +74,8 @@ def replay(
     numbers = f"loss {values['loss']:.6g}, gradient norm {values['gradient_norm']:.6g}"
     if bad is None and not lines:
         return [
-            f"step {step} is made of numbers here: {numbers}, and every layer's result "
-            "is finite. Where it was not on another device, name that by --device"
+            f"step {step} is finite here: {numbers}, and every layer's result is "
+            "finite. If it was not on another device, name that device by --device"
         ]
     if not seen:
         lines.append("the result of every layer is finite")
@@ -97,7 +98,7 @@ def _nearest(
         try:
             restore(training.state.table, prefix)
         except Damaged as error:
-            say(f"{prefix} is damaged, and passed over: {error.reason}")
+            say(f"{prefix} is damaged, and skipped:  {error.reason}")
             continue
         start = int(training.state.step.numpy())
         say(f"from {prefix}, {step - 1 - start:,} steps before step {step}")
@@ -118,18 +119,18 @@ def _bad_state(training: Training) -> Iterator[str]:
 
 @contextlib.contextmanager
 def watching(objective: keras.layers.Layer) -> Iterator[list[str]]:
-    """Notes which layers give a result that is not finite, in the order of their ends.
+    """Notes which layers return a result that is not finite, in the order of returning.
 
     Args:
         objective: built; called eagerly inside.
 
     Yields:
-        A line for each; filled while the context is open.
+        A list with a line for each; filled while the context is open.
     """
     found: list[str] = []
     layers = layers_of(objective)
     for layer in layers:
-        # Past Keras, which would look for state in it.
+        # Not by Keras's `__setattr__`, which would look for state in it.
         object.__setattr__(layer, "call", _noting(layer, found))
     try:
         yield found
@@ -165,9 +166,9 @@ def _described(
     if weights:
         return f"{what}; its own {weights[0]} is not finite"
     if any(_bad(array) for array in given):
-        return f"{what}; what it was given is not finite either"
+        return f"{what}; its input is not finite either"
     size = max((float(np.max(np.abs(a), initial=0.0)) for a in given), default=0.0)
-    return f"{what}; what it was given is finite, up to {size:.3g} in size"
+    return f"{what}; its input is finite, up to {size:.3g} in absolute value"
 
 
 def _arrays(nest: Any) -> list[np.ndarray]:

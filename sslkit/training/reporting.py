@@ -1,4 +1,4 @@
-"""Telling the reporters how a run goes, so that none of them can end it."""
+"""Passing a run's results to its reporters, whose errors do not end the run."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _FAILURES = (Exception, SystemExit)
 
 
 def chosen(reporters: Sequence[Reporter] | None) -> list[Reporter]:
-    """Returns a run's reporters: the file of metrics always; TensorBoard unless told.
+    """Returns a run's reporters: always the metrics file, and those of the recipe.
 
     Args:
-        reporters: what the recipe binds; None where it says nothing.
+        reporters: what the recipe binds; None for the default, TensorBoard.
     """
     others: list[Reporter] = [TensorBoard()] if reporters is None else list(reporters)
     if any(isinstance(one, MetricsFile) for one in others):
@@ -43,11 +43,11 @@ def chosen(reporters: Sequence[Reporter] | None) -> list[Reporter]:
 def run_info(
     workdir: Workdir, strategy: tf.distribute.Strategy, *, start: int, steps: int
 ) -> RunInfo:
-    """Returns what reporters are told of a run.
+    """Returns the information about a run that reporters receive.
 
     Args:
         workdir: the run's folder; its configuration may not be written yet.
-        strategy: where the run happens.
+        strategy: the devices of the run.
         start: updates that are done.
         steps: updates of the whole run.
     """
@@ -69,7 +69,7 @@ def settings(config: str) -> dict[str, Setting]:
         config: gin text with a binding on each line.
 
     Returns:
-        Numbers, texts and truth values as what they are; others as they are written.
+        Numbers, strings and booleans as Python values; others as they are written.
     """
     found: dict[str, Setting] = {}
     for line in config.splitlines():
@@ -90,12 +90,12 @@ def _value(written: str) -> Setting:
 class Reporting:
     """The reporters of one run, open while the context is.
 
-    What a reporter raises becomes one line, the first time; `Reporter.required` ones
-    end the run.
+    The first error of a reporter is printed as one line and the run goes on; an error
+    of a `Reporter.required` reporter ends the run.
 
     Args:
-        reporters: who is told.
-        run: what they are told first.
+        reporters: those of the run.
+        run: the information with which they are opened.
         say: prints a line for the user.
         clock: seconds since 1970.
     """
@@ -116,7 +116,7 @@ class Reporting:
         self._told: set[int] = set()
 
     def __enter__(self) -> Reporting:
-        """Opens all; one that cannot be opened is left out."""
+        """Opens all reporters; one that cannot be opened is left out."""
         self._reporters = [
             one for one in self._reporters if self._attempt(one, one.open, self._run)
         ]
@@ -149,7 +149,7 @@ class Reporting:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes all; an error that is on its way hides one of closing."""
+        """Closes all; an error of closing does not replace an earlier error."""
         for one in self._reporters:
             with contextlib.suppress(UserError) if error else contextlib.nullcontext():
                 self._attempt(one, one.close)
@@ -157,7 +157,7 @@ class Reporting:
     def _attempt(
         self, reporter: Reporter, call: Callable[..., None], *args: Any, **named: Any
     ) -> bool:
-        """Returns whether a call of a reporter went well."""
+        """Returns whether a call of a reporter succeeded."""
         try:
             call(*args, **named)
         except _FAILURES as error:
@@ -168,7 +168,7 @@ class Reporting:
                 self.say(
                     f"note: the reporter {type(reporter).__name__} failed "
                     f"({type(error).__name__}: {hide(first_line(error))}). The run "
-                    "goes on, and this is said once."
+                    "goes on; further errors of this reporter are not shown."
                 )
             return False
         return True
@@ -177,8 +177,9 @@ class Reporting:
 class Views(Action):
     """Reports a contact sheet of the views, once the run is under way.
 
-    After a hundred steps, so that a trial of a few is not slowed. Views are a function
-    of the run's seed: the picture is that of the first epoch, whenever it is drawn.
+    It is drawn after a hundred steps, so as not to slow down a short trial. Views
+    depend only on the run's seed: the picture is that of the first epoch whenever it is
+    drawn.
 
     Args:
         source: the images.
@@ -186,7 +187,7 @@ class Views(Action):
         seed: of the run.
         start: updates that were done when the run went on.
         after: steps to wait.
-        images: how many, a row each.
+        images: how many, one per row.
     """
 
     every = None
@@ -212,7 +213,7 @@ class Views(Action):
         self._reporting: Reporting | None = None
 
     def to(self, reporting: Reporting) -> Views:
-        """Says who gets the picture; returns the action itself."""
+        """Sets who receives the picture; returns the action itself."""
         self._reporting = reporting
         return self
 
@@ -224,7 +225,7 @@ class Views(Action):
         try:
             png = self._draw()
         except Exception as error:
-            # Such as a missing matplotlib. A picture is not worth a run.
+            # For example if matplotlib is missing. The run goes on without the picture.
             self._reporting.say(f"note: no picture of the views: {first_line(error)}")
         else:
             self._reporting.picture("views", png, step=0)

@@ -1,4 +1,4 @@
-"""The seam that recipes bind as `train`: what a run is made of, and running it."""
+"""What recipes bind as `train`: the parts of a training run, and running it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from sslkit.workdir import Workdir
 
 
 class Training:
-    """One run: pretraining, fine-tuning or linear evaluation, by what it is made of."""
+    """One training run: pretraining, fine-tuning or linear evaluation."""
 
     @checked
     def __init__(
@@ -94,61 +94,64 @@ class Training:
             data: the dataset.
             optimizer: moves the weights.
             schedule: the learning rate.
-            runner: where the run happens.
+            runner: the devices on which the run happens.
             batch_size: images in the global batch, over all replicas.
-            accumulate: into how many parts a replica's share of it is divided, which
-                are taken one after another in the memory of one; the update is that
-                of their mean gradient. Batch normalisation sees one part at a time.
-                Refused for losses that compare images.
+            accumulate: into how many parts a replica's share of the batch is divided.
+                The parts are taken one after another, in the memory of one part, and
+                the update uses their mean gradient. Batch normalisation sees one part
+                at a time. Refused for losses that compare images.
             epochs: passes over the training split; the run has
                 floor(epochs x examples / batch_size) + 1 updates.
-            steps: updates of the run; wins over `epochs`.
+            steps: updates of the run; if given, `epochs` is ignored.
             seed: of the initial weights, the order of examples and all views.
-            initialize: a workdir or checkpoint to start weights from; also one of the
-                published TensorFlow 1 code, such as `model.ckpt-1234`.
-            restore: regular expressions of the names taken from it; `encoder/` if
-                None.
-            variable_schema: takes the place of `restore` where `initialize` is a
-                checkpoint of the published TensorFlow 1 code: the regular expression
-                of the same name there, over its names.
+            initialize: a workdir or checkpoint from which initial weights are taken;
+                also a checkpoint of the published TensorFlow 1 code, such as
+                `model.ckpt-1234`.
+            restore: regular expressions of the names of weights that are taken from it;
+                `encoder/` if None.
+            variable_schema: used instead of `restore` if `initialize` is a checkpoint
+                of the published TensorFlow 1 code: the regular expression that is
+                called so there, over the names in that checkpoint.
             log_every: updates between two lines of metrics.
             checkpoint_every: updates between two checkpoints.
             keep: how many of the newest checkpoints are kept.
-            keep_best: the measure, such as `knn_top1`, whose best checkpoint is kept
-                too.
-            keep_every_hours: one checkpoint is kept for every so many hours, too.
-            knn_every: updates between two kNN probes of the encoder; 0 for none.
-            health_every: updates between two looks at the run's health, which needs no
-                label; 0 for none.
-            on_nonfinite: what is done about a step whose loss, gradient or update is
-                not finite, and which therefore moves nothing: `stop` ends the run;
-                `skip` goes on with the next step, up to 10 times in a row; `rewind`
-                goes back to the last checkpoint and leaves the step out, up to 3 times
-                for each checkpoint.
-            inner_steps: updates in one call to the device; None for about a second's.
-                Metrics are those of each step whatever it is.
-            reporters: who is told besides the file of metrics; TensorBoard if None.
-            precision: what the network's layers multiply in. Weights, statistics,
-                optimizer, bank, momentum twin and loss are float32 in both.
+            keep_best: a measure, such as `knn_top1`; the checkpoint at which it was
+                best is kept too.
+            keep_every_hours: hours from one checkpoint that is kept for good to the
+                next.
+            knn_every: updates between two kNN evaluations of the encoder; 0 for none.
+            health_every: updates between two measurements of the run's health, which
+                needs no labels; 0 for none.
+            on_nonfinite: what is done if the loss, a gradient or the update of a step
+                is not finite. Such a step changes nothing. `stop` ends the run; `skip`
+                goes on with the next step, up to 10 times in a row; `rewind` goes back
+                to the last checkpoint and leaves the step out, up to 3 times per
+                checkpoint.
+            inner_steps: updates per call to the device; None for about a second. The
+                metrics of each step are kept in any case.
+            reporters: who receives the metrics besides the metrics file; TensorBoard if
+                None.
+            precision: the type in which the network's layers multiply. Weights,
+                statistics, optimizer, bank, momentum twin and loss are always float32.
             tf32: whether an NVIDIA GPU may round the factors of float32 products to
-                TF32, 10 bits of 23, as TensorFlow does unless told otherwise. A TPU
-                rounds to bfloat16 whatever it says.
-            deterministic: whether only operations run that give the same bits each
-                time; slower on a GPU. A CPU does so anyway.
+                TF32, which keeps 10 of 23 bits, as is TensorFlow's default. A TPU
+                rounds to bfloat16 in any case.
+            deterministic: whether to use only operations that give the same bits each
+                time; slower on a GPU. A CPU gives the same bits in any case.
 
         Raises:
-            UserError: if an argument is not what its annotation says, neither `epochs`
-                nor `steps` is given, or there is something to take from another run
-                and no such run.
+            UserError: if an argument is not what its annotation says, if neither
+                `epochs` nor `steps` is given, or if `restore` or `variable_schema` is
+                given without `initialize`.
         """
         if epochs is None and steps is None:
             raise UserError("bind train.epochs or train.steps: how long to train.")
         for name, given in (("restore", restore), ("variable_schema", variable_schema)):
             if given is not None and initialize is None:
                 raise UserError(
-                    f"train.{name} says what is taken from another run, and no run is "
-                    "named: nothing would be. Bind train.initialize, or train."
-                    f"{name} = None to start from scratch."
+                    f"train.{name} says what is taken from another run, and "
+                    "train.initialize names none. Bind train.initialize, or set "
+                    f"train.{name} = None to start from scratch."
                 )
         self._make_objective = objective
         self.bound_augmentation = augmentation
@@ -177,7 +180,7 @@ class Training:
 
     @functools.cached_property
     def augmentation(self) -> Augmentation:
-        """What makes the views of this run, on the devices that the runner has."""
+        """Makes the views of this run, on the devices of the runner."""
         return self.bound_augmentation.on(self.runner.device)
 
     @functools.cached_property
@@ -195,12 +198,12 @@ class Training:
 
     @property
     def size(self) -> int:
-        """Side of the largest views, in pixels; also that of evaluation views."""
+        """Side of the largest views and of evaluation views, in pixels."""
         return max(group.size for group in self.bound_augmentation.groups.values())
 
     @functools.cached_property
     def state(self) -> TrainState:
-        """The objective and all it remembers, built at first use."""
+        """The objective and all other state of the run, built at first use."""
         return self._build()
 
     @property
@@ -209,24 +212,24 @@ class Training:
         return self.state.objective
 
     def untrained_encoder(self) -> Backbone:
-        """Builds the encoder once more, as it was before any training."""
+        """Builds the encoder once more, with its initial weights."""
         return self._build().objective.encoder
 
     def check(self, *, fresh: bool = True) -> None:
-        """Builds everything a run needs, so that a mistake shows before it begins.
+        """Builds everything that a run needs, to find mistakes before it begins.
 
         Args:
-            fresh: whether the run has no checkpoint of its own yet, and so starts from
-                that of another run where `initialize` names one.
+            fresh: whether the run has no checkpoint of its own yet, so that it starts
+                from the checkpoint that `initialize` names, if any.
 
         Raises:
-            UserError: for whatever of the devices, the data, the objective or the
-                checkpoint to start from is missing or does not fit.
+            UserError: if devices, data, objective or the checkpoint to start from are
+                missing or do not fit.
         """
         # First: some devices must be set up before anything runs in TensorFlow.
         self.runner.strategy  # noqa: B018
         if self.data.connection is not None:
-            self.data.connection.knock()
+            self.data.connection.reach()
         for reporter in self._reporters:
             reporter.check()
         start = self._initialize if fresh else None
@@ -236,7 +239,7 @@ class Training:
         check_labels(self.objective, self.source, self.labels)
         self.describe()
         if start is not None:
-            # Tried now, and once more when the run starts, which is when it is told.
+            # Tried now, and done again when the run starts, which prints the result.
             self.initialize()
 
     def check_continuing(
@@ -246,7 +249,7 @@ class Training:
         extend: bool,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Refuses what is not the run that was started; see `check_continuing`."""
+        """Refuses to resume with other data or length; see `check_continuing`."""
         check_continuing(workdir, self.source, self.steps, extend=extend, say=say)
 
     def load(self, workdir: Workdir, checkpoint: str | None = None) -> int:
@@ -260,7 +263,7 @@ class Training:
             Its step.
 
         Raises:
-            UserError: if there is none or it is of another model.
+            UserError: if there is no checkpoint, or it is of another model.
         """
         table, found = self.state.table, checkpoint
         if found is None:
@@ -283,7 +286,7 @@ class Training:
         Args:
             workdir: where checkpoints and metrics go; already claimed.
             say: prints a line for the user.
-            measures: what the chief finds out about the run while it goes on.
+            measures: what the chief measures while the run goes on.
             extend: whether the run goes on with other data, or for longer, than it
                 was started with.
             owner: the chief's claim of the folder, from `Workdir.alone`; None to make
@@ -293,7 +296,7 @@ class Training:
             Whether any update was left to do.
 
         Raises:
-            UserError: for what the user can mend; what was saved before stays.
+            UserError: for a problem that the user can solve; earlier checkpoints stay.
             Stopped: after a signal, when the state is saved.
         """
         run = functools.partial(to_the_end, self, workdir, say, measures, extend=extend)
@@ -306,17 +309,17 @@ class Training:
     def reporting(
         self, workdir: Workdir, step: int, say: Callable[[str], None] = print
     ) -> Reporting:
-        """Returns the reporters of a run that is at a step; not open yet."""
+        """Returns the reporters of a run that is at some step; not open yet."""
         info = run_info(workdir, self.runner.strategy, start=step, steps=self.steps)
         return Reporting(self._reporters, info, say=say)
 
     def describe(self) -> list[str]:
-        """Returns lines that say what will run; see `sslkit.training.describing`."""
+        """Returns lines that describe the run; see `sslkit.training.describing`."""
         return describe(self, self.labels)
 
     @functools.cached_property
     def labels(self) -> Labelling | None:
-        """What is known of the training split's labels; None if nobody reads them."""
+        """The training split's labelling; None if the objective reads no labels."""
         return labels_read(self.objective, self.source)
 
     def _build(self) -> TrainState:
@@ -343,10 +346,10 @@ class Training:
         """Sets the weights that another run gives, where `initialize` names one.
 
         Returns:
-            What was set, in words; None if a run starts from weights of its own.
+            What was set, in words; None if the run starts from random weights.
 
         Raises:
-            UserError: if there is no such run, or nothing in it fits.
+            UserError: if there is no such run, or its variables do not fit.
         """
         if self._initialize is None:
             return None
@@ -354,11 +357,12 @@ class Training:
             self.state.table, self._initialize, self._restore, self._variable_schema
         )
 
-    def step(self, *, leave_out: Sequence[int] = ()) -> TrainStep:
-        """Returns what every replica does with its share of a batch.
+    def train_step(self, *, leave_out: Sequence[int] = ()) -> TrainStep:
+        """Returns the update that every replica makes with its share of a batch.
 
         Args:
-            leave_out: steps that are not done, as updates done after them.
+            leave_out: steps that are left out, as the number of updates done after
+                them.
         """
         told = None
         if leave_out:
@@ -385,7 +389,7 @@ class Training:
     def batches(
         self, start: int, context: tf.distribute.InputContext
     ) -> tf.data.Dataset:
-        """Returns one host's batches from a step on; see `training_batches`."""
+        """Returns the batches of one host from a step on; see `training_batches`."""
         return training_batches(
             self.source,
             self.augmentation,

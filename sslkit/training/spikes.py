@@ -11,26 +11,26 @@ from sslkit.training.actions import Action, Moment
 from sslkit.training.guard import REFUSED
 
 _WINDOW = 100
-"""Steps that a median is of."""
+"""Steps over which the median is taken."""
 _FEWEST = 50
-"""Steps before anything is called a spike."""
+"""Steps before the first spike can be reported."""
 _DEVIATIONS = 10.0
-"""How far above the median a spike is, in standard deviations of a normal
-distribution; they are estimated by the median absolute deviation."""
+"""How far above the median a spike is, in standard deviations, which are estimated from
+the median absolute deviation as for a normal distribution."""
 _LEAST = 0.1
-"""How far at least, as a share of the median."""
+"""How far it is at least, as a share of the median."""
 
 
 class Spikes(Action):
-    """Says when the loss jumps above the running median, and counts such steps.
+    """Reports when the loss jumps above the running median, and counts such steps.
 
-    A line of metrics has `loss_spikes` where there were any since the last one. A spike
-    is said once, however many steps it lasts.
+    A line of metrics has `loss_spikes` if there were any since the line before. A spike
+    is reported once, however many steps it lasts.
 
     Args:
         every: steps between two lines of metrics.
         say: prints a line for the user.
-        pending: what `pending` returned when the run was saved that goes on now.
+        pending: what `pending` returned when this run was last saved.
     """
 
     needs_state = False
@@ -51,7 +51,7 @@ class Spikes(Action):
         self._count = known.get("count", 0)
 
     def pending(self) -> dict[str, Any]:
-        """Returns what a run that goes on has to know to notice the same."""
+        """Returns what a resumed run needs to report the same spikes."""
         return {
             "spikes": {
                 "recent": list(self._recent),

@@ -1,4 +1,4 @@
-"""Everything a run remembers between steps, as one table of named variables."""
+"""All state of a run, as one table of named variables."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ class TrainState:
             objective: makes the objective; called in the strategy's scope.
             optimizer: says which slots each weight has.
             strategy: where the variables live.
-            groups: the views each image has.
+            groups: the views of each image.
             batch_size: images on one replica.
             seed: of the initial weights.
             steps: updates of the whole run, for `Objective.steps`.
             examples: in the training split, for `Objective.examples`.
 
         Raises:
-            UserError: if a variable belongs to nobody or is of a half type, two have
-                one name, the objective refuses the views or the batch, or the objective
-                or the optimizer is not as `sslkit.api` says; see
+            UserError: if a variable has no owner or is of a half-precision type, two
+                have one name, the objective refuses the views or the batch, or the
+                objective or the optimizer is not as `sslkit.api` says; see
                 `sslkit.training.checking`.
         """
         created: list[tf.Variable] = []
@@ -71,7 +71,7 @@ class TrainState:
 
         with strategy.scope():
             names = checking.Names(objective)
-        # Initial weights are drawn in the order of construction from this seed; no
+        # Initial weights are drawn from this seed in the order of construction; no
         # other part of a run draws from global state.
         keras.utils.set_random_seed(seed)
         with strategy.scope(), tf.variable_creator_scope(record):
@@ -112,14 +112,14 @@ class TrainState:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the optimizer moves."""
+        """How many numbers the optimizer updates."""
         return _numbers(self.trainable.values())
 
     @property
     def frozen(self) -> int:
-        """How many numbers it would move were they not frozen.
+        """How many numbers are frozen that it would update otherwise.
 
-        Statistics, banks and momentum twins are no part of it.
+        Statistics, banks and momentum twins are not counted.
         """
         twins = (
             layer
@@ -127,7 +127,7 @@ class TrainState:
             if isinstance(layer, MomentumTwin)
         )
         following = {id(weight) for twin in twins for weight in twin.variables}
-        # What a weight was made as, TensorFlow's variable still knows.
+        # TensorFlow's variable keeps the `trainable` with which a weight was made.
         return _numbers(
             weight
             for weight in self.objective.variables
@@ -140,7 +140,7 @@ class TrainState:
 def by_path(
     objective: Objective, variables: Iterable[keras.Variable]
 ) -> dict[str, keras.Variable]:
-    """Names variables by their path inside the objective, e.g. `encoder/stem/kernel`.
+    """Maps each variable's path in the objective to it, e.g. `encoder/stem/kernel`.
 
     Raises:
         UserError: if two variables have one path.
@@ -158,9 +158,9 @@ def by_path(
 
 
 def symbolic_batch(groups: Mapping[str, ViewGroup], batch_size: int) -> Batch:
-    """Returns a batch of shapes alone, to build an objective with.
+    """Returns a batch of symbolic tensors, to build an objective with.
 
-    Its numbers have the dtype of `keras.config.floatx`: float32, unless a test wants
+    They have the dtype `keras.config.floatx`: float32, or float64 in tests that need
     more digits.
     """
     dtype = keras.config.floatx()
@@ -175,17 +175,17 @@ def symbolic_batch(groups: Mapping[str, ViewGroup], batch_size: int) -> Batch:
 
 
 def freeze_again(built: keras.layers.Layer) -> None:
-    """Freezes what frozen layers have made since they were frozen.
+    """Freezes the sub-layers that frozen layers have made since they were frozen.
 
-    `trainable = False` reaches the layers there are. One that is made in `build`, as
-    `keras.layers.MultiHeadAttention` makes its own, starts out trainable.
+    `trainable = False` is passed on to existing sub-layers only. A sub-layer that is
+    made later, in `build`, is trainable; `keras.layers.MultiHeadAttention` makes such.
 
     Args:
         built: a layer whose variables exist.
     """
     for layer in built._flatten_layers():
         if not layer.trainable:
-            # Not by the layer itself: Keras takes no notice of a value that is there.
+            # Not by the layer itself: Keras ignores an assignment that changes nothing.
             for inner in layer._flatten_layers(include_self=False):
                 inner.trainable = False
 
@@ -205,7 +205,8 @@ def _check_owned(
         raise UserError(
             f"objective {objective.name} made variables that it does not own, so they "
             f"would be neither trained nor saved: {', '.join(orphans)}. Make state "
-            "with self.add_weight(name=..., trainable=False) and layers as attributes."
+            "with self.add_weight(name=..., trainable=False), and assign layers to "
+            "attributes."
         )
 
 
@@ -217,9 +218,9 @@ def _check_wide(objective: Objective, weights: Mapping[str, keras.Variable]) -> 
     ]
     if half:
         raise UserError(
-            f"objective {objective.name} keeps variables in a half type: "
-            f"{', '.join(half[:3])}. An update is often smaller than their last digit: "
-            "give add_weight no dtype, or float32."
+            f"objective {objective.name} keeps variables in a half-precision type: "
+            f"{', '.join(half[:3])}. Updates are often too small for it: call "
+            "add_weight without a dtype, or with float32."
         )
 
 

@@ -16,7 +16,7 @@ from sslkit.training.state import TrainState
 from sslkit.training.updating import updated
 
 Part = Literal["views", "forward", "backward", "update"]
-"""A part of a step; they follow each other in this order."""
+"""A part of a step; the parts follow each other in this order."""
 
 
 class TrainStep:
@@ -30,8 +30,8 @@ class TrainStep:
         steps: updates of the whole run.
         batch_size: the global batch.
         examples: examples in the training split.
-        seed: of what is drawn once a step.
-        guard: takes back a step that is not made of numbers; None lets it stand.
+        seed: of what is drawn once per step.
+        guard: takes back a step that is not finite; None if nothing is taken back.
         accumulate: into how many parts each replica's share is divided, see
             `mean_of_parts`; the state was built for one of them.
     """
@@ -80,15 +80,15 @@ class TrainStep:
         """
         return self.through("update", batch)
 
-    # AutoGraph would rewrite every function that is called here: most of the time that
-    # tracing takes. What plugins give was looked at before, without it.
+    # AutoGraph would rewrite every function that is called here, which is most of the
+    # time of tracing. The plugins' code was checked before, without AutoGraph.
     @tf.autograph.experimental.do_not_convert
     def through(self, until: Part, batch: TrainingBatch) -> dict[str, tf.Tensor]:
-        """Does a step as far as one of its parts, for measurements.
+        """Does a step up to one of its parts, for measurements.
 
         Args:
-            until: the last part to do, for measurements; all by default. What comes
-                after it is left out, and `loss` depends on all that was done.
+            until: the last part to do. Later parts are left out, and `loss` is made to
+                depend on all that was done.
             batch: this replica's share, as it came from the host.
 
         Returns:
@@ -144,8 +144,8 @@ class TrainStep:
     ) -> tuple[list[tf.Tensor], tf.Tensor, dict[str, tf.Tensor]]:
         """Returns gradients, loss and metrics of some of this replica's images."""
         state = self._state
-        # Turned here, in bytes: the host, which runs short, would spend as much on it
-        # as on the crops.
+        # Transposed here, as bytes: on the host, which is often the bottleneck, it
+        # would cost as much as the crops.
         views = self._augmentation.batch(
             view_major(batch.views),
             step_seed=step_seed,

@@ -1,7 +1,7 @@
-"""What augmentations and optimizers are held to once, before a run begins.
+"""Checks of augmentations and optimizers before a run begins.
 
-They are traced as a run traces them, and nothing is executed. A message says which
-class it is about, what came and what was wanted.
+They are traced as in a run, and nothing is executed. A message says which class it is
+about, what came and what was wanted.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from sslkit.training.checking import described
 
 
 def check_example(augmentation: Augmentation) -> None:
-    """Checks what an augmentation makes of an image of any size, in a graph.
+    """Checks what an augmentation's `example` returns for an image, in a graph.
 
     Raises:
-        UserError: if it is not each of its groups as uint8 [count, size, size, 3].
+        UserError: if that is not each of its view groups as uint8 [count, size, size,
+            3].
     """
     name = f"augmentation {type(augmentation).__name__}"
 
@@ -51,7 +52,7 @@ def check_update(optimizer: Optimizer, trainable: Mapping[str, keras.Variable]) 
     """Checks what an optimizer returns for the smallest weight, in a graph.
 
     Raises:
-        UserError: if it is not a weight and its slots, each shaped as it was; and if
+        UserError: if that is not the weight and its slots in their former shapes; or if
             the optimizer refuses the paths.
     """
     if not trainable:
@@ -78,10 +79,10 @@ def check_update(optimizer: Optimizer, trainable: Mapping[str, keras.Variable]) 
 
 
 def _traced(*arguments: tf.TensorSpec) -> Callable[[Callable[..., None]], None]:
-    """Traces a function at once, as a run traces; nothing in it is executed.
+    """Traces a function at once, as in a run; nothing in it is executed.
 
-    In a plain `tf.Graph` two tensors that are compared with == would be one truth
-    value, as they were in TensorFlow 1.
+    A plain `tf.Graph` would not do: there, == between two tensors gives a Python
+    boolean, as in TensorFlow 1.
     """
 
     def trace(function: Callable[..., None]) -> None:
@@ -91,7 +92,7 @@ def _traced(*arguments: tf.TensorSpec) -> Callable[[Callable[..., None]], None]:
 
 
 def _moved(optimizer: Optimizer, path: str, weight: Weight) -> Any:
-    """Returns what an optimizer gives for one weight; it may be anything."""
+    """Returns an optimizer's result for one weight, of any type."""
     name = f"optimizer {type(optimizer).__name__}"
     if type(optimizer).update_all is Optimizer.update_all:
         if type(optimizer).update is Optimizer.update:

@@ -1,4 +1,4 @@
-"""What an optimizer makes of all weights, but for those that are held at first."""
+"""One update of all weights, except those that keep their values at first."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ Slots = Mapping[str, Mapping[str, keras.Variable]]
 
 
 def held_at_first(objective: Objective, paths: Sequence[str]) -> dict[str, int]:
-    """Says for how many updates weights keep their values.
+    """Returns for how many updates weights keep their first values.
 
     Args:
-        objective: says so by patterns; see `Objective.frozen_steps`.
+        objective: says it by patterns; see `Objective.frozen_steps`.
         paths: the weights that are trained.
 
     Returns:
-        Path -> updates, for those that are held; the largest where several match.
+        Path -> updates, for the weights that a pattern matches; the largest number if
+        several do.
 
     Raises:
-        UserError: for a pattern that is none or matches no path, or a number of updates
-            that is not one.
+        UserError: if a pattern is not a regular expression or matches no path, or a
+            number of updates is not a whole number, 0 or more.
     """
     where = f"objective {objective.name}: frozen_steps"
     held: dict[str, int] = {}
@@ -70,7 +71,7 @@ def updated(
         trainable: path -> the weight.
         slots: path -> slot name -> variable.
         gradients: the mean over the global batch, for each weight in its order.
-        held: path -> updates for which the weight and its slots stay.
+        held: path -> updates for which the weight and its slots keep their values.
         rate: float32 [], the learning rate of this step.
         step: int64 [], updates done before.
         steps: updates of the whole run.

@@ -79,13 +79,15 @@ def test_a_dataset_that_is_not_prepared(refused, tmp_path):
     assert f"{tmp_path}/downloads/manual" in line
 
 
-def test_a_batch_that_does_not_divide_among_the_replicas(refused):
+def test_a_batch_that_cannot_be_divided_among_the_replicas(refused):
     line = refused(
         "train.runner = @runners.mirrored()",
         "runners.mirrored.replicas = 2",
         "train.batch_size = 15",
     )
-    assert "batch_size 15 does not divide among 2 replicas; use 14 or 16" in line
+    assert (
+        "batch_size 15 cannot be divided equally among 2 replicas; use 14 or 16" in line
+    )
 
 
 def test_a_bank_that_one_step_would_overrun(refused):

@@ -1,4 +1,4 @@
-"""Random folders end in a true line and a batch, or in one clear error."""
+"""Random folders lead to a true summary and a batch, or to one clear error."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def grow(root: pathlib.Path, random: np.random.Generator) -> None:
             target.write_bytes(content)
     if random.random() < 0.1:
         link, target = some(folders) / "link", some(folders)
-        # A link to what is passed over would be followed: it has a name of its own.
+        # A link to a skipped folder would be followed, because it has another name.
         if not link.exists() and not any(map(passed_over, target.parts)):
             link.symlink_to(target, target_is_directory=True)
 
@@ -90,7 +90,7 @@ def passed_over(name: str) -> bool:
 
 
 def visible(root: pathlib.Path) -> dict[pathlib.Path, bytes]:
-    """Returns the files that are to be looked at, links aside."""
+    """Returns the files that must be found, without links."""
     found = {}
     for folder, below, files in os.walk(root):
         below[:] = [name for name in below if not passed_over(name)]
@@ -112,7 +112,7 @@ def one_line(text: str) -> None:
 
 
 def check(root: pathlib.Path, *, pipeline: bool) -> str:
-    """Opens a folder as a run does; returns what it ended in."""
+    """Opens a folder as a run does; returns the result."""
     opened = data(name=f"folder:{root}")
     try:
         train = opened.source("train")
@@ -134,7 +134,7 @@ def check(root: pathlib.Path, *, pipeline: bool) -> str:
     assert tested == (test.size if test is not None else 0)
     classes = number(r"(\d[\d,]*) classes", understood)
     assert classes == (train.classes or 0)
-    # Every image is used, or counted among what is not.
+    # Every image is used, or counted as left out.
     files = visible(root)
     images = {p for p, content in files.items() if content in (*IMAGES, *BROKEN)}
     used = set()
@@ -145,7 +145,7 @@ def check(root: pathlib.Path, *, pipeline: bool) -> str:
         used |= set(paths)
     assert used <= images
     counted = [int(n) for n in re.findall(r"(?<![\w$])(\d+) images?\b", left_out)]
-    # A split whose classes training has not is named, and not counted.
+    # A split with classes that are not in train is named, and not counted.
     if "that can be tested on" in understood:
         assert test is None
     else:
@@ -170,7 +170,7 @@ def read(source, *, pipeline: bool) -> str:
             assert -1 <= int(label) < (source.classes or 0)
     except UNREADABLE:
         if pipeline:
-            message = source.complaint(places)
+            message = source.problem(places)
             assert message is not None
             one_line(message)
         return "broken"
@@ -178,7 +178,7 @@ def read(source, *, pipeline: bool) -> str:
 
 
 def try_folders(root: pathlib.Path, seeds: range, *, every: int) -> dict[str, int]:
-    """Counts what random folders end in; every so many are read by a pipeline."""
+    """Counts the results of random folders; some are read by a pipeline."""
     ends = dict.fromkeys(("read", "broken", "refused"), 0)
     for seed in seeds:
         grow(root / str(seed), np.random.default_rng(seed))

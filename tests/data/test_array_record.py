@@ -21,7 +21,7 @@ NAME = "imagenet2012_subset/1pct"
 
 @pytest.fixture
 def prepared(shared_data, tmp_path):
-    """The same dataset as ArrayRecord; gives where it is, and its one shard."""
+    """The same dataset as ArrayRecord; returns its folder and its only shard."""
     module = pytest.importorskip("array_record.python.array_record_module")
     home = tmp_path / "data" / NAME
     shutil.copytree(shared_data / NAME, home)
@@ -57,7 +57,7 @@ def test_reads_what_is_in_tfrecord_files(prepared, shared_data, tmp_path):
         assert int(one["label"]) == int(other["label"]) >= 0
         assert int(found.label(one["index"])) == int(other["label"])
     assert found.describe(2) == f"{shard}, record 5"
-    assert not (tmp_path / "c" / "labels").exists()  # nothing was read through
+    assert not (tmp_path / "c" / "labels").exists()  # no file was scanned
 
 
 @pytest.mark.slow
@@ -101,7 +101,7 @@ def test_damage_is_named(prepared):
     assert line.startswith(f"{shard}, record ")
     assert "\n" not in line
     shard.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="is cut short or is no ArrayRecord file"):
+    with pytest.raises(UserError, match="is cut short or is not an ArrayRecord file"):
         opened(root)
     shard.unlink()
     with pytest.raises(UserError, match="is missing, although the dataset lists it"):

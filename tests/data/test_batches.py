@@ -234,11 +234,12 @@ def test_batch_size_does_not_change_what_a_position_shows():
     ("size", "replicas", "advice"),
     [(30, 4, "use 28 or 32"), (3, 4, "use 4"), (0, 1, "use 1"), (-8, 4, "use 4")],
 )
-def test_batch_that_does_not_divide(size, replicas, advice):
+def test_a_batch_that_cannot_be_divided_equally(size, replicas, advice):
     with pytest.raises(UserError) as error:
         batches(batch_size=size, context=host(replicas=replicas))
     assert str(error.value) == (
-        f"batch_size {size} does not divide among {replicas} replicas; {advice}"
+        f"batch_size {size} cannot be divided equally among {replicas} replicas; "
+        f"{advice}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Decoded images kept on disk: the same examples, decoded once, made anew in time."""
+"""Decoded images on disk: the same examples, decoded once, and again if they change."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_pixels_are_mapped_and_not_copied(images):
     assert (cache / "pixels").stat().st_size == sum(
         image.nbytes for image, *_ in examples(opened)
     )
-    # What another process would change is seen here.
+    # Changes by another process are visible here.
     with open(cache / "pixels", "r+b") as file:
         file.write(b"\xc8")
     assert int(opened.example(tf.constant(0, tf.int64))[0][0, 0, 0]) == 200
@@ -144,7 +144,7 @@ def test_a_table_that_is_cut_short_is_made_again(images, share):
     assert len(table.read_bytes()) == len(whole)
 
 
-def test_of_two_that_make_it_the_first_leaves_it_to_both(images, monkeypatch):
+def test_two_processes_that_make_a_cache_use_the_first(images, monkeypatch):
     plain = data(name=f"folder:{images}").source("train")
     real = os.rename
 
@@ -168,7 +168,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(images):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert "cannot be written (File too large, after" in str(error.value)
-    assert "Make room, name another data.cache_dir" in str(error.value)
+    assert "Free some space, name another data.cache_dir" in str(error.value)
     assert "\n" not in str(error.value)
     assert caches(images) == []
     source(images)
@@ -185,11 +185,13 @@ def test_broken_images_are_named_by_every_run(images):
         count, line = opened.skipped()
         assert count.startswith(f"skipped 1 of {plain.size} examples")
         assert line.startswith(str(images / "a" / "02.png"))
-    with pytest.raises(UserError, match=r"cannot read .*02\.png: .*mend or remove it"):
+    with pytest.raises(
+        UserError, match=r"cannot read .*02\.png: .*repair or remove it"
+    ):
         source(images, on_error="raise")
 
 
-def test_what_is_in_memory_already_is_refused(tmp_path):
+def test_a_source_in_memory_cannot_be_cached(tmp_path):
     with pytest.raises(UserError, match=r"digits/train is not read from files.*= None"):
         data(name="digits", cache="disk", cache_dir=str(tmp_path)).source("train")
 

@@ -1,4 +1,4 @@
-"""Photographs stand as they were taken."""
+"""Photographs are upright, according to EXIF."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def picture(turn: int | None, kind: str) -> bytes:
 
 
 def upright(content: bytes, turn: int) -> np.ndarray:
-    """Turns the stored pixels as Pillow does."""
+    """Rotates the stored pixels with Pillow."""
     image = PIL.Image.fromarray(decode(content).numpy())
     image.getexif()[0x0112] = turn
     return np.array(PIL.ImageOps.exif_transpose(image))
@@ -77,7 +77,7 @@ def test_a_cache_on_disk_is_not_that_of_the_other_option(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_said_is_upright(kind):
+def test_an_image_without_an_entry_is_upright(kind):
     assert orientation(io.BytesIO(picture(None, kind))) == 1
 
 
@@ -99,7 +99,7 @@ def test_values_without_a_meaning_are_upright(value):
     assert orientation(io.BytesIO(picture(value, "JPEG"))) == 1
 
 
-def test_filling_bytes_between_segments():
+def test_fill_bytes_between_segments():
     content = picture(8, "JPEG")
     assert orientation(io.BytesIO(content[:2] + b"\xff\xff" + content[2:])) == 8
 
@@ -108,5 +108,5 @@ def test_filling_bytes_between_segments():
     "content",
     [b"\xff\xd8\xff\xff\xff\xff", b"\xff\xd8\xff\xff\xff", b"\xff\xd8\xff\xe1\0\x0a"],
 )
-def test_a_file_that_ends_before_it_says_anything_is_upright(content):
+def test_a_file_that_ends_too_early_is_upright(content):
     assert orientation(io.BytesIO(content)) == 1

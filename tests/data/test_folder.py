@@ -71,7 +71,7 @@ def test_a_tenth_of_each_class_is_held_out_where_there_are_no_splits(tmp_path):
         write(tmp_path / f"dog/{number}.png", number)
     write(tmp_path / "emu/50.png", 50)
     train, test = folder(tmp_path), folder(tmp_path, "test")
-    # Those whose path has a hash below a tenth, or the lowest one of a class.
+    # Images with a hash of the path below 0.1, or the lowest of a class.
     assert values(test) == [7, 14, 18, 33]
     assert labels(test) == [0, 0, 0, 1]
     assert sorted(values(train) + values(test)) == [*range(23), *range(30, 34), 50]
@@ -93,7 +93,7 @@ def test_images_that_are_added_leave_the_others_in_their_split(tmp_path):
         assert now == before[split]
 
 
-def test_one_sub_folder_is_no_class(tmp_path):
+def test_one_sub_folder_is_not_a_class(tmp_path):
     write(tmp_path / "images/1.png")
     assert folder(tmp_path).classes is None
 
@@ -150,7 +150,7 @@ def test_unreadable_file(tmp_path):
 
 def test_unreadable_folder(tmp_path, monkeypatch):
     write(tmp_path / "locked/1.png")
-    # Not by permissions, which do not bind root.
+    # Not by permissions, which have no effect for root.
     plain = __import__("os").scandir
 
     def scandir(path):
@@ -164,7 +164,7 @@ def test_unreadable_folder(tmp_path, monkeypatch):
     )
 
 
-def test_what_is_left_out_is_counted(tmp_path):
+def test_left_out_files_are_counted(tmp_path):
     write(tmp_path / "picture.without.ending")
     (tmp_path / "README.md").write_text("hello")
     (tmp_path / "empty.jpg").touch()
@@ -223,7 +223,7 @@ PIXEL_FORMATS = {
 
 
 @pytest.mark.parametrize("kind", PIXEL_FORMATS)
-def test_pixel_formats_come_out_as_rgb(tmp_path, kind):
+def test_pixel_formats_are_decoded_to_rgb(tmp_path, kind):
     content, pixel = PIXEL_FORMATS[kind]
     (tmp_path / "1").write_bytes(content())
     (only,) = everything(folder(tmp_path))

@@ -74,12 +74,12 @@ def test_reads_what_was_saved(mine):
     assert test.labels().tolist() == [2]
     assert train.describe(1) == f"{mine}/train, row 1"
     numbered = HuggingFace(split="train", path=mine, label="n")
-    assert numbered.classes == 6  # of all splits
+    assert numbered.classes == 6  # over all splits
     assert numbered.labels().tolist() == [0, -1, 1]
     assert numbered.record()["files"] != train.record()["files"]
 
 
-def test_one_that_was_saved_without_splits_is_train(library, tmp_path):
+def test_a_dataset_that_was_saved_without_splits_is_train(library, tmp_path):
     columns = {"picture": [encoded(IMAGES[0])]}
     path = saved(library, tmp_path / "alone", columns, {"picture": library.Image()})
     source = HuggingFace(split="train", path=path)

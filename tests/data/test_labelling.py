@@ -1,4 +1,4 @@
-"""A look at labels before anything is computed."""
+"""Labels are examined before anything is computed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sslkit.data.labelling import LOOK, labelling
 
 
 class Counted(Source):
-    """Labels of its own; it keeps count of what is read."""
+    """A source with given labels; it counts reads."""
 
     name = "counted"
     classes = 3
@@ -67,7 +67,7 @@ def test_a_source_without_classes_is_not_read():
     assert not source.reads
 
 
-def test_the_look_has_a_bound_and_is_mixed():
+def test_a_limited_number_of_mixed_examples_is_examined():
     source = Counted([*[-1] * 3000, *[0] * 3000])
     looked = labelling(source)
     assert looked.looked == len(source.reads) == LOOK
@@ -77,7 +77,7 @@ def test_the_look_has_a_bound_and_is_mixed():
 
 
 @pytest.mark.parametrize("kind", [Counted, Known])
-def test_looks_at_what_will_be_used(kind):
+def test_examines_the_examples_that_will_be_used(kind):
     size, limit = 50, 8
     batches = evaluation_batches(
         Counted([0] * size),
@@ -93,7 +93,7 @@ def test_looks_at_what_will_be_used(kind):
     assert labelling(kind(labels)) == (size - limit, size, size)
 
 
-def test_what_cannot_be_read_has_no_label():
+def test_an_unreadable_example_has_no_label():
     assert labelling(Counted([0, 1, 2, 0], unreadable=[1])) == (3, 4, 4)
 
 

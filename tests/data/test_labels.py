@@ -95,14 +95,14 @@ def test_text_is_numbered_in_sorted_order_and_kept(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "labels", "why"),
     [
-        (NUMBERS, [10, 11, 12, 13], "'label' would be 14 classes of 4 images"),
-        (NUMBERS, [-5, 0, 1, 1], "'label' goes down to -5, where classes are"),
-        (Features.Text(), list("abcd"), "'label' would be 4 classes of 4 images"),
-        (Features.Scalar(dtype=np.float32), [0.5] * 4, "is not one class for each"),
+        (NUMBERS, [10, 11, 12, 13], "'label' would give 14 classes for 4 images"),
+        (NUMBERS, [-5, 0, 1, 1], "'label' has the value -5, but classes are"),
+        (Features.Text(), list("abcd"), "'label' would give 4 classes for 4 images"),
+        (Features.Scalar(dtype=np.float32), [0.5] * 4, "is not one class per image"),
         (Features.Tensor(shape=[2], dtype=np.int64), [[0, 1]] * 4, "is not one class"),
     ],
 )
-def test_what_is_not_plain_is_said(tmp_path, kind, labels, why):
+def test_the_reason_why_a_feature_is_not_a_label_is_said(tmp_path, kind, labels, why):
     prepare(tmp_path, "label", kind, labels)
     source = opened(tmp_path)
     assert source.classes is None
@@ -110,7 +110,7 @@ def test_what_is_not_plain_is_said(tmp_path, kind, labels, why):
     reason = source.why_unlabelled()
     assert why in reason
     assert "Its features: image (Image), label (" in reason
-    assert "name it with data.label" in reason
+    assert "name the label with data.label" in reason
 
 
 def test_another_name_can_be_given(tmp_path):
@@ -125,6 +125,6 @@ def test_another_name_can_be_given(tmp_path):
         opened(tmp_path, label="image")
 
 
-def test_a_label_of_what_has_no_features_is_refused(tmp_path):
+def test_a_label_is_refused_if_there_are_no_features(tmp_path):
     with pytest.raises(UserError, match=r"data.label is 'x', and digits has no feat"):
         data(name="digits", label="x")

@@ -1,4 +1,4 @@
-"""What a folder of images means: classes, splits, and what is left out."""
+"""How a folder of images is understood: classes, splits, and what is left out."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sslkit.data.layout import Layout
 from sslkit.data.tree import read_tree
 from sslkit.errors import UserError
 
-GIF = b"GIF89a"  # What a file begins with is all that counts here.
+GIF = b"GIF89a"  # Only the first bytes of a file matter here.
 
 
 @pytest.fixture
 def layout(tmp_path):
-    """Writes files and tells what they mean; a number stands for so many images."""
+    """Writes files and returns their layout; a number means this many images."""
 
     def make(**tree) -> Layout:
         for name, content in tree.items():
@@ -39,7 +39,7 @@ def counts(layout: Layout, split: str = "train") -> dict[str, int]:
     return dict(count)
 
 
-def test_what_machines_leave_behind_is_not_a_class(layout):
+def test_folders_that_systems_create_are_not_classes(layout):
     found = layout(
         **{"cat": 3, "dog": 2, "empty": 0, ".git": 1, "@eaDir": 2, "__MACOSX": 1},
         **{"cat/@eaDir": 2, "cat/.DS_Store": b"x", "dog/Thumbs.db": b"\0\1"},
@@ -55,7 +55,7 @@ def test_what_machines_leave_behind_is_not_a_class(layout):
     )
 
 
-def test_a_stray_image_does_not_take_the_labels_away(layout):
+def test_an_image_outside_of_the_classes_does_not_remove_the_labels(layout):
     found = layout(cat=3, dog=3, **{"stray.jpg": GIF})
     assert found.classes == ("cat", "dog")
     assert counts(found) == {"cat": 2, "dog": 2}
@@ -69,7 +69,7 @@ def test_more_images_outside_of_folders_than_in_them_are_not_left_out(layout):
     assert counts(found) == {"none": 10}
     assert found.summary() == (
         "no classes, 10 training images and no test images, because there are no "
-        "classes; 5 of 10 images lie outside of folders, so that edited, older are not "
+        "classes; 5 of 10 images are not in a sub-folder, so edited, older are not "
         "read as classes"
     )
 
@@ -147,12 +147,12 @@ def test_a_train_folder_with_classes_is_a_split_whatever_is_beside_it(layout):
 def test_a_folder_in_the_folder_is_pointed_out(layout, tmp_path):
     found = layout(**{"photos/train": 1, "photos/test": 1})
     assert counts(found) == {"none": 2}
-    assert f"test, train as classes or splits name folder:{tmp_path}/photos" in (
+    assert f"test, train as classes or splits, name folder:{tmp_path}/photos" in (
         found.summary()
     )
 
 
-def test_test_classes_that_training_has_not_are_not_counted_as_none(layout):
+def test_test_classes_that_are_not_in_train_are_not_counted_as_none(layout):
     found = layout(**{"train/a": 1, "train/b": 1, "test/c": 1})
     assert found.summary() == (
         "2 classes (a, b), 2 training images in train and none in test that can be "
@@ -179,7 +179,7 @@ def test_odd_names_stay_on_the_line(layout, name):
 
 
 def test_a_whole_folder_of_single_images_has_none_to_hold_out(layout):
-    with pytest.raises(UserError, match="one image of each class"):
+    with pytest.raises(UserError, match="one image per class"):
         layout(a=1, b=1).part("test")
 
 

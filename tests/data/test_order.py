@@ -6,7 +6,7 @@ from sslkit.data import order
 from sslkit.errors import UserError
 from sslkit.randomness import example_seed
 
-# 65537 and 262145 are sizes at which TensorFlow's own operation is no permutation.
+# 65537 and 262145 are sizes at which TensorFlow's operation is not a permutation.
 SIZES = (1, 2, 3, 4, 5, 16, 17, 100, 257, 1437, 20000, 65536, 65537, 65538, 262145)
 
 
@@ -18,7 +18,7 @@ def epoch_order(size: int, *, epoch: int = 0, seed: int = 7) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_example_appears_once_an_epoch(size):
+def test_every_example_appears_once_per_epoch(size):
     for epoch in (0, 1, 5):
         found = np.sort(epoch_order(size, epoch=epoch))
         np.testing.assert_array_equal(found, np.arange(size))
@@ -30,8 +30,8 @@ def test_epochs_and_seeds_are_unrelated(size):
     orders += [epoch_order(size, seed=s) for s in (0, 1, 8)]
     orders.append(np.arange(size))
     correlation = np.corrcoef(orders)[np.triu_indices(len(orders), 1)]
-    # Of unrelated orders it is normal with deviation 1/sqrt(size); 28 pairs stay
-    # within 4.5 of them but once in 5,000 draws. Four cipher rounds give 0.8.
+    # For unrelated orders it is normal with deviation 1/sqrt(size); 28 pairs are within
+    # 4.5 deviations, except once in 5,000 draws. Four cipher rounds give 0.8.
     assert np.abs(correlation).max() < 4.5 / np.sqrt(size)
 
 

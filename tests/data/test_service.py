@@ -146,7 +146,7 @@ def test_each_host_gets_its_own_share(dispatcher):
         (batches(service, hosts=2, host=host), batches(hosts=2, host=host))
         for host in range(2)
     ]
-    # Read in turns, so that both streams are open at once.
+    # Read alternately, so that both streams are open at once.
     streams = [iter(served.as_numpy_iterator()) for served, _ in pairs]
     found = [list(turn) for turn in zip(*streams, strict=True)]
     for host, (_, local) in enumerate(pairs):
@@ -167,7 +167,7 @@ def test_what_a_worker_could_not_read_is_named_here(dispatcher, tmp_path):
     assert opened[1].skipped() == [count, line]
 
 
-def test_a_broken_example_ends_the_run_where_that_is_wanted(dispatcher, tmp_path):
+def test_a_broken_example_ends_the_run_if_on_error_is_raise(dispatcher, tmp_path):
     tf.io.write_file(
         str(tmp_path / "0.png"), tf.io.encode_png(tf.zeros([4, 4, 3], "uint8"))
     )
@@ -180,7 +180,7 @@ def test_a_broken_example_ends_the_run_where_that_is_wanted(dispatcher, tmp_path
 
 
 def test_a_dispatcher_that_dies_is_named():
-    # Of one process with its worker: both are gone at once.
+    # A process with its worker: both end at once.
     with command() as (process, address):
         service = Service(f"grpc://{address}", answer_seconds=0.1)
         iterator = iter(batches(service, stop=100_000))
@@ -195,8 +195,8 @@ def test_a_dispatcher_that_dies_is_named():
     )
 
 
-def test_ending_a_stream_leaves_what_others_compute_alone(dispatcher):
-    """The stream reads in a thread of its own, and only that thread is ended."""
+def test_ending_a_stream_does_not_cancel_other_computations(dispatcher):
+    """The stream reads in a separate thread, and only that thread is ended."""
     doubled = tf.function(lambda number: 2 * number)
     iterator = iter(batches(Service(dispatcher), stop=40))
     next(iterator)
@@ -207,7 +207,7 @@ def test_ending_a_stream_leaves_what_others_compute_alone(dispatcher):
 
 
 class Stream:
-    """What a service sends, from a list."""
+    """The elements of a service, from a list."""
 
     def __init__(self, numbers):
         self.arrived = queue.Queue()
@@ -220,11 +220,11 @@ class Stream:
 
 @pytest.fixture
 def sent(monkeypatch):
-    """Lets a service send these batches, each time it is asked."""
+    """Makes a service that sends these batches, one list per request."""
 
     def send(*orders):
         streams = iter(orders)
-        monkeypatch.setattr(Service, "knock", lambda self: None)
+        monkeypatch.setattr(Service, "reach", lambda self: None)
         monkeypatch.setattr(
             "sslkit.data.service._Stream",
             lambda dataset, address: Stream(next(streams)),
@@ -236,24 +236,22 @@ def sent(monkeypatch):
             ),
             0,
             40,
-            complaint=lambda first, last: None,
+            problem=lambda first, last: None,
         )
         return service, iter(made)
 
     return send
 
 
-def test_batches_that_come_early_are_bounded_and_the_late_one_asked_for_again(
-    sent, caplog
-):
+def test_early_batches_are_bounded_and_the_late_one_is_requested_again(sent, caplog):
     # 100 bytes hold 12 batches of 8 bytes; the first comes after 20 others.
     _, iterator = sent([*range(1, 21), 0], range(40))
     with caplog.at_level(logging.WARNING):
         assert [int(next(iterator)["number"]) for _ in range(40)] == list(range(40))
-    assert "asked for batch 0 once more" in caplog.text
+    assert "batch 0 was requested once more" in caplog.text
 
 
-def test_early_batches_that_fit_are_not_asked_for_again(sent):
+def test_early_batches_that_fit_are_not_requested_again(sent):
     _, iterator = sent([*range(1, 13), 0, *range(13, 40)])
     assert [int(next(iterator)["number"]) for _ in range(40)] == list(range(40))
 
@@ -263,8 +261,8 @@ def test_a_batch_that_is_late_twice_ends_the_run_in_one_line(sent):
     with pytest.raises(tf.errors.UnknownError):
         next(iterator)
     assert service.failure == (
-        "the data service at grpc://127.0.0.1:1 failed: 12 batches came before batch "
-        "0; a worker is far slower than the others"
+        "the data service at grpc://127.0.0.1:1 failed: 12 batches arrived before "
+        "batch 0; a worker is far slower than the others"
     )
 
 
@@ -275,7 +273,7 @@ def test_a_dead_address_is_refused_in_time():
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:5050", "grpc://here", "http://a:1"])
-def test_what_is_no_address_is_refused(address):
+def test_what_is_not_an_address_is_refused(address):
     with pytest.raises(UserError, match=r"it looks like 'grpc://127\.0\.0\.1:5050'"):
         data(name="digits", service=address).connection  # noqa: B018
 
@@ -300,7 +298,7 @@ def test_a_worker_that_dies_changes_nothing(processes):
 def test_other_machines_are_not_let_in(dispatcher):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            # Sends nothing: it asks which address of this machine others would see.
+            # Sends nothing: it finds the address that others see of this machine.
             probe.connect(("192.0.2.1", 9))
         except OSError:
             pytest.skip("this machine has no network")
@@ -324,8 +322,8 @@ def handlers():
 
 
 def test_a_port_in_use_is_named(handlers, capsys):
-    with socket.create_server(("", 0)) as door:
-        port = door.getsockname()[1]
+    with socket.create_server(("", 0)) as server:
+        port = server.getsockname()[1]
         assert main(["data-service", "--port", str(port)]) == 2
     line = capsys.readouterr().err
     assert f"the dispatcher cannot be started on port {port}" in line

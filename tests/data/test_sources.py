@@ -68,7 +68,7 @@ def test_arrays_are_read(mine):
         assert found == label
     grey, _ = test.example(tf.constant(0, tf.int64))
     np.testing.assert_array_equal(grey, np.repeat(IMAGES[0, :, :, :1], 3, axis=-1))
-    # Of all splits: the largest label is in the test split.
+    # Over all splits: the largest label is in the test split.
     assert train.classes == test.classes == 3
     assert train.summary() == f"data arrays:{mine}/train: 3 classes, 3 images"
 

@@ -15,7 +15,7 @@ from sslkit.errors import UserError
 
 @pytest.fixture
 def opened(shared_data, tmp_path):
-    """Opens the training split of a prepared dataset, with a cache of its own."""
+    """Opens the training split of a prepared dataset, with a separate cache."""
 
     def open_one(name, train="train", data_dir=shared_data):
         found = data(
@@ -107,8 +107,8 @@ def test_imagenet_names_the_archives_and_their_place(opened, tmp_path):
 
 def test_unknown_dataset(opened, shared_data):
     message = refusal(opened, "cifr")
-    assert "TFDS knows no dataset 'cifr'" in message
-    assert f"{shared_data} holds cifar10_subset, imagenet2012" in message
+    assert "TFDS does not know a dataset 'cifr'" in message
+    assert f"{shared_data} has cifar10_subset, imagenet2012" in message
     assert "no dataset can be called 'flder:/x'" in refusal(opened, "flder:/x")
 
 
@@ -161,7 +161,7 @@ def test_damaged_descriptions_are_named(opened, shared_data, tmp_path, file, con
     (path,) = root.glob(f"*/1pct/*/{file}")
     path.write_bytes(content)
     message = refusal(opened, "imagenet2012_subset/1pct", data_dir=root)
-    assert f"{path.parent} is no prepared dataset that TFDS can read (" in message
+    assert f"{path.parent} is not a prepared dataset that TFDS can read (" in message
     assert message.endswith("; prepare the dataset again")
 
 
@@ -208,7 +208,7 @@ def test_table_is_cached_until_a_file_changes(tmp_path):
     wanted = [[0, 0, 3], [0, 19, 0], [0, 35, 10]]
     assert record_table(paths, cache_dir=str(cache)).tolist() == wanted
     (kept,) = (cache / "records").iterdir()
-    # The second time it is what the cache says.
+    # The second time it is read from the cache.
     np.save(kept, np.array([[0, 1, 2]], np.int64))
     assert record_table(paths, cache_dir=str(cache)).tolist() == [[0, 1, 2]]
     kept.write_bytes(b"half")
@@ -240,7 +240,7 @@ def test_remote_files_are_scanned_too(tmp_path):
 
 
 class Forward(io.BytesIO):
-    """A file in a bucket: every way back or over something is a request."""
+    """A file in a bucket: every seek is a request."""
 
     reads = 0
 

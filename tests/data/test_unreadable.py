@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from sslkit.api import Augmentation, ViewGroup
 from sslkit.data import data, decoding, evaluation_batches, training_batches
+from sslkit.deprecation import Renamed
 from sslkit.errors import UserError
 
 
@@ -35,7 +36,7 @@ def jpeg() -> bytes:
 
 
 def huge_png() -> bytes:
-    # A header that promises 20,000 by 20,000 pixels; what follows does not matter.
+    # A header for 20,000 by 20,000 pixels; the rest does not matter.
     side = (20_000).to_bytes(4, "big")
     return png(0)[:16] + side + side + png(0)[24:]
 
@@ -163,7 +164,7 @@ def test_replacement_does_not_depend_on_hosts_or_restarts(tmp_path):
         )
 
 
-def test_nothing_but_broken_images_ends_the_run(tmp_path):
+def test_only_broken_images_end_the_run(tmp_path):
     bad = folder(tmp_path, dict.fromkeys(range(10), b"GIF89a"))
     with pytest.raises(tf.errors.InvalidArgumentError):
         epochs(source(bad))
@@ -191,21 +192,21 @@ def test_raise_ends_the_run(tmp_path):
     with pytest.raises(tf.errors.InvalidArgumentError):
         epochs(opened)
     assert opened.diagnose()[0].startswith(f"{tmp_path / '03.png'}: ")
-    with pytest.raises(UserError, match=r"cannot read .*03\.png: .*mend or remove it"):
+    with pytest.raises(UserError, match=r"cannot read .*03\.png: .*repair or remove"):
         source(tmp_path, on_error="raise", cache="memory")
 
 
-def test_what_can_be_read_by_now_is_told(tmp_path):
+def test_examples_that_can_be_read_by_now_are_reported(tmp_path):
     opened = source(folder(tmp_path, {3: b"GIF89a"}))
     epochs(opened, 1)
     (tmp_path / "03.png").write_bytes(png(3))
     assert opened.skipped()[1:] == [
-        "1 that can be read now, from here: a disk, or a worker of data.service, "
-        "could not"
+        "1 that can be read now by this process: a disk, or a worker of data.service, "
+        "failed before"
     ]
 
 
-def test_files_that_are_no_images(tmp_path):
+def test_files_that_are_not_images(tmp_path):
     folder(tmp_path, {})
     (tmp_path / "notes.txt").write_text("not an image")
     assert source(tmp_path).skipped() == [
@@ -254,3 +255,10 @@ def test_a_record_of_another_schema(tmp_path, shared_data):
 def test_unknown_options_are_refused(option, value):
     with pytest.raises(UserError, match=f"data.{option} is '{value}'; it must be"):
         data(name="digits", **{option: value})
+
+
+def test_the_error_line_has_an_old_name(tmp_path):
+    opened = source(folder(tmp_path, {3: b"GIF89a"}))
+    with pytest.warns(Renamed, match=r"Source\.complaint is now Source\.problem"):
+        line = opened.complaint([3])
+    assert line == opened.problem([3])

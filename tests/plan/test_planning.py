@@ -137,7 +137,10 @@ def test_the_command_prints_a_line_for_each_device(capsys, monkeypatch):
     ("words", "message"),
     [
         (["--replicas", "0"], "--replicas is 0; give 1 or more"),
-        (["--replicas", "3"], "batch_size 64 does not divide among 3 replicas"),
+        (
+            ["--replicas", "3"],
+            "batch_size 64 cannot be divided equally among 3 replicas",
+        ),
         (["--utilisation", "2"], "--utilisation is 2; it is in (0, 1]"),
         (["--set", "data.name = 'imagenet2012'"], "without the data: --examples N"),
     ],

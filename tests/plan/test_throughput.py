@@ -69,7 +69,7 @@ def test_waiting_is_what_a_run_takes_beyond_its_parts():
 def test_a_step_stops_where_it_is_told():
     """And moves nothing that comes after."""
     made = training()
-    step = made.step()
+    step = made.train_step()
     batch = next(iter(made.batches(0, tf.distribute.InputContext())))
     table = made.state.table
 

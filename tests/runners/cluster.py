@@ -1,4 +1,4 @@
-"""What a TPUStrategy wrote for the cores, taken apart."""
+"""Parsing the program that a TPUStrategy makes for the cores."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Cluster:
 
     Attributes:
         replicas: cores that run it.
-        beside: operation -> how many stand beside the cluster, on the host.
+        beside: operation -> how many are outside of the cluster, on the host.
     """
 
     def __init__(self, graph: tf.Graph):
-        """Finds the function of a graph that holds the replicated step."""
+        """Finds the function of a graph with the replicated step."""
         library = graph.as_graph_def(add_shapes=True).library.function
         self._functions = {f.signature.name: f for f in library}
         (body,) = (
@@ -42,7 +42,7 @@ class Cluster:
 
     @property
     def collectives(self) -> set[str]:
-        """Operations by which cores talk to each other."""
+        """Operations by which cores communicate."""
         return {node.op for node in self._nodes} & _COLLECTIVES
 
     @property

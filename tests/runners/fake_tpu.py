@@ -1,8 +1,8 @@
-"""A TPU slice that is none: TensorFlow's own TPUStrategy over logical CPUs.
+"""A fake TPU slice: TensorFlow's TPUStrategy over logical CPUs.
 
 The strategy's code is the real one: it makes the variables, distributes the input and
-rewrites the step for the cores. What it writes can be looked at and not run, because
-no device here executes it.
+rewrites the step for the cores. The result can be examined but not run, because no
+device here executes it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class _Device:
 
 
 class _Resolver:
-    """Says that there are so many hosts with so many cores each."""
+    """Reports a given number of hosts and cores per host."""
 
     tpu_hardware_feature = None
 

@@ -1,4 +1,4 @@
-"""The program that XLA makes of a training step, as text to ask questions of."""
+"""The program that XLA makes from a training step, as text to examine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TO_HOST = re.compile(r"(?<!\w)(?:infeed|outfeed|send|recv)\(")
 
 
 class Program:
-    """A step in XLA's own words, before it is optimised for any device.
+    """A step as XLA's text, before it is optimised for a device.
 
     Attributes:
         types: element type -> the sides of its arrays, as written.
@@ -35,7 +35,7 @@ class Program:
 
     @property
     def dynamic(self) -> set[str]:
-        """Arrays of which XLA knows only a bound, written `<=8`."""
+        """Arrays whose size XLA knows only as a bound, written `<=8`."""
         return {
             f"{kind}[{sides}]"
             for kind, found in self.types.items()
@@ -47,9 +47,9 @@ class Program:
 def lower(training: Training) -> Program:
     """Lowers a whole training step; runs nothing.
 
-    An operation without an XLA kernel is an error of TensorFlow's that names it.
+    For an operation without an XLA kernel, TensorFlow raises an error that names it.
     """
-    step = tf.function(training.step(), jit_compile=True)
+    step = tf.function(training.train_step(), jit_compile=True)
     batch = zeros(training)
     return Program(step.experimental_get_compiler_ir(batch)(stage="hlo"))
 

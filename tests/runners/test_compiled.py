@@ -1,7 +1,7 @@
-"""Whole training steps of recipes as XLA compiles them: what a TPU could not run.
+"""Training steps of recipes, compiled by XLA, do not contain what a TPU cannot run.
 
-A TPU runs what XLA compiles and nothing else. Here XLA lowers each step for a CPU;
-its program says what a TPU would refuse or be slow at.
+A TPU only runs what XLA compiles. Here XLA lowers each step for a CPU; its program
+shows what a TPU would refuse or be slow at.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from runners.hlo import Program, lower
 from sslkit import config
 from sslkit.testing.precision import precision
 
-# The step is that of the recipe; what is not is the batch, on one replica, and what
-# the recipe says must be set.
+# The step is that of the recipe, except for the batch, which is that of one replica,
+# and the required settings.
 ONE_REPLICA = ("train.runner = @runners.single()", "train.batch_size = 2")
 FROM = ("train.initialize = 'W'",)
 FAMILIES = {
@@ -34,7 +34,7 @@ SMALL = (
 
 
 class ImageNet:
-    """As much of the data as a step depends on."""
+    """The properties of the data on which a step depends."""
 
     name = "imagenet2012/train"
     size = 1_281_167
@@ -49,13 +49,13 @@ def program(recipe: str, *settings: str, source: object | None = None) -> Progra
 
 
 def check(found: Program) -> None:
-    """Fails where a TPU would."""
+    """Fails if a TPU would."""
     assert found.calls == set()
     assert found.dynamic == set()
     # Doubles are emulated, or missing; bytes and integers have no matrix unit.
     assert not found.types.keys() & {"f64", "c128"}
     assert found.products <= {"f32", "bf16"}
-    # Pairs of words on a TPU: for the counters of steps alone.
+    # Pairs of words on a TPU: only for step counters.
     assert found.types["s64"] | found.types["u64"] <= {""}
 
 

@@ -1,4 +1,4 @@
-"""Which GPUs a process claims, on a TensorFlow that says it has some."""
+"""Which GPUs a process uses, with a TensorFlow that pretends to have some."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sslkit.runners.single import Single
 
 
 class Machine:
-    """Stands for `tf.config` on a machine with GPUs, as far as GPUs go.
+    """Replaces `tf.config` for GPUs, as on a machine that has some.
 
-    Its errors are TensorFlow's: what is visible and how memory grows cannot change once
-    it has started.
+    Its errors are TensorFlow's: visible devices and memory growth cannot change after
+    the start.
     """
 
     def __init__(self, count):
@@ -41,7 +41,7 @@ class Machine:
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Makes TensorFlow say that it has so many GPUs, and lists what it is told."""
+    """Makes TensorFlow report a number of GPUs, and records the calls."""
 
     def make(count, *, started=False):
         made = Machine(count)
@@ -73,7 +73,7 @@ def machine(monkeypatch):
 def test_single_claims_the_chosen_gpu_alone(machine, device, index):
     here = machine(3)
     runner = Single(device=device)
-    # TensorFlow counts those that it sees.
+    # TensorFlow counts visible GPUs.
     assert runner.strategy.devices == ["GPU:0"]
     assert here.visible == here.growing == [here.physical[index]]
     assert runner.jit
@@ -102,7 +102,7 @@ def test_a_device_that_is_not_there_is_one_line(machine):
 
 
 def test_a_gpu_where_there_is_none_is_one_line():
-    # Of this very machine, whose CPU the tests have split.
+    # Those of this machine, whose CPU the tests have split.
     if gpus.there():
         pytest.skip("there is a GPU here")
     with pytest.raises(UserError, match=r"no device 'GPU:0' here\. Devices: CPU:0\."):
@@ -125,7 +125,7 @@ def test_mirrored_claims_as_many_as_it_has_replicas(machine):
 
 def test_in_a_process_that_has_started_gpus_stay_as_they_are(machine):
     here = machine(2, started=True)
-    # A notebook has them all: the second one is the second one.
+    # A notebook has all GPUs visible, so the second one keeps its number.
     assert Single(device="GPU:1").strategy.devices == ["GPU:1"]
     assert here.visible == here.physical
     assert here.growing == []
@@ -133,7 +133,7 @@ def test_in_a_process_that_has_started_gpus_stay_as_they_are(machine):
     assert here.visible == here.physical
 
 
-def test_a_gpu_that_the_process_gave_up_cannot_be_had_again(machine):
+def test_a_hidden_gpu_cannot_be_used_again(machine):
     here = machine(2)
     Single(device="GPU:0").strategy  # noqa: B018
     here.started = True

@@ -1,4 +1,4 @@
-"""One process of two is killed: the other says so and ends, and both go on later."""
+"""One process of two is killed: the other reports it and ends; both resume later."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Two:
             time.sleep(0.1)
 
     def said(self, place):
-        """What our command wrote to stderr; TensorFlow's own notes are not ours."""
+        """The lines of our command on stderr, without TensorFlow's."""
         lines = (self.folder / f"{place}.err").read_text().splitlines()
         return [line for line in lines if line.startswith("sslkit: ")]
 

@@ -1,4 +1,4 @@
-"""What the multi-worker runner refuses, before it connects to anyone."""
+"""What the multi-worker runner refuses before it connects."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_arguments_win_over_the_environment(monkeypatch):
     assert MultiWorker(workers=TWO, index=0).is_chief
 
 
-def test_wants_to_know_who_takes_part(monkeypatch):
+def test_says_how_to_configure_the_processes(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(UserError, match=r"Set TF_CONFIG, or bind .*workers"):
         MultiWorker().strategy  # noqa: B018
@@ -87,7 +87,7 @@ def test_refuses_unknown_options():
         MultiWorker(wait_seconds=0)
 
 
-def test_names_who_does_not_answer_in_time():
+def test_names_the_processes_that_do_not_answer_in_time():
     own, dead = free_addresses(2)
     runner = MultiWorker(workers=[own, dead], index=0, wait_seconds=0.3)
     with pytest.raises(UserError, match=f"{dead} did not answer within 0.3 s"):
@@ -95,8 +95,8 @@ def test_names_who_does_not_answer_in_time():
 
 
 def test_says_that_its_port_is_taken():
-    with socket.create_server(("", 0)) as door:
-        own = f"127.0.0.1:{door.getsockname()[1]}"
+    with socket.create_server(("", 0)) as server:
+        own = f"127.0.0.1:{server.getsockname()[1]}"
         runner = MultiWorker(workers=[own, "127.0.0.1:1"], index=0, wait_seconds=0.3)
         with pytest.raises(UserError, match=f"port cannot be opened: {own}"):
             runner.strategy  # noqa: B018

@@ -1,4 +1,4 @@
-"""The TPU runner where there is no TPU: it says so, and soon."""
+"""The TPU runner without a TPU reports it, and soon."""
 
 from __future__ import annotations
 

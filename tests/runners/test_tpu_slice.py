@@ -1,6 +1,6 @@
-"""A run on a TPU slice, as far as it can be followed without one.
+"""A run on a TPU slice, as far as it can be tested without one.
 
-The strategy is TensorFlow's own over made-up cores; see `fake_tpu`.
+The strategy is TensorFlow's, with fake cores; see `fake_tpu`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BATCH = 16
 
 
 class Slice(TPU):
-    """The runner, connected to a slice that is made up."""
+    """The runner, connected to a fake slice."""
 
     @functools.cached_property
     def strategy(self):
@@ -61,7 +61,7 @@ def iterator(training):
 
 def traced(training, iterator):
     """Returns the device loop as a graph."""
-    step = training.step()
+    step = training.train_step()
     compiled = training.runner.compile(step, step.metrics)
     return compiled.get_concrete_function(iterator, tf.constant(3)).graph
 
@@ -73,7 +73,7 @@ def loop(training, iterator):
 
 @pytest.fixture(scope="module")
 def cluster(loop):
-    """What each core does in a step."""
+    """The operations of each core in a step."""
     return Cluster(loop)
 
 
@@ -127,15 +127,15 @@ def test_shapes_of_batches_are_static(iterator):
 
 
 def test_several_steps_are_one_call(loop, cluster):
-    """The step stands once, in a loop, for all cores."""
+    """The step is in the program once, in a loop, for all cores."""
     assert cluster.replicas == REPLICAS
     assert [op.type for op in loop.get_operations()].count("While") == 1
-    # Fetching the next batch is in the same loop, a fetch for each core.
+    # Fetching the next batch is in the same loop, one fetch per core.
     assert cluster.beside["IteratorGetNext"] == REPLICAS
 
 
-def test_cores_talk_by_sums_alone(cluster):
-    """Whatever is broadcast or gathered in another way costs every core a copy."""
+def test_cores_communicate_only_by_sums(cluster):
+    """Broadcasting or gathering in another way costs a copy on every core."""
     assert cluster.collectives == {"CrossReplicaSum"}
     assert cluster.summed == {tf.float32}
 
@@ -161,8 +161,8 @@ def test_a_whole_recipe_is_made_for_the_cores():
     assert cluster.dynamic() == []
 
 
-def test_comparing_steps_takes_no_number_that_a_core_lacks(training, monkeypatch):
-    """The comparison itself cannot run here; what it asks of the cores can be seen."""
+def test_comparing_steps_uses_only_types_that_a_core_has(training, monkeypatch):
+    """The comparison itself cannot run here, but its program can be examined."""
     seen = []
 
     def run(function):
@@ -181,7 +181,7 @@ def test_comparing_steps_takes_no_number_that_a_core_lacks(training, monkeypatch
 
 
 def test_the_encoder_answers_outside_the_step(training):
-    """As evaluation asks it, which knows no strategy."""
+    """As in evaluation, which has no strategy."""
     encoder = training.objective.encoder
     encode = tf.function(lambda images: encoder(images, training=False))
     features = encode(tf.ones([2, 8, 8, 3]))

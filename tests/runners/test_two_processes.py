@@ -1,4 +1,4 @@
-"""A real run of two processes equals one of one, and so one of two replicas."""
+"""A real run of two processes equals a run of one process."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from sslkit.testing.comparison import differences
 # other tests here, and the steps on replicas by the law of Mirrored.
 pytestmark = pytest.mark.slow
 
-# Five steps in float64: what rounding in another order amounts to.
+# The effect of rounding in another order over five steps in float64.
 WITHIN = 1e-9
 LIMIT_SECONDS = 300
 WORKER = pathlib.Path(__file__).with_name("worker.py")
 
 
 def free_addresses(count):
-    """Returns addresses on this machine; the ports were free a moment ago."""
-    doors = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{door.getsockname()[1]}" for door in doors]
-    for door in doors:
-        door.close()
+    """Returns addresses on this machine whose ports were just free."""
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]
+    for server in servers:
+        server.close()
     return addresses
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where two processes left what they computed."""
+    """The folder with the results of two processes."""
     folder = tmp_path_factory.mktemp("two")
     workers = ",".join(free_addresses(2))
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
@@ -75,7 +75,7 @@ def load(path):
     "runner",
     [
         Single(device="CPU:0", jit=False),
-        # The law of runners has it equal Single.
+        # By the law of runners it equals Single.
         pytest.param(Mirrored(replicas=2), marks=pytest.mark.slow),
     ],
 )

@@ -65,7 +65,7 @@ def main(place, workers, folder):
     run = train_on(runner, MAKERS["fnc"])
     np.savez(folder / f"fnc-{place}.npz", losses=run.losses, **run.table)
 
-    # What the second process writes would be in a folder of its own.
+    # Files of the second process would be in a separate folder.
     own = Workdir(str(folder / ("run" if place == 0 else "other")))
     training(MAKERS["simclr"], runner, steps=4).run(own)
     # All processes go on from what the chief has written.

@@ -1,4 +1,4 @@
-"""A run in small: four weights, images in memory."""
+"""A small run: four weights, images in memory."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Brightness(Objective):
 
 @pytest.fixture
 def built():
-    """Builds a state; any part may be another."""
+    """Builds a state; any part may be replaced."""
 
     def build(objective=Brightness, *, optimizer=None, place=None, **options):
         return TrainState(
@@ -75,5 +75,5 @@ def built():
 
 @pytest.fixture
 def objective():
-    """The objective's class, to make others from."""
+    """The objective's class, to derive others."""
     return Brightness

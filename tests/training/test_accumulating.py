@@ -53,12 +53,12 @@ class Counted(Supervised):
 
 
 def test_three_updates_in_parts_are_those_of_whole_batches():
-    """Normalised by moving statistics, each image stands for itself."""
+    """With moving statistics, images do not depend on one another."""
     make = functools.partial(
         Counted, TinyBackbone, classes=CLASSES, fine_tune_after_block=4
     )
     whole = Rehearsal(make).run(0, 3)
-    # Four parts, so that all but the first go round a loop.
+    # Four parts, so that all except the first are in a loop.
     made = Rehearsal(make, accumulate=4).run(0, 3)
     np.testing.assert_allclose(made.losses, whole.losses, rtol=1e-12)
     assert (made.table["calls"], made.table["after"]) == (12, 3)
@@ -87,14 +87,14 @@ def test_xla_compiles_the_loop_over_parts():
     assert not differences(compiled.table, plain.table, within=1e-9)
 
 
-def test_what_parts_would_change_is_refused():
+def test_losses_that_parts_would_change_are_refused():
     class Contrast(Supervised):
         mean_over_examples = False
 
     make = functools.partial(Contrast, TinyBackbone, classes=CLASSES, name="mine")
     said = (
-        "accumulate is 2, and the loss of objective mine is no mean over images by "
-        "themselves: it would be that of batches of 4"
+        "accumulate is 2, and the loss of objective mine compares images of a batch: "
+        "in parts it would be the loss of batches of 4"
     )
     with pytest.raises(UserError, match=said):
         in_parts(make, 2, batch_size=BATCH, replicas=1)()
@@ -107,8 +107,8 @@ def test_parts_are_equal():
         in_parts(probe, 3, batch_size=BATCH, replicas=2)
 
 
-def test_says_by_what_is_normalised():
+def test_says_that_batch_normalisation_sees_one_part():
     assert describe_parts(1, 256) == ""
     assert describe_parts(4, 256) == (
-        " in 4 parts of 64 images, by which layers normalise"
+        " in 4 parts of 64 images; batch normalisation sees one part"
     )

@@ -1,4 +1,4 @@
-"""What a run computes in: it takes, it shows, and nothing of it outlives the run."""
+"""Arithmetic of a run: it is applied and described, and ends with the run."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def process():
         ),
     ],
 )
-def test_says_what_a_run_uses(options, kind, said):
+def test_describes_the_settings(options, kind, said):
     assert Arithmetic(*options).describe(place(kind)) == said
 
 
@@ -69,7 +69,7 @@ def test_is_of_the_process_only_while_it_is_held():
     before = process()
     with Arithmetic("float32", tf32=False, deterministic=True).held():
         assert process() == (False, True)
-        # A run in a run, as `train` and what it calls: the outer one goes on.
+        # A nested context, as in `train` and what it calls: the outer one stays.
         with Arithmetic("float32", tf32=True, deterministic=False).held():
             assert process() == (True, True)
         assert process() == (False, True)
@@ -87,7 +87,7 @@ def test_is_put_back_after_an_error():
 
 @pytest.fixture
 def started(monkeypatch):
-    """Says how many GPUs there are, and whether TensorFlow has started them."""
+    """Sets how many GPUs there are, and whether TensorFlow has started them."""
 
     def say(gpus, *, started):
         names = [f"GPU:{i}" for i in range(gpus)]
@@ -128,7 +128,7 @@ def test_a_gpu_that_has_started_without_it_is_refused(started):
 
 @pytest.fixture(scope="module")
 def half(tmp_path_factory):
-    """A run in bfloat16 that asks for determinism, without a break."""
+    """A deterministic run in bfloat16, without an interruption."""
     folder = tmp_path_factory.mktemp("half")
     table, said, _ = run(training(precision="bfloat16", deterministic=True), folder)
     return folder, table, said
@@ -154,8 +154,8 @@ def test_a_run_in_bfloat16_keeps_float32(half):
 def test_a_run_in_bfloat16_resumes_bit_for_bit(half, tmp_path):
     folder, wanted, _ = half
     copy = half_done(folder, tmp_path / "half")
-    # On a CPU nothing but the operations that it has anyway is deterministic, so the
-    # rest may go on without being told to be.
+    # On a CPU the operations are deterministic anyway, so the resumed run need not set
+    # it.
     table, said, _ = run(training(precision="bfloat16"), copy)
     assert any(line.startswith("resuming at step 3") for line in said)
     for name, value in wanted.items():

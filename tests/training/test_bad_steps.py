@@ -1,4 +1,4 @@
-"""Whole runs with a step that is not made of numbers."""
+"""Whole runs with a step that is not finite."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Poisoned(ToyMoCo):
         kernel = self.projection.variables[0]
         zero = 0.0 * tf.reduce_sum(kernel)
         bad = tf.where(step == BAD - 1, tf.sqrt(zero), 0.0)
-        # The root's slope at zero times zero is no number, in all other steps too.
+        # The derivative of the root at zero times zero is NaN, in all other steps, too.
         switched = tf.cond(step == BAD - 1, lambda: bad, lambda: 0.0)
         return Outcome(found.loss + switched, {"bank": tf.reduce_sum(self.bank.rows)})
 
@@ -94,7 +94,7 @@ def test_a_step_is_skipped_and_said(skipped):
     assert table["step"] == STEPS
 
 
-def test_what_a_bad_step_was_made_of_is_kept(skipped):
+def test_the_examples_and_seeds_of_a_bad_step_are_kept(skipped):
     folder, _, _ = skipped
     known = json.loads((folder / "bad_step_5.json").read_text())
     source = data(name="digits").source("train")
@@ -137,7 +137,7 @@ def test_a_step_is_done_again_and_looked_at(skipped):
     said = []
     known = json.loads((folder / "bad_step_5.json").read_text())
     found = replay(training(), Workdir(str(folder)), BAD, say=said.append)
-    # The loss is that of the run, but for the order of sums.
+    # The loss is that of the run, apart from the order of sums.
     loss = float(found[-1].split()[1].rstrip(","))
     assert loss == pytest.approx(known["metrics"]["loss"], rel=1e-5)
     assert said == [f"from {folder}/checkpoints/step_00000004, 0 steps before step 5"]
@@ -147,7 +147,7 @@ def test_a_step_is_done_again_and_looked_at(skipped):
         "projection/"
     )
     good = replay(training(), Workdir(str(folder)), 4, say=said.append)
-    assert good[0].startswith("step 4 is made of numbers here: loss ")
+    assert good[0].startswith("step 4 is finite here: loss ")
     assert said[-1].endswith("step_00000002, 1 steps before step 4")
     with pytest.raises(UserError, match="has 6 steps, and no step 7; name one f"):
         replay(training(), Workdir(str(folder)), 7)

@@ -1,4 +1,4 @@
-"""What the authors of plugins get wrong: one line, before the first step."""
+"""Mistakes of plugin authors are one line, before the first step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sslkit.training.trying import check_example
 
 
 def returning(change, **attributes):
-    """Makes an objective whose call returns what `change` makes of its outcome."""
+    """Makes an objective whose outcome is changed by `change`."""
 
     class Mine(Brightness):
         def call(self, batch, *, step):
@@ -112,7 +112,7 @@ class Refusing(Brightness):
         ),
         (
             metric(lambda outcome: outcome.loss, name="step"),
-            "a metric is called 'step'; wanted a text that is none of loss,",
+            "a metric is called 'step'; wanted a name other than loss,",
         ),
         (
             returning(lambda outcome: Outcome(outcome.loss, [outcome.loss])),
@@ -120,12 +120,16 @@ class Refusing(Brightness):
         ),
         (
             loss(lambda value: value + tf.random.normal([])),
-            "call draws what no seed of the run fixes (RandomStandardNormal)",
+            "call draws random numbers that no seed of the run fixes "
+            "(RandomStandardNormal)",
         ),
-        (loss(looped), "call draws what no seed of the run fixes (RandomStandardNorm"),
-        (WithoutEncoder, "(WithoutEncoder): self.encoder is not there. It is what"),
-        (LooksForEncoder, "(LooksForEncoder): self.encoder is not there. It is what"),
-        (Unnamed, "(Unnamed): layers without a name of their own: dense"),
+        (
+            loss(looped),
+            "call draws random numbers that no seed of the run fixes (RandomStandard",
+        ),
+        (WithoutEncoder, "(WithoutEncoder): self.encoder is not there. The encod"),
+        (LooksForEncoder, "(LooksForEncoder): self.encoder is not there. The enco"),
+        (Unnamed, "(Unnamed): layers without an explicit name: dense"),
         (Refusing, "this batch is of no use."),
     ],
 )
@@ -228,7 +232,7 @@ class OtherPaths(Momentum):
         ),
         (LARS(no_adaptation=["head/"]), "LARS: no_adaptation: the pattern 'head/'"),
         (Momentum(no_decay=["head/"]), "Momentum: no_decay: the pattern 'head/'"),
-        # What is named for a kind of layer may be absent.
+        # A pattern for a kind of layer need not match.
         (LARS(), None),
     ],
 )

@@ -1,4 +1,4 @@
-"""A run that is started again is the run that it was, or the user says otherwise."""
+"""A resumed run has the same data and length, or the user says otherwise."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ CHANGES = {
     "added": (lambda photos: write(photos, ["train/a/3.png"]), "size 4 then, 5 now"),
     "renamed": (
         lambda photos: (photos / "train/a/1.png").rename(photos / "train/a/0.png"),
-        "its files are not those of then",
+        "its files have changed",
     ),
     "another class": (
         lambda photos: write(photos, ["train/c/1.png"]),
@@ -76,7 +76,7 @@ CHANGES = {
         lambda photos: (
             write(photos, ["x"]) or (photos / "train/a/1.png").write_bytes(b"GIF89a")
         ),
-        "its files are not those of then",
+        "its files have changed",
     ),
 }
 
@@ -101,7 +101,7 @@ def test_longer_is_refused_unless_it_is_meant(workdir, photos):
     with pytest.raises(UserError, match=r"10 steps, and now .* of 14\. Choose .*-ext"):
         check(workdir, source(photos), 14)
     (line,) = check(workdir, source(photos), 14, extend=True)
-    assert line.startswith("extended from 10 to 14 steps; the learning rate is from")
+    assert line.startswith("extended from 10 to 14 steps; from here on the learning")
 
 
 def test_shorter_is_refused(workdir, photos):
@@ -184,7 +184,7 @@ def test_a_finished_run_is_not_extended_by_accident(photos, tmp_path, capsys, ex
 
 @pytest.fixture
 def both(tmp_path, photos, table):
-    """The folder of a run that has looked at its test split, and its dataset."""
+    """The folder of a run that has opened its test split, and its dataset."""
     write(photos, ["test/a/1.png", "test/b/1.png"])
     dataset = data(name=f"folder:{photos}")
     dataset.source("test")
@@ -230,7 +230,7 @@ def test_what_is_known_of_the_test_split_stays(both, photos):
     assert changed(workdir, photos) == []
 
 
-def test_what_was_never_known_or_is_damaged_is_no_change(workdir, photos, tmp_path):
+def test_unknown_or_damaged_records_are_not_a_change(workdir, photos, tmp_path):
     write(photos, ["test/a/1.png"])
     assert changed(workdir, photos) == []  # it had no test split
     assert changed(Workdir(str(tmp_path / "empty")), photos) == []

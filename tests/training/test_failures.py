@@ -1,4 +1,4 @@
-"""Errors of the device as one line that says what to lower or to turn off."""
+"""Errors of the device are one line that says what to lower or to turn off."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ptxas exited with non-zero error code 65280
 \t [[{{node cond/ones}}]] [Op:__inference_loop_76]"""
 
 
-def test_finds_the_line_that_says_it():
+def test_finds_the_line_with_the_reason():
     error = tf.errors.InternalError(None, None, TRACE)
     assert telling(error) == "ptxas exited with non-zero error code 65280"
     alone = tf.errors.InternalError(None, None, "Graph execution error:\n [Op:__a]")
@@ -35,7 +35,7 @@ def test_finds_the_line_that_says_it():
 
 
 class Hungry(ToyMoCo):
-    """Wants two terabytes in its step, and in nothing before."""
+    """Needs two terabytes in its step, and not before."""
 
     def call(self, batch, *, step):
         outcome = super().call(batch, step=step)

@@ -1,4 +1,4 @@
-"""A step that is not made of numbers moves nothing, and is named."""
+"""A step that is not finite changes nothing, and is named."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POISON = -7
 
 
 class Poisoned(ToyMoCo):
-    """A bank, a twin and statistics; one label spoils the loss, another a gradient."""
+    """Has a bank, twin and statistics; labels can make the loss or a gradient NaN."""
 
     def call(self, batch, *, step):
         found = super().call(batch, step=step)
@@ -37,7 +37,7 @@ class Poisoned(ToyMoCo):
 
 
 class Overflowing(Momentum):
-    """Moves one weight out of all numbers at the second step."""
+    """Makes one weight infinite at the second step."""
 
     def update(self, weight, gradient, slots, *, path, rate, step):
         new, slots = super().update(
@@ -49,7 +49,7 @@ class Overflowing(Momentum):
 
 
 class Steps:
-    """Steps in float32 on so many replicas, in graph mode or compiled."""
+    """Steps in float32 on some replicas, in graph mode or compiled."""
 
     def __init__(self, *, replicas=1, jit=False, optimizer=None, leave_out=None):
         self.place = strategy(replicas)
@@ -128,7 +128,7 @@ def same_but_the_step(now, before):
     "how",
     [pytest.param({}, marks=pytest.mark.slow), {"jit": True}, {"replicas": 2}],
 )
-def test_a_bad_step_moves_nothing_and_the_next_one_does(how):
+def test_a_bad_step_changes_nothing_and_the_next_one_does(how):
     steps = Steps(**how)
     assert steps(0)[REFUSED] == 0
     before = steps.values()
@@ -137,7 +137,7 @@ def test_a_bad_step_moves_nothing_and_the_next_one_does(how):
     assert steps.guard.why(found) == Bad("loss", "")
     same_but_the_step(steps.values(), before)
     found = steps(1, label=POISON - 1)
-    # The loss is a number; the gradient is not.
+    # The loss is finite; the gradient is not.
     assert np.isfinite(found["loss"])
     assert steps.guard.why(found) == Bad("gradient", "projection/layer_0/dense/kernel")
     assert np.isnan(found["gradient_norm"])
@@ -153,7 +153,7 @@ def test_a_bad_step_moves_nothing_and_the_next_one_does(how):
     assert any(name.startswith("optimizer/") for name in moved)
 
 
-def test_an_update_that_leaves_all_numbers_is_refused_and_named():
+def test_an_update_that_is_not_finite_is_refused_and_named():
     steps = Steps(optimizer=Overflowing(nesterov=False))
     steps(0)
     before = steps.values()

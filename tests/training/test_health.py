@@ -1,4 +1,4 @@
-"""What is measured of a run without labels, and what is said of it."""
+"""Measures of a run without labels, and their alarms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GOOD = {"loss": 1.0, "learning_rate": 0.1, REFUSED: 0.0}
 
 
 class Told(ToyMoCo):
-    """An objective that has something to tell."""
+    """An objective with measures of its own."""
 
     def health(self, *, step, metrics):
         return {"steps": step, "seen": metrics["loss"], **self.told}
@@ -30,7 +30,7 @@ class Told(ToyMoCo):
 
 @pytest.fixture
 def looking(built):
-    """Makes the action, what it says, and the encoder it looks at."""
+    """Makes the action, its printed lines, and the encoder that it measures."""
 
     def make(told=None, *, waited=None, size=40, share=16, counts=2):
         Told.told = told or {}
@@ -86,12 +86,12 @@ def test_measures_the_encoder_and_asks_the_objective(looking):
         "cosine_gap": measures.cosine_gap(first, second),
     }.items():
         assert found[f"health/{name}"] == pytest.approx(value, rel=1e-4, abs=1e-6), name
-    # The same images again, and between two looks nothing.
+    # The same images again, and nothing between two measurements.
     assert look(action, 20) == {**found, "health/steps": 20.0}
     assert look(action, 23) == {}
 
 
-def test_alarms_are_said_as_they_begin(looking):
+def test_alarms_are_printed_when_they_begin(looking):
     action, said, encoder = looking({"bank_filled": 0.0}, waited=0.5)
     for weight in encoder.weights:
         weight.assign(tf.zeros_like(weight))
@@ -101,8 +101,8 @@ def test_alarms_are_said_as_they_begin(looking):
         "health: step 10: the features have collapsed: all images get nearly the same",
         "health: step 10: the memory bank is dead: nothing has been written to it",
         "health: step 10: the learning rate was 0 in the last 10 steps",
-        "health: step 10: the host starves the device: 50% of the time is waiting for "
-        "batches; `sslkit bench input` says what sets the pace",
+        "health: step 10: the input pipeline is too slow: the device waits for batches "
+        "in 50% of the time; `sslkit bench input` shows which part limits it",
     ]
     look(action, 20, learning_rate=0.0)
     assert len(said) == 5
@@ -113,30 +113,30 @@ def test_alarms_are_said_as_they_begin(looking):
     assert [line.partition(": the ")[0] for line in said[5:]] == ["health: step 40"] * 2
 
 
-def test_a_rate_that_was_not_zero_all_the_time_is_none(looking):
+def test_a_rate_that_was_not_always_zero_raises_no_alarm(looking):
     action, said, _ = looking()
     action.see(9, GOOD)
     look(action, learning_rate=0.0)
     assert said == []
 
 
-def test_a_step_that_was_refused_tells_nothing(looking):
+def test_a_refused_step_raises_no_alarm(looking):
     action, _, _ = looking()
     action.see(9, GOOD)
     found = look(action, loss=float("nan"), **{REFUSED: 1.0})
     assert found["health/seen"] == 1.0
 
 
-def test_one_view_is_compared_with_nothing(looking):
+def test_a_single_view_is_not_compared(looking):
     action, _, _ = looking(counts=1, size=20, share=64)
     found = look(action)
     assert "health/alignment" not in found
     assert found["health/effective_rank"] > 1
-    # Fewer images than a share: some are there twice, in another epoch.
+    # Fewer images than a share: some are used twice, in another epoch.
     assert [len(batch.label) for batch in action._batches] == [64]
 
 
-def test_an_encoder_that_has_lost_its_numbers_is_said_in_numbers(looking):
+def test_features_that_are_not_finite_are_reported_in_the_metrics(looking):
     action, _, encoder = looking()
     encoder.weights[0].assign(tf.fill(encoder.weights[0].shape, np.nan))
     found = look(action)

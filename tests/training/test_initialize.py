@@ -52,8 +52,8 @@ def test_patterns_match_at_the_start_of_a_name(other_run, fresh):
 def test_a_pattern_without_a_variable_is_named(other_run, fresh):
     with pytest.raises(
         UserError,
-        match=r"'b' matches no variable, at its start\. Near it: encoder/b; they start "
-        "with classifier, encoder, step",
+        match=r"'b' matches the start of no variable's name\. Near it: encoder/b; "
+        "names start with classifier, encoder, step",
     ):
         initialize(fresh, other_run, ["encoder/", "b"])
     assert values(fresh) == [0.0] * 4

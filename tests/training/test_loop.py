@@ -1,4 +1,4 @@
-"""What is done when, and what stops a run."""
+"""When actions are run, and what stops a run."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Rehearsed:
             prepare=lambda: self.advance,
             metrics=("loss", "gradient_norm", REFUSED),
             actions=self.actions,
-            complaint=self.complaint,
+            problem=self.problem,
             service=None,
             checkpoints=self.checkpoints,
             views=8,
@@ -124,7 +124,7 @@ class Rehearsed:
         self.table["step"].assign(self.made)
         return np.array(values, np.float32)
 
-    def complaint(self, first, last):
+    def problem(self, first, last):
         self.asked.append((first, last))
         return "an example cannot be read: b.png"
 
@@ -188,7 +188,7 @@ def rehearse(tmp_path, table):
     return lambda **options: Rehearsed(tmp_path, table(step=0), **options)
 
 
-def test_does_what_is_due_and_all_of_it_at_the_end(rehearse):
+def test_runs_the_actions_that_are_due_and_all_at_the_end(rehearse):
     run = rehearse(log_every=2, checkpoint_every=3, knn_every=4)
     run.run(7)
     assert [line["step"] for line in run.lines] == [2, 4, 6, 7]
@@ -200,9 +200,9 @@ def test_does_what_is_due_and_all_of_it_at_the_end(rehearse):
 def test_reports_means_over_the_steps_between_lines(rehearse):
     run = rehearse(log_every=4, inner_steps=3)
     run.run(6)
-    # Losses are 0, 1, 2, ...; calls of three steps and of one weigh as many.
+    # Losses are 0, 1, 2, ...; steps count equally in calls of any length.
     assert [line["loss"] for line in run.lines] == [1.5, 4.5]
-    # A line needs the metrics alone, so the device does not stop for it.
+    # A line needs only the metrics, so the device does not stop for it.
     assert run.calls == [3, 3]
 
 
@@ -235,7 +235,7 @@ def test_lines_do_not_depend_on_how_many_steps_a_call_makes(
     assert run.saved == [10, 13]
 
 
-def test_what_is_no_number_is_named_by_its_step_and_never_saved(rehearse):
+def test_a_value_that_is_not_finite_is_named_by_its_step_and_never_saved(rehearse):
     run = rehearse(
         log_every=2, checkpoint_every=8, inner_steps=8, norms={5: float("nan")}
     )
@@ -271,7 +271,7 @@ def test_a_fixed_number_of_steps_stays():
         assert pace.steps == 5
 
 
-def test_a_program_that_was_kept_and_does_not_fit_is_compiled_again(
+def test_a_cached_program_that_does_not_fit_is_compiled_again(
     rehearse, monkeypatch, capsys
 ):
     run = rehearse(compiled=True, at={0: failing(tf.errors.InternalError, "no image")})
@@ -296,7 +296,7 @@ def test_a_program_that_was_kept_and_does_not_fit_is_compiled_again(
     ("error", "dropped"),
     [(tf.errors.InternalError, 0), (tf.errors.ResourceExhaustedError, 1)],
 )
-def test_an_error_that_no_kept_program_explains_is_shown(
+def test_an_error_that_is_not_of_a_cached_program_is_shown(
     rehearse, monkeypatch, error, dropped
 ):
     run = rehearse(compiled=True, at={0: failing(error)})
@@ -320,7 +320,7 @@ def test_goes_on_in_the_rhythm_of_the_whole_run(rehearse):
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_stops_with_the_last_checkpoint(rehearse, loss):
+def test_a_loss_that_is_not_finite_stops_with_the_last_checkpoint(rehearse, loss):
     run = rehearse(checkpoint_every=2, losses={2: loss})
     with pytest.raises(UserError) as caught:
         run.run(9)
@@ -330,19 +330,19 @@ def test_a_loss_that_is_no_number_stops_with_the_last_checkpoint(rehearse, loss)
     assert run.saved == [2]
 
 
-def test_no_learning_rate_is_blamed_before_the_first_update(rehearse):
+def test_the_learning_rate_is_not_named_before_the_first_update(rehearse):
     run = rehearse(losses={0: float("nan")})
     with pytest.raises(UserError) as caught:
         run.run(9)
     assert str(caught.value) == (
         "the loss is nan at step 1, before any update. Look in the objective for a "
         "logarithm, root or quotient of zero, and at the weights that the run starts "
-        "from; W/bad_step_1.json has its examples and seeds, and `sslkit replay "
-        "--workdir W --step 1` looks for where it began; no checkpoint exists."
+        "from; W/bad_step_1.json has its examples and seeds; `sslkit replay --workdir "
+        "W --step 1` looks for the first bad layer; no checkpoint exists."
     )
 
 
-def test_a_gradient_that_is_no_number_stops_before_it_is_saved(rehearse):
+def test_a_gradient_that_is_not_finite_stops_before_it_is_saved(rehearse):
     run = rehearse(checkpoint_every=1, norms={0: float("inf")})
     with pytest.raises(
         UserError, match=r"gradient norm is inf at step 1.*no checkpoint"
@@ -367,7 +367,7 @@ def test_what_is_known_of_a_bad_step_is_written_down(rehearse):
     }
 
 
-def test_an_update_that_is_no_number_is_named(rehearse):
+def test_an_update_that_is_not_finite_is_named(rehearse):
     with pytest.raises(UserError, match="the update of c is not finite at step 3, tho"):
         rehearse(refused={2: 3}).run(9)
 
@@ -400,7 +400,7 @@ def test_bad_steps_are_skipped_counted_and_said(rehearse, inner_steps):
     ]
 
 
-def test_a_stretch_of_bad_steps_alone_is_counted(rehearse):
+def test_an_interval_of_only_bad_steps_is_counted(rehearse):
     run = rehearse(
         on_nonfinite="skip", losses=dict.fromkeys((2, 3), math.nan), log_every=2
     )
@@ -409,7 +409,7 @@ def test_a_stretch_of_bad_steps_alone_is_counted(rehearse):
     assert run.lines[1] | {"time": 0} == {"step": 4, "time": 0, "refused_steps": 2.0}
 
 
-def test_a_run_that_nothing_but_skips_stops(rehearse):
+def test_a_run_that_only_skips_stops(rehearse):
     options = {
         "on_nonfinite": "skip",
         "losses": dict.fromkeys(range(3, 99), math.nan),
@@ -418,7 +418,7 @@ def test_a_run_that_nothing_but_skips_stops(rehearse):
     run = rehearse(**options)
     with pytest.raises(UserError, match="at step 13, and the 9 steps before it were"):
         run.run(99)
-    # Taken up again it counts on, and stops at the same step.
+    # When it is resumed, it goes on counting, and stops at the same step.
     with pytest.raises(UserError, match="at step 13, and the 9 steps before it were"):
         run.run(99, start=7)
 
@@ -451,7 +451,7 @@ def test_rewinds_to_the_last_checkpoint_a_few_times(rehearse):
 
 
 def test_rewinding_without_an_end_stops(rehearse):
-    """Where each step that is left out is saved, and the next one is bad again."""
+    """Each step that is left out is saved, and the next one is bad again."""
     run = rehearse(
         on_nonfinite="rewind",
         losses=dict.fromkeys(range(4, 99), math.nan),
@@ -477,7 +477,7 @@ def test_a_signal_saves_between_steps_and_the_run_goes_on(rehearse, number):
     run = rehearse(log_every=2, at={4: lambda: signal.raise_signal(number)})
     with pytest.raises(Stopped) as stopped:
         run.run(9)
-    # The step in which the signal came is made and saved.
+    # The step in which the signal came is done and saved.
     assert run.saved == [5]
     assert run.table["step"].numpy() == 5
     assert str(stopped.value) == (
@@ -532,7 +532,7 @@ def test_a_run_that_was_stopped_reports_what_one_that_was_not_does(
 
 @pytest.fixture
 def interruptible():
-    """Python's own Ctrl-C: whoever runs tests in the background ignores it."""
+    """Sets Python's handler of Ctrl-C, which is ignored in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -604,7 +604,7 @@ def test_an_unreadable_example_is_looked_for_in_the_steps_under_way(rehearse):
 
 def test_an_error_that_nothing_in_the_data_explains_is_shown(rehearse, monkeypatch):
     run = rehearse(at={1: failing(tf.errors.InvalidArgumentError, READING)})
-    monkeypatch.setattr(run.loop, "_complaint", lambda first, last: None)
+    monkeypatch.setattr(run.loop, "_problem", lambda first, last: None)
     with pytest.raises(tf.errors.InvalidArgumentError, match="not an image"):
         run.run(3)
 
@@ -636,7 +636,7 @@ def test_keeps_the_best_also_between_two_checkpoints(rehearse):
     )
     run.run(12)
     assert run.saved == [4, 12]
-    # Started again, it still knows.
+    # When it is started again, it still knows the best.
     run.knn = {14: 0.9, 15: 0.0}.get
     run.run(15, start=12)
     assert run.saved == [14, 15]
@@ -660,7 +660,7 @@ def test_a_checkpoint_that_cannot_be_written_stops_the_run(rehearse, tmp_path):
     run = rehearse(checkpoint_every=2, at={3: full})
     with pytest.raises(UserError, match=r"step_0000000\d cannot be written"):
         run.run(1000)
-    # Behind the run's back, but not for long.
+    # In the background, but not for long.
     assert run.made < 1000
 
 
@@ -670,7 +670,9 @@ def test_a_run_whose_folder_was_taken_over_stops(rehearse, tmp_path):
             claim.unlink()
 
     run = rehearse(checkpoint_every=2, at={3: taken})
-    with pytest.raises(UserError, match=r"no longer this process's own: its claim"):
+    with pytest.raises(
+        UserError, match=r"not belong to this process any more: its claim"
+    ):
         run.run(1000)
-    # The first was written, or under way; none was after that.
+    # The first was written or in progress; there is none after that.
     assert set(run.saved) <= {2}

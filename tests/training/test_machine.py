@@ -1,4 +1,4 @@
-"""What a run makes of its machine, measured apart from what it computes."""
+"""Measures of a run's use of its machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_rates_leave_out_the_first_call_which_compiles():
     action.took(2, 1.0)
     action.took(2, 3.0)
     assert found(action, 4)["views_per_second"] == 64 * 4 / 4.0
-    # A second report that falls in the same call says the same.
+    # A second report in the same call has the same numbers.
     assert found(action, 5)["views_per_second"] == 64 * 4 / 4.0
 
 
@@ -38,7 +38,7 @@ def test_says_memory_and_device():
     said = found(machine(), 1)
     assert said["device"] == "CPU"
     assert said["host_memory_bytes"] > 50e6  # TensorFlow is in it
-    assert "device_memory_bytes" not in said  # only GPUs tell theirs
+    assert "device_memory_bytes" not in said  # only GPUs report it
 
 
 def test_counts_the_seconds_that_batches_are_waited_for():
@@ -58,7 +58,7 @@ def test_counts_the_seconds_that_batches_are_waited_for():
     action.took(3, 1.0)
     waited = found(action, 4)["data_wait_seconds"]
     assert 0.03 <= waited < 30
-    # Each report counts its own.
+    # Each report counts separately.
     action.took(1, 1.0)
     assert found(action, 5)["data_wait_seconds"] == 0.0
     assert int(take(batches, tf.constant(2))) == 4 + 5

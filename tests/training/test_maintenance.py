@@ -14,7 +14,7 @@ from sslkit.training.maintenance import ask, heeding
 
 
 class Server:
-    """Answers as the metadata server does, each path what it is told to."""
+    """Answers like the metadata server, with a given answer per path."""
 
     def __init__(self, **answers):
         self.answers = {"preempted": "FALSE", "maintenance-event": "NONE", **answers}
@@ -31,7 +31,7 @@ class Server:
 @pytest.mark.parametrize(
     ("path", "answer", "line"),
     [
-        ("preempted", "TRUE", "Google Cloud is about to take this machine away: savi"),
+        ("preempted", "TRUE", "Google Cloud is about to preempt this machine: saving"),
         (
             "maintenance-event",
             "TERMINATE_ON_HOST_MAINTENANCE",
@@ -63,16 +63,16 @@ def test_a_notice_ends_a_run_as_a_signal_does(path, answer, line):
     ],
     ids=["it moves along", "no answer", "known before"],
 )
-def test_what_is_no_news_ends_nothing(answers):
+def test_other_answers_do_not_end_the_run(answers):
     server, said = Server(**answers), []
     with heeding(said.append, ask=server, every=0.01, here=lambda: True):
         for _ in range(8):
             assert server.asked.acquire(timeout=60)
     known = answers.get("preempted") == "TRUE"
-    assert any("it was known before this run" in line for line in said) == known
+    assert any("the notice is older than this run" in line for line in said) == known
 
 
-def test_elsewhere_nobody_is_asked():
+def test_no_server_is_asked_elsewhere():
     with heeding(pytest.fail, ask=pytest.fail, every=0.0, here=lambda: False):
         pass
 

@@ -56,14 +56,14 @@ def test_rates_forget_a_slow_start():
     clock, console = Clock(), plain()
     with Progress(1000, console=console, clock=clock) as progress:
         run(progress, clock, range(1, 2), seconds=120.0)  # compiling
-        # Neither a rate nor the time left: compiling says nothing of either.
+        # Neither a rate nor the time left: compiling is not counted for either.
         assert console.file.getvalue() == "step 1/1000  loss 1.0000  lr 0.1\n"
         run(progress, clock, range(2, 102), seconds=1.0)
     last = console.file.getvalue().splitlines()[-1]
     assert "512 views/s  3m 40s elapsed  14m 59s left" in last
 
 
-def test_what_comes_first_is_said_and_how_long_it_took():
+def test_the_first_phase_is_printed_with_its_duration():
     clock, console = Clock(), plain()
     with Progress(
         9, first="compiling the step", console=console, clock=clock
@@ -155,7 +155,7 @@ def test_durations(seconds, text):
     assert duration(seconds) == text
 
 
-def test_shows_what_the_objective_says_and_not_all_of_it():
+def test_shows_some_of_the_objectives_metrics():
     clock, console = Clock(), plain()
     said = {"loss": 1.0, "gradient_norm": 3.0, "health/rank": 7.0}
     said |= {f"false_negatives_{n}": 0.12345 * n for n in range(1, 6)}

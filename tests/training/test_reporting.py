@@ -1,4 +1,4 @@
-"""Reporters are told all, and end no run."""
+"""Reporters receive everything, and their errors do not end a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def info(folder):
 
 
 class Heard(Reporter):
-    """Remembers its calls; raises at those that are named."""
+    """Records its calls; raises in the named ones."""
 
     def __init__(self, *raising, error=RuntimeError):
         self._raising = raising
@@ -59,7 +59,7 @@ def report(*reporters, folder="W"):
     return said
 
 
-def test_all_are_told_alike():
+def test_all_reporters_receive_the_same():
     one, two = Heard(), Heard()
     assert report(one, two) == []
     assert one.calls == two.calls
@@ -74,11 +74,12 @@ def test_all_are_told_alike():
 
 
 @pytest.mark.parametrize("error", [RuntimeError, SystemExit, UserError])
-def test_one_that_raises_ends_nothing_and_is_said_once(error):
+def test_a_reporter_that_raises_does_not_end_the_run_and_is_printed_once(error):
     loud, quiet = Heard("write", "close", error=error), Heard()
     assert report(loud, quiet) == [
         f"note: the reporter Heard failed ({error.__name__}: no write at "
-        "https://***@host). The run goes on, and this is said once."
+        "https://***@host). The run goes on; further errors of this reporter are not "
+        "shown."
     ]
     assert len(loud.calls) == len(quiet.calls) == 6
 
@@ -90,7 +91,7 @@ def test_one_that_cannot_be_opened_is_left_out():
     assert loud.calls == [("open", 0)]
 
 
-def test_what_stops_a_run_goes_through():
+def test_an_exception_that_stops_a_run_is_not_caught():
     with pytest.raises(KeyboardInterrupt):
         report(Heard("write", error=KeyboardInterrupt))
 
@@ -172,7 +173,7 @@ def test_a_contact_sheet_is_a_picture(tmp_path):
     assert tf.io.decode_png(png).shape[2] == 4
 
 
-def test_views_that_cannot_be_drawn_end_nothing(monkeypatch):
+def test_views_that_cannot_be_drawn_do_not_end_the_run(monkeypatch):
     def lines(*args, **named):
         raise UserError("matplotlib is not there")
 

@@ -1,4 +1,4 @@
-"""Whole runs on the embedded digits, in small."""
+"""Small but complete runs on the digits."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def training(objective=MOCO, *, replicas=1, **options):
 
 
 def run(made, folder):
-    """Runs to the end; returns every variable and what was said."""
+    """Runs to the end; returns every variable and the printed lines."""
     said = []
     more = made.run(Workdir(str(folder)), say=said.append)
     table = {name: v.numpy() for name, v in made.state.table.items()}
@@ -60,7 +60,7 @@ def run(made, folder):
 
 
 def half_done(folder, copy):
-    """Copies a run as it was at the checkpoint before the last."""
+    """Copies a run in its state at the checkpoint before the last."""
     shutil.copytree(folder, copy)
     for file in (copy / "checkpoints").glob(f"step_{STEPS:08d}.*"):
         file.unlink()
@@ -68,7 +68,7 @@ def half_done(folder, copy):
 
 
 def comparable(folder):
-    """The lines of metrics, without what differs each time that a run is repeated."""
+    """The lines of metrics, without what differs between repetitions."""
     lines = (pathlib.Path(folder) / "metrics.jsonl").read_text().splitlines()
     found = [json.loads(line) for line in lines]
     return [
@@ -84,7 +84,7 @@ def steps_logged(folder):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run without a break."""
+    """A run without an interruption."""
     folder = tmp_path_factory.mktemp("whole")
     table, said, more = run(training(), folder)
     assert more
@@ -169,14 +169,14 @@ def test_a_run_may_lose_half_its_devices_and_get_them_back(tmp_path):
         table, said, _ = run(training(replicas=replicas, **often), folder)
         assert any(f"resuming at step {step} from" in line for line in said)
     for name, value in wanted.items():
-        # As above: two of the six float32 steps add up in another order.
+        # As above: two of the six float32 steps add in another order.
         scale = max(1.0, float(np.max(np.abs(value))))
         np.testing.assert_allclose(
             table[name] / scale, value / scale, rtol=0, atol=2e-5, err_msg=name
         )
 
 
-def test_many_steps_a_call_are_the_same_run(whole, tmp_path):
+def test_many_steps_per_call_are_the_same_run(whole, tmp_path):
     folder, wanted, _ = whole
     table, _, _ = run(training(inner_steps=100), tmp_path)
     for name, value in wanted.items():
@@ -284,12 +284,12 @@ def test_counts_epochs_in_examples():
         ({"inner_steps": 0}, r"Training\.inner_steps is 0"),
     ],
 )
-def test_refuses_numbers_that_make_no_sense(options, message):
+def test_refuses_numbers_out_of_range(options, message):
     with pytest.raises(UserError, match=message):
         training(**options)
 
 
-def test_refuses_a_batch_that_does_not_divide():
+def test_refuses_a_batch_that_cannot_be_divided_equally():
     with pytest.raises(UserError, match=r"batch_size 15 does not divide .* 14 or 16"):
         training(batch_size=15, replicas=2).check()
 
@@ -308,7 +308,7 @@ def test_refuses_a_classifier_with_too_few_columns():
 
 
 class PartlyLabelled(Pictures):
-    """Labels at the places that are named, and no others."""
+    """Labels only at the given indices."""
 
     def __init__(self, *, labelled):
         super().__init__(size=40)
@@ -320,7 +320,7 @@ class PartlyLabelled(Pictures):
 
 
 def labelled_in_part(labelled):
-    """Makes a classifier's run on images of which some have a label."""
+    """Makes a run of a classifier on images, some of which have a label."""
     made = training(CLASSIFIER)
     made.source = PartlyLabelled(labelled=labelled)
     return made
@@ -343,13 +343,13 @@ def test_says_how_many_labels_there_are_if_some_are_missing():
     line = length_line(labelled_in_part(range(12)))
     assert line.endswith("epochs of 40 examples (12 of 40 examples have a label)")
     assert "label" not in length_line(labelled_in_part(range(40)))
-    # Who reads none of them has no news to tell.
+    # An objective that reads no labels prints nothing about them.
     plain = training()
     plain.source = PartlyLabelled(labelled=range(12))
     assert "label" not in length_line(plain)
 
 
-def test_refuses_to_start_from_nowhere(tmp_path):
+def test_refuses_to_restore_without_a_run_to_start_from(tmp_path):
     with pytest.raises(UserError, match="no checkpoint at"):
         training(initialize=str(tmp_path)).check()
 

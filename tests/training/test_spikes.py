@@ -1,4 +1,4 @@
-"""A loss that jumps is said once, and counted."""
+"""A loss that jumps is reported once, and counted."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_a_spike_is_said_once_and_counted_by_its_steps():
     assert counted(action) == {}
 
 
-def test_noise_the_beginning_and_what_is_no_number_are_no_spikes():
+def test_noise_the_beginning_and_nonfinite_losses_are_not_spikes():
     action, said = see(losses({10: 50.0, 130: math.nan, 140: 0.0}))
     assert said == []
     assert counted(action) == {}
 
 
-def test_a_loss_that_stands_still_may_move_a_little():
+def test_a_constant_loss_may_change_a_little():
     _, said = see([2.0] * 100 + [2.1, 2.3])
     assert said == [
         "step 102: the loss jumps to 2.3; the median of the 100 steps before is 2"

@@ -93,7 +93,7 @@ def test_a_frozen_encoder_stays_frozen_when_it_makes_layers_later(built):
     assert list(state.trainable) == ["classifier/kernel", "classifier/bias"]
     assert set(state.slots) == set(state.trainable)
     assert state.parameters == 3 * 5 + 5
-    # Query, key and value, then what comes out.
+    # Query, key and value, then the output.
     assert state.frozen == 3 * (3 * 8 + 8) + 8 * 3 + 3
     encoder = [name for name in state.table if name.startswith("encoder/")]
     assert len(encoder) == 8
@@ -154,7 +154,7 @@ def in_a_closure(objective):
 
 @pytest.mark.parametrize("make", [raw_in_call, raw_after_build, in_a_closure])
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_names_a_variable_that_nobody_owns(built, objective, make, replicas):
+def test_names_a_variable_without_an_owner(built, objective, make, replicas):
     owner, name = make(objective)
     with pytest.raises(UserError, match=f"does not own.*{name}.*add_weight"):
         built(owner, place=strategy(replicas))

@@ -1,4 +1,4 @@
-"""One update: what is averaged, what moves, and in which order."""
+"""One update: what is averaged, what changes, and in which order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GRADIENT = PIXELS.mean((0, 1, 2, 3)) / 255 / 3
 
 
 class Rising(Schedule):
-    """0.1 at the first step, 0.2 at the second, ..., and it keeps what it is told."""
+    """0.1 at the first step, 0.2 at the second, ...; it records its arguments."""
 
     def rate(self, step, **run):
         self.told = run
@@ -39,7 +39,7 @@ class Plain(Augmentation):
 
 
 class Stepper:
-    """Makes updates of a state on so many replicas."""
+    """Makes updates of a state on some replicas."""
 
     def __init__(self, built, *options, replicas=1, **named):
         self.place = strategy(replicas)
@@ -91,7 +91,7 @@ class Stepper:
 
 
 @pytest.mark.parametrize("replicas", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
-def test_moves_along_the_mean_gradient_of_the_global_batch(built, replicas):
+def test_updates_by_the_mean_gradient_of_the_global_batch(built, replicas):
     stepper = Stepper(built, replicas=replicas)
     out = stepper()
     # Float32 sums of 128 numbers, in an order that depends on the replicas.
@@ -100,7 +100,7 @@ def test_moves_along_the_mean_gradient_of_the_global_batch(built, replicas):
     close(stepper.value("optimizer/momentum/encoder/scale"), GRADIENT)
     close(out["loss"], [GRADIENT.sum()] * replicas)
     close(out["gradient_norm"], [np.linalg.norm(GRADIENT)] * replicas)
-    # The objective's own: the mean label, of all rows on every replica.
+    # The objective's state: the mean label, over all rows, on every replica.
     assert out["row"] == [3.5] * replicas
 
 
@@ -110,7 +110,7 @@ def test_takes_the_rate_of_its_step(built):
     np.testing.assert_allclose(rates, [0.1, 0.2, 0.3], rtol=1e-6)
     assert int(stepper.value("step")) == 3
     assert stepper.schedule.told == {"steps": 10, "batch_size": BATCH, "examples": 100}
-    # The loss does not bend, so gradients stay; the velocity collects them.
+    # The loss is linear, so gradients are constant; the velocity adds them up.
     moved = GRADIENT * (0.1 * 1 + 0.2 * 1.9 + 0.3 * (1 + 0.9 * 1.9))
     np.testing.assert_allclose(stepper.value("encoder/scale"), 1 - moved, rtol=1e-5)
 
@@ -139,8 +139,8 @@ def test_after_update_sees_new_weights_and_the_step_that_was_made(built, replica
         assert stepper.value("seen_step") == made
 
 
-def test_a_rate_of_zero_still_lets_state_move(built):
-    """As published: statistics, bank and twin move at a step with rate 0."""
+def test_state_is_updated_even_with_a_learning_rate_of_zero(built):
+    """As published: statistics, bank and twin change in a step with rate 0."""
     stepper = Stepper(built)
     stepper.schedule.rate = lambda step, **run: tf.zeros([])
     stepper()
@@ -175,7 +175,7 @@ def test_the_step_seed_is_the_same_on_all_replicas_and_new_each_step(built, obje
 def test_holds_weights_and_their_slots_for_the_first_updates(
     built, objective, replicas
 ):
-    """Weight decay alone would move them; the count of their updates starts later."""
+    """Weight decay alone would change them; their updates are counted later."""
 
     class Held(objective):
         frozen_steps = {"^head": 2}  # noqa: RUF012
@@ -217,7 +217,7 @@ def test_holds_weights_and_their_slots_for_the_first_updates(
         ({"(": 1}, r"frozen_steps: '\(' is not a regular expression"),
     ],
 )
-def test_refuses_to_hold_what_is_not_there(built, objective, steps, said):
+def test_refuses_to_hold_weights_that_do_not_exist(built, objective, steps, said):
     class Held(objective):
         frozen_steps = steps
 

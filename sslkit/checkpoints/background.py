@@ -1,4 +1,4 @@
-"""Work that goes on in a thread while the run does its next steps."""
+"""Work in a background thread, while the run does its next steps."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _NAME = "sslkit-save"
 
 
 def busy() -> bool:
-    """Returns whether any work is under way in this process.
+    """Returns whether any work is in progress in this process.
 
-    Python cannot end a thread that is inside TensorFlow: at its exit it would abort.
+    Python cannot end a thread that is in a call of TensorFlow: its exit would abort.
     """
     return any(thread.name == _NAME for thread in threading.enumerate())
 
 
-class Behind:
-    """Does one thing at a time, and keeps what went wrong until somebody asks."""
+class Background:
+    """Does one task at a time, and keeps its error until it is asked for."""
 
     def __init__(self) -> None:
         """Starts with nothing to do."""
@@ -25,10 +25,10 @@ class Behind:
         self._failure: BaseException | None = None
 
     def start(self, work: Callable[[], object]) -> None:
-        """Starts something, once what came before is done.
+        """Starts a task when the one before is done.
 
         Raises:
-            BaseException: what the work before has raised; this is not started then.
+            BaseException: the error of the task before; then this one is not started.
         """
         self.wait()
 
@@ -38,23 +38,23 @@ class Behind:
             except BaseException as error:
                 self._failure = error
 
-        # A daemon: who stops at once, by a second signal, does not wait for it.
+        # A daemon: a process that a second signal stops does not wait for it.
         self._thread = threading.Thread(target=attempt, name=_NAME, daemon=True)
         self._thread.start()
 
     def check(self) -> None:
-        """Raises what the work has raised, if it is over; waits for nothing."""
+        """Raises the error of the task, if it has ended with one; does not wait."""
         if self._thread is None or not self._thread.is_alive():
             self.wait()
 
     def join(self) -> None:
-        """Waits until the work is done; what it has raised is kept."""
+        """Waits until the task is done; its error is kept."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
 
     def wait(self) -> None:
-        """Waits until the work is done, and raises what it has raised, once."""
+        """Waits until the task is done, and raises its error, once."""
         self.join()
         failure, self._failure = self._failure, None
         if failure is not None:
