@@ -1,1 +1,1 @@
-"""Judges a frozen encoder: nearest neighbours, a linear probe, label-free health."""
+"""Evaluates a frozen encoder: nearest neighbours, a linear probe, health."""

@@ -1,4 +1,4 @@
-"""What health in numbers means in words; imports nothing, because it is asked often."""
+"""Alarms for bad values of health; imports nothing, so that it is quick to import."""
 
 from __future__ import annotations
 
@@ -34,18 +34,19 @@ _ALARMS: Sequence[tuple[str, Callable[[float], bool], str]] = (
     (
         "detected_share",
         lambda value: value >= 0.99,
-        "the detector of false negatives takes all that it may: it tells nothing apart",
+        "the detector of false negatives takes as many as it may: it does not "
+        "discriminate",
     ),
 )
-"""(name, is a value bad, what that means)."""
+"""(name, whether a value is bad, what that means)."""
 
 
 def alarms(found: Mapping[str, float | None]) -> dict[str, str]:
-    """Returns what is wrong with a run, in words, by the names of what says so.
+    """Returns the alarms of a run: name of the measure -> what is wrong.
 
     Args:
-        found: name -> number, the names without the `health/` in front; what is not
-            there is not judged. Not finite is None or not finite.
+        found: name -> number; the names are without the prefix `health/`. Missing names
+            raise no alarm. A number that was not finite may be None.
     """
     known = {
         name: value

@@ -1,4 +1,4 @@
-"""Runs a frozen encoder over a split once and keeps only what it says."""
+"""Runs a frozen encoder over a split once and keeps only its features."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FrozenEncoder = Callable[[tf.Tensor], tf.Tensor]
 
 
 def frozen(encode: Encode) -> FrozenEncoder:
-    """Compiles an encoder for `extract`; once, however often it is used.
+    """Compiles an encoder for `extract`; it may then be used any number of times.
 
     Runs on the default device. Variables of a mirrored strategy are read from their
     first replica, at the time of each call.
@@ -55,10 +55,10 @@ def evaluation_views(
         source: the split to read.
         size: side of the views, in pixels.
         batch_size: images encoded at once.
-        limit: examples to use, a fixed mixed choice; None is all.
+        limit: examples to use, a fixed choice from the whole split; None for all.
 
     Returns:
-        What `extract` takes; it may be gone through again and again.
+        What `extract` takes; it may be iterated over any number of times.
     """
     return evaluation_batches(
         source,
@@ -84,16 +84,16 @@ def extract(
         encode: see `frozen`.
         batches: dicts of images uint8 [b, size, size, 3], label int32 [b],
             weight float32 [b] (0 for padding) and index int64 [b].
-        source: what the batches were read from. When an example cannot be read, it
-            is asked which one of the batch's.
-        limit: as given to `evaluation_batches`, if the batches are its.
+        source: what the batches were read from. It finds which example of a batch
+            cannot be read.
+        limit: as given to `evaluation_batches`, if they made the batches.
 
     Returns:
         The features in memory.
 
     Raises:
-        UserError: if an example cannot be read, there is none, or a feature is not
-            finite.
+        UserError: if an example cannot be read, there are no examples, or a feature is
+            not finite.
     """
     features: deque[np.ndarray] = deque()
     labels: deque[np.ndarray] = deque()
@@ -151,10 +151,10 @@ def _encoded(encode: FrozenEncoder, images: tf.Tensor) -> np.ndarray:
 def _read(
     batches: tf.data.Dataset, source: Source | None, limit: int | None
 ) -> Iterator[dict[str, tf.Tensor]]:
-    """Yields the batches; an error of the pipeline names the example.
+    """Yields the batches; in an error of the pipeline, the example is named.
 
-    Only reading is guarded: the same kinds of error from the encoder are not the
-    data's fault.
+    This is only for reading: the same kinds of error from the encoder have nothing to
+    do with the data.
     """
     iterator = iter(batches)
     for number in itertools.count():
@@ -171,7 +171,7 @@ def _read(
                 )
                 found = source.diagnose(suspects)
                 if not found:
-                    raise  # Not the data's fault, but that of what is done to it.
+                    raise  # All examples can be read: the error is in the pipeline.
                 what = "; ".join(found)
             raise UserError(
                 f"cannot read an example: {what}. Repair or remove it and run again."
@@ -180,7 +180,7 @@ def _read(
 
 
 def _join(parts: deque[np.ndarray]) -> np.ndarray:
-    """Concatenates and frees as it goes, so that the peak is one copy, not two."""
+    """Concatenates and frees part by part, so that the peak is one copy, not two."""
     first = parts[0]
     joined = np.empty((sum(map(len, parts)), *first.shape[1:]), first.dtype)
     start = 0

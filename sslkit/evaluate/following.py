@@ -1,4 +1,4 @@
-"""Waits for the checkpoints of a run that trains elsewhere."""
+"""Waits for the checkpoints of a run that another process trains."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def follow(
     done: Callable[[int], bool],
     wait: Callable[[], None],
 ) -> Iterator[str]:
-    """Yields checkpoints as they appear, until that of the last step was yielded.
+    """Yields checkpoints as they appear, up to that of the last step.
 
-    Where several are there, the oldest comes first. One that training removes before
-    its turn is not missed: what is yielded next is there when it is.
+    If there are several, the oldest comes first. A checkpoint that training removes
+    before its turn is skipped: what is yielded exists at that time.
 
     Args:
         checkpoints: of the run.
         last: the step with which the run ends.
-        done: whether a step needs no more; it is asked anew each time.
+        done: whether a step has been handled already; it is called anew each time.
         wait: called when there is nothing new; returns when it is time to look again.
 
     Yields:
@@ -44,5 +44,5 @@ def follow(
 
 
 def pause(seconds: float) -> Callable[[], None]:
-    """Returns a function that waits."""
+    """Returns a function that waits for some seconds."""
     return lambda: time.sleep(seconds)

@@ -1,7 +1,8 @@
-"""Is the encoder alive? Numbers about features that need no label.
+"""Numbers about features that need no labels, to see whether an encoder collapsed.
 
-They tell a collapsed encoder from a living one and follow one run over time. They do
-not rank encoders of different kinds: a random projection is healthy and useless.
+They tell a collapsed encoder from one that is not, and follow a run over time. They do
+not rank encoders of different kinds: a random projection has good numbers, and is
+useless.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 _ROWS = 4096
-"""Rows looked at: enough for a stable number, few enough for one decomposition."""
+"""Rows that are used: enough for stable numbers, few enough for one decomposition."""
 
 
 class Health(NamedTuple):
@@ -24,17 +25,16 @@ class Health(NamedTuple):
     uniformity: float
     """See `uniformity`."""
     dim: int
-    """Width of the features, the ceiling of `effective_rank`."""
+    """Width of the features, the largest possible `effective_rank`."""
     examples: int
-    """Rows the numbers were computed on."""
+    """Rows on which the numbers were computed."""
 
 
 def health(features: np.ndarray) -> Health:
     """Computes all numbers on at most 4096 rows, spaced evenly over the split.
 
     Args:
-        features: float32 [n, dim], finite, at least two rows for `uniformity` to mean
-            anything.
+        features: float32 [n, dim], finite; `uniformity` needs at least two rows.
     """
     rows = np.unique(np.linspace(0, len(features) - 1, _ROWS).astype(np.int64))
     sample = features[rows].astype(np.float64)
@@ -48,14 +48,14 @@ def health(features: np.ndarray) -> Health:
 
 
 def effective_rank(features: np.ndarray) -> float:
-    """Returns RankMe: how many directions the features really use.
+    """Returns RankMe: how many directions the features use, in effect.
 
     exp of the entropy of the singular values, each divided by their sum (Garrido et
     al. 2023, arXiv:2210.02885, eq. 1; features are not centred).
 
     How to read it: from 1 (all features on one line: collapse) to min(n, dim) (all
-    directions used alike). Among runs of one recipe higher tends to go with better
-    transfer; it saturates at the number of rows.
+    directions used equally). Among runs of one recipe, a higher rank tends to go with
+    better transfer. It cannot exceed the number of rows.
 
     Args:
         features: float [n, dim].
@@ -77,9 +77,9 @@ def spread(features: np.ndarray) -> float:
     The mean over dimensions of the standard deviation of L2-normalised features,
     times sqrt(dim) (Chen and He 2021, arXiv:2011.10566, section 4.1).
 
-    How to read it: 0 when all images get the same direction (collapse), about 1 when
-    directions fill the sphere. Features after a ReLU are all positive, share a mean and
-    so stay below 1; what is bad is a fall towards 0.
+    How to read it: 0 when all images have the same direction (collapse), about 1 when
+    directions fill the sphere. Features after a ReLU are never negative, so they have a
+    common mean and stay below 1; a fall towards 0 is the bad sign.
 
     Args:
         features: float [n, dim].
@@ -101,7 +101,7 @@ def uniformity(features: np.ndarray) -> float:
     sphere of many dimensions, where two random directions are at right angles.
 
     Args:
-        features: float [n, dim], n >= 2 or the answer is 0.
+        features: float [n, dim]; with n < 2 the result is 0.
 
     Returns:
         A number in [-8, 0].
@@ -122,12 +122,12 @@ def alignment(first: np.ndarray, second: np.ndarray) -> float:
     The mean over images of |u_i - v_i|^2 (Wang and Isola 2020, arXiv:2005.10242, eq. 1
     with alpha = 2).
 
-    How to read it: 0 when views of an image agree, which a collapsed encoder does too;
-    2 when they have no more in common than two random directions.
+    How to read it: 0 when the views of each image agree, which is also so for a
+    collapsed encoder; 2 when they are no more similar than two random directions.
 
     Args:
         first: float [n, dim], of one view of each image.
-        second: likewise, of another view of the same images.
+        second: float [n, dim], of another view of the same images.
 
     Returns:
         A number in [0, 4].
@@ -139,14 +139,14 @@ def alignment(first: np.ndarray, second: np.ndarray) -> float:
 def cosine_gap(first: np.ndarray, second: np.ndarray) -> float:
     """Returns how much more alike two views of an image are than views of two images.
 
-    The mean cosine of positive pairs less the mean cosine of negative pairs.
+    It is the mean cosine of positive pairs minus the mean cosine of negative pairs.
 
-    How to read it: what contrast learns. 0 when an image cannot be told from others;
-    at most 1 where negatives are at right angles.
+    How to read it: this is what a contrastive loss learns. 0 when an image cannot be
+    told from others; at most 1 if negatives are at right angles.
 
     Args:
-        first: float [n, dim], of one view of each image; n >= 2 or the answer is 0.
-        second: likewise, of another view of the same images.
+        first: float [n, dim], of one view of each image; with n < 2 the result is 0.
+        second: float [n, dim], of another view of the same images.
 
     Returns:
         A number in [-2, 2].

@@ -1,4 +1,4 @@
-"""The weighted nearest-neighbour classifier, which learns nothing on its own."""
+"""The weighted nearest-neighbour classifier, which has nothing to train."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from sslkit.api import (
 )
 
 _BLOCK_ELEMENTS = 2**25
-"""Similarities held at once: 128 MiB of float32."""
+"""Similarities in memory at once: 128 MiB of float32."""
 
 
 class KNN(Evaluation):
     """The weighted vote of nearest neighbours (Wu et al. 2018, arXiv:1805.01978).
 
-    Each number of neighbours is a protocol of its own; see `knn_accuracies`.
+    Each number of neighbours is a separate protocol; see `knn_accuracies`.
 
     Args:
-        neighbours: numbers of neighbours that vote; one that exceeds the bank is left
-            out, or clipped if there is no other.
+        neighbours: numbers of neighbours that vote; a number that exceeds the bank's
+            size is left out, or clipped if all do.
         temperature: divides cosine similarities in the vote's exponent.
     """
 
@@ -44,7 +44,9 @@ class KNN(Evaluation):
     ) -> None:
         """Keeps the options."""
         if not neighbours:
-            raise UserError("kNN with no number of neighbours; give one, e.g. (20,)")
+            raise UserError(
+                "kNN has no number of neighbours; give at least one, e.g. (20,)"
+            )
         self._neighbours = tuple(dict.fromkeys(neighbours))
         self.temperature = temperature
 
@@ -54,7 +56,7 @@ class KNN(Evaluation):
         """Classifies by each number of neighbours; see `Evaluation`."""
         del seed
         bank_size = len(bank.label)
-        # Of several, those that the bank is too small for say nothing.
+        # If several are given, those that exceed the bank are left out.
         fitting = [k for k in self._neighbours if k <= bank_size]
         numbers = fitting or self._neighbours[:1]
         temperature = self.temperature
@@ -93,15 +95,15 @@ def knn_accuracies(
 
     Each of the `neighbours` most similar bank rows votes for its class with weight
     exp(cosine / temperature) (Wu et al. 2018, arXiv:1805.01978, section 3.4). Of
-    equally similar rows the earlier one is nearer; of equal votes the lower class
-    wins. A class without a vote is not predicted, so top-5 with few neighbours may
-    name fewer than five classes.
+    equally similar rows, the earlier one counts as nearer; of classes with equal votes,
+    the lower one wins. A class without a vote is not predicted, so with few neighbours
+    top-5 may have fewer than five classes.
 
     Args:
         bank: labelled features of the training split.
         queries: labelled features of the test split.
-        neighbours: votes for each query, one number or several that share the
-            search; at most the bank's size is used (see `used_neighbours`).
+        neighbours: votes per query, one number or several that share the search; at
+            most the bank's size is used (see `used_neighbours`).
         temperature: divides cosine similarities; 0.07 in the paper.
 
     Returns:
@@ -124,25 +126,25 @@ def knn_accuracies(
 
 
 class Classified(NamedTuple):
-    """What the classifier says of each query, and whom it asked."""
+    """The votes for each query, and the rows that voted."""
 
     scores: np.ndarray
     """float32 [n, classes]: votes; -inf where no neighbour votes."""
     near: np.ndarray
     """int64 [n, k]: the rows of the bank that voted, the nearest first."""
     cosine: np.ndarray
-    """float32 [n, k]: of each and the query."""
+    """float32 [n, k]: the cosine of each such row and the query."""
 
 
 def classify(
     bank: Features, queries: Features, *, neighbours: int, temperature: float
 ) -> Classified:
-    """Votes as `knn_accuracies` does, and says who voted.
+    """Votes as `knn_accuracies` does, and returns which rows voted.
 
     Args:
         bank: labelled features.
         queries: labelled features.
-        neighbours: votes for each query; at most the bank's size is used.
+        neighbours: votes per query; at most the bank's size is used.
         temperature: divides cosine similarities.
 
     Raises:
@@ -159,16 +161,16 @@ def classify(
 def nearest(
     bank: np.ndarray, queries: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the rows of a bank that are most like others.
+    """Finds the rows of a bank that are most similar to queries.
 
     Args:
         bank: float32 [m, dim].
         queries: float32 [n, dim].
-        count: rows to find for each, at most m.
+        count: rows to find per query, at most m.
 
     Returns:
-        int64 [n, count], the nearest first, of equals the earlier; float32 [n, count],
-        their cosines.
+        int64 [n, count], the nearest first, and of equally near rows the earlier first;
+        float32 [n, count], their cosines.
     """
     places = np.empty((len(queries), count), np.int64)
     cosines = np.empty((len(queries), count), np.float32)
@@ -178,7 +180,7 @@ def nearest(
 
 
 def used_neighbours(neighbours: int, bank_size: int) -> int:
-    """Returns how many neighbours vote: `neighbours`, or the whole smaller bank."""
+    """Returns how many neighbours vote: `neighbours`, but at most the bank's size."""
     if neighbours < 1:
         raise UserError(f"kNN with {neighbours} neighbours; use 1 or more, e.g. 20")
     return min(neighbours, bank_size)
@@ -212,13 +214,13 @@ def _classes(bank: Features, queries: Features) -> int:
 def _nearest(
     bank: np.ndarray, queries: np.ndarray, count: int
 ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Yields rows of the queries, the cosines of the nearest, and their places."""
+    """Yields rows of the queries, the cosines of the nearest, and their indices."""
     bank_norm = np.maximum(np.linalg.norm(bank, axis=1), 1e-12)
     rows = max(1, _BLOCK_ELEMENTS // len(bank))
     for start in range(0, len(queries), rows):
         block = queries[start : start + rows]
         block = block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)
-        # Dividing the products by the norms spares a normalised copy of the bank.
+        # Dividing the products by the norms avoids a normalised copy of the bank.
         cosine = block @ bank.T
         cosine /= bank_norm
         near = tf.math.top_k(cosine, count)
@@ -229,7 +231,8 @@ def _votes(
     cosine: np.ndarray, label: np.ndarray, classes: int, temperature: float
 ) -> np.ndarray:
     """Returns float32 [rows, classes]; -inf where no neighbour votes."""
-    # Only ratios matter; against the nearest no exponential overflows at a small T.
+    # Only ratios matter. Relative to the nearest, no exponential overflows at a small
+    # T.
     weight = np.exp((cosine - cosine[:, :1]).astype(np.float64) / temperature)
     rows = len(cosine)
     cell = (np.arange(rows)[:, None] * classes + label).ravel()

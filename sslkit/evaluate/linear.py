@@ -1,10 +1,10 @@
-"""The linear probe: how much of the label a linear classifier reads off the features.
+"""The linear probe: how well a linear classifier predicts labels from features.
 
-One objective for all sizes of data, the mean cross entropy plus
-strength / 2 * |weights|^2 on standardised features, and two ways to its minimum:
-scikit-learn's lbfgs, exact but with the whole data in each step, and minibatches of
-Adam where that would take too long. Adam's learning rate is swept with the strength,
-all in one pass over the features; lbfgs has none.
+What is minimised is the same for all sizes of data: the mean cross entropy plus
+strength / 2 * |weights|^2, on standardised features. There are two solvers:
+scikit-learn's lbfgs, which is exact but uses all of the data in each step, and
+minibatches of Adam if lbfgs would take too long. Adam's learning rate is swept together
+with the strength, all in one pass over the features; lbfgs has no learning rate.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ RATES = (0.03, 0.1, 0.3)
 """Learning rates of Adam that are tried, times the root of the features' width."""
 _DEFAULT = Setting(rate=0.1, strength=1e-2)
 _HELD_OUT = 5
-"""One in five examples of each class chooses the strength."""
+"""One in five examples of each class is held out to choose the strength."""
 _LBFGS_WORK = 2e9
-"""Examples * features * classes up to which lbfgs is used: seconds an iteration."""
+"""Examples * features * classes up to which lbfgs is used: seconds per iteration."""
 _LBFGS_EXAMPLES = 100_000
 _LBFGS_ITERATIONS = 300
 
 
 class Linear(Evaluation):
-    """Logistic regression on frozen features, its L2 chosen on the bank alone.
+    """Logistic regression on frozen features; its L2 is chosen on the bank only.
 
     See `linear_probe`.
     """
@@ -49,7 +49,7 @@ class Linear(Evaluation):
 
 
 class LinearProbe(NamedTuple):
-    """What a linear probe found."""
+    """The result of a linear probe."""
 
     accuracy: Accuracy
     strength: float
@@ -71,20 +71,20 @@ def linear_probe(train: Features, test: Features, *, seed: int) -> LinearProbe:
     """Fits softmax regression on frozen training features and scores test features.
 
     Features are standardised with the training split's mean and deviation. The L2
-    strength is chosen among `STRENGTHS` on a fifth of each training class, held out;
-    then the classifier is fitted on the whole training split. The test split chooses
-    nothing. Above 100 000 examples, or 2e9 examples * features * classes, minibatches
-    of Adam replace lbfgs, and the learning rate is chosen among `RATES` with the
-    strength.
+    strength is chosen among `STRENGTHS` on a held-out fifth of each training class;
+    then the classifier is fitted on the whole training split. Nothing is chosen on the
+    test split. Above 100 000 examples, or 2e9 examples * features * classes,
+    minibatches of Adam replace lbfgs, and the learning rate is chosen among `RATES`
+    together with the strength.
 
     Args:
         train: labelled features.
         test: labelled features.
-        seed: fixes the held-out examples and the order of minibatches; the result is
-            a function of the features and the seed.
+        seed: fixes the held-out examples and the order of minibatches; the result
+            depends only on the features and the seed.
 
     Returns:
-        Top-1 and top-5 on `test`, and how they were reached.
+        Top-1 and top-5 on `test`, and the settings that were chosen.
 
     Raises:
         UserError: if a label is missing or there is only one class.
@@ -98,7 +98,7 @@ def linear_probe(train: Features, test: Features, *, seed: int) -> LinearProbe:
     if len(np.unique(train.label)) < 2:
         raise UserError(
             f"a linear probe needs two classes or more, and all {len(train.label)} "
-            "training examples are of one; use more examples"
+            "training examples are of one class; use more examples"
         )
     classes = 1 + int(max(train.label.max(), test.label.max()))
     train_x, test_x = standardise(train.features, test.features)
@@ -139,7 +139,7 @@ def standardise(bank: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _choose(
     x: np.ndarray, label: np.ndarray, classes: int, seed: int, solver: str
 ) -> Setting:
-    """Returns what is best on the held-out part; ties go to more L2, then slower."""
+    """Returns the best setting when held out; in a tie, more L2, then a lower rate."""
     held = _held_out(label, seed)
     if not held.any():
         return _DEFAULT
@@ -171,7 +171,7 @@ def _fit_and_score(
     seed: int,
     solver: str,
 ) -> Iterator[np.ndarray]:
-    """Yields float32 scores [n_test, classes], one array a setting."""
+    """Yields float32 scores [n_test, classes], one array per setting."""
     if solver == "lbfgs":
         strengths = [setting.strength for setting in settings]
         yield from fit_lbfgs(x, label, test_x, classes, strengths)
@@ -203,7 +203,7 @@ def fit_lbfgs(
     Yields:
         For each strength float32 [m, classes]; -inf for classes without an example.
     """
-    # Imported here: it takes a second that commands without a probe need not wait.
+    # Imported here: it takes a second, and most commands do not need it.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
@@ -211,13 +211,14 @@ def fit_lbfgs(
     model = LogisticRegression(max_iter=_LBFGS_ITERATIONS, warm_start=True)
     for strength in strengths:
         model.C = 1.0 / (strength * len(x))
-        # Its steps are too short to share: two threads wait longer than they work, 5
-        # times as long as one takes for digits, 4 times for 20,000 images in pixels.
+        # Its steps are too short to divide between threads: two threads took 5 times as
+        # long as one for digits, and 4 times for the pixels of 20,000 images.
         with warnings.catch_warnings(), threadpool_limits(1):
-            # Weak L2 on separable features has its minimum far out; accuracy is
-            # settled long before, and the held-out part judges what was reached.
+            # Weak L2 on separable features has its minimum far away; accuracy is
+            # settled long before, and the held-out part tests what was reached.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            # Few images of many classes look to it like a regression.
+            # With few images of many classes, it warns that this looks like a
+            # regression.
             warnings.filterwarnings("ignore", "The number of unique classes")
             model.fit(x, label)
         found = test_x @ model.coef_.T + model.intercept_

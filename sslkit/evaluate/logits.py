@@ -9,7 +9,7 @@ _PROTOCOL = "classifier (the objective's own head)"
 
 
 class Logits(Evaluation):
-    """Scores the classifier that the run has trained, where there is one."""
+    """Scores the classifier that the run has trained, if there is one."""
 
     reads: Reads = "logits"
 

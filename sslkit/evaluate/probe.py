@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 class KnnProbe:
-    """Scores an encoder that is being trained, again and again.
+    """Scores an encoder repeatedly while it is being trained.
 
-    A fixed part of the bank's split is the bank and a fixed part of the test split
-    is scored, so numbers of one run compare with each other. They are lower than
-    those of a full evaluation, whose bank is larger. What has no label is left out.
+    A fixed part of the bank's split is the bank, and a fixed part of the test split is
+    scored, so the numbers of one run can be compared with each other. They are lower
+    than those of a full evaluation, whose bank is larger. Examples without a label are
+    left out.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class KnnProbe:
             bank_split: the split that is the bank, see `evaluate`.
             bank: images of it, at most.
             queries: test images, at most.
-            neighbours: votes for each query.
+            neighbours: votes per query.
             temperature: divides cosine similarities in the vote's exponent.
             batch_size: images encoded at once.
         """
@@ -58,7 +59,7 @@ class KnnProbe:
 
     @property
     def protocol(self) -> str:
-        """What the number means, e.g. `kNN (k=20, T=0.07), 1000 images, bank 2000`."""
+        """The protocol in words, e.g. `kNN (k=20, T=0.07), 1000 images, bank 2000`."""
         bank = min(self._bank, self._splits.source("bank").size)
         queries = min(self._queries, self._splits.source("test").size)
         name = knn_protocol(
@@ -67,7 +68,7 @@ class KnnProbe:
         return f"{name}, {queries} images, bank {bank}"
 
     def unlabelled(self) -> str | None:
-        """Looks at the labels of just what it will use; see `Splits.unlabelled`."""
+        """Checks the labels of the examples it will use; see `Splits.unlabelled`."""
         return self._splits.unlabelled()
 
     def __call__(self) -> float:

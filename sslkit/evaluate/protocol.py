@@ -1,4 +1,4 @@
-"""Which numbers are measured, on what, and against which baselines."""
+"""How an encoder is evaluated: which numbers, on which data, with which baselines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sslkit.evaluate.linear import Linear
 from sslkit.evaluate.logits import Logits
 from sslkit.evaluate.probe import KnnProbe
 from sslkit.evaluate.report import PIXELS, TRAINED, UNTRAINED, Report, Row
-from sslkit.evaluate.scores import Names, check, rehearse, scores_of
+from sslkit.evaluate.scores import Names, check, scores_of, try_out
 from sslkit.evaluate.splits import Side, Splits
 
 if TYPE_CHECKING:
@@ -57,16 +57,16 @@ def evaluate(
     train_limit: PositiveInt | None = None,
     test_limit: PositiveInt | None = None,
 ) -> Planned:
-    """Says how a frozen encoder is evaluated; nothing is read or encoded yet.
+    """Prepares the evaluation of a frozen encoder; nothing is read or encoded yet.
 
-    With labels: each protocol on the encoder's features, and as baselines on those of
-    an untrained encoder and on raw pixels (the same views, at most 32 px, flattened);
-    unless a recipe names others, kNN, a linear probe, and the objective's own
-    classifier where it has one.
-    With or without labels: the health of the features. Images are central crops
-    without augmentation; the encoder runs in inference mode. Memory holds the features
-    of one split of one representation at a time. An example without a label is in no
-    accuracy, and the report says how many there were.
+    With labels, each protocol is measured on the encoder's features and, as baselines,
+    on those of an untrained encoder and on raw pixels (the same views, at most 32 px,
+    flattened). Unless a recipe names others, the protocols are kNN, a linear probe, and
+    the objective's own classifier if it has one. With or without labels, the health of
+    the features is measured. Images are central crops without augmentation; the encoder
+    runs in inference mode. Memory holds the features of one split of one representation
+    at a time. Examples without a label are left out of the accuracies, and the report
+    says how many there were.
 
     Args:
         objective: built; its `encoder` is evaluated.
@@ -75,27 +75,27 @@ def evaluate(
         seed: fixes the linear probe's held-out part and order.
         untrained: builds a freshly initialised encoder, the baseline; None leaves
             that baseline out.
-        bank: the split that is the bank of kNN and fits the linear probe, by its name
-            in the dataset; None for the split that was trained on, which is what most
-            published numbers mean. For a run on unlabelled images, name the labelled
-            split beside them.
+        bank: the name of the split that is the bank of kNN and on which the linear
+            probe is fitted; None for the split that was trained on, as in most
+            publications. For a run on unlabelled images, name a labelled split of the
+            same data.
         protocols: what is measured, such as `(@evaluations.knn(),
-            @evaluations.linear(), @evaluations.logits())`, which is what None stands
-            for.
-        knn_neighbours: of kNN where `protocols` is None: `evaluations.knn.neighbours`.
-        knn_temperature: likewise, `evaluations.knn.temperature`.
-        linear: whether there is a linear probe where `protocols` is None.
-        classifier: whether to measure what reads the logits of the objective's own
-            classifier, where it has one; on other data than the run's they mean
+            @evaluations.linear(), @evaluations.logits())`, which is also the meaning of
+            None.
+        knn_neighbours: `evaluations.knn.neighbours`, if `protocols` is None.
+        knn_temperature: `evaluations.knn.temperature`, if `protocols` is None.
+        linear: whether there is a linear probe, if `protocols` is None.
+        classifier: whether to measure protocols that read the logits of the objective's
+            own classifier, if it has one; on other data than the run's they mean
             nothing.
         baselines: whether to measure baselines too.
         batch_size: images encoded at once.
-        train_limit: examples of the bank's split to use, a fixed mixed choice; None is
-            all.
-        test_limit: test examples to score, likewise.
+        train_limit: examples of the bank's split to use, a fixed choice from all of it;
+            None for all.
+        test_limit: test examples to score, chosen in the same way.
 
     Raises:
-        UserError: if `protocols` is given, and a setting that is for None.
+        UserError: if `protocols` is given together with a setting that is for None.
     """
     named = protocols is not None
     if protocols is None:
@@ -111,8 +111,8 @@ def evaluate(
     ):
         raise UserError(
             "evaluate.protocols names what is measured, so evaluate.knn_neighbours, "
-            "evaluate.knn_temperature and evaluate.linear say nothing; leave them out, "
-            "and bind evaluations.knn.neighbours and the like"
+            "evaluate.knn_temperature and evaluate.linear have no effect; leave them "
+            "out, and bind evaluations.knn.neighbours and the like"
         )
     return Planned(
         objective=objective,
@@ -129,7 +129,7 @@ def evaluate(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Planned:
-    """An evaluation that is described and not yet made; see `evaluate`."""
+    """An evaluation that is prepared and not yet made; see `evaluate`."""
 
     objective: Objective
     splits: Splits
@@ -148,31 +148,31 @@ class Planned:
 
     @property
     def of_logits(self) -> list[Evaluation]:
-        """Protocols that read the classifier's logits; none where they are not read."""
+        """Protocols that read the classifier's logits; empty if logits are not used."""
         wanted = self.protocols if self.classifier else ()
         return [one for one in wanted if one.reads == "logits"]
 
     def check(self) -> str | None:
-        """Looks at splits, labels and protocols, before a run spends hours.
+        """Checks splits, labels and protocols, before a run that may take hours.
 
         Returns:
             Why accuracies cannot be measured, in words; None if they can.
 
         Raises:
             UserError: if the data has more classes than the classifier, labelled data
-                has no test split, a bank that was named has no labels, a protocol
-                lacks something or does not work, or two would give one result.
+                has no test split, a bank that was named has no labels, a protocol lacks
+                something or does not work, or two have results of one name.
         """
         check(self.protocols)
         why_not = self.splits.unlabelled()
         if why_not is None:
-            rehearse([*self.of_features, *self.of_logits])
+            try_out([*self.of_features, *self.of_logits])
             if self.of_logits:
                 self._check_classes()
         return why_not
 
     def probe(self) -> KnnProbe:
-        """Returns a small kNN evaluation with the same bank, for during training."""
+        """Returns a small kNN evaluation with the same bank, to use during training."""
 
         def encode(images: tf.Tensor) -> tf.Tensor:
             return self.objective.encoder(images, training=False)
@@ -233,7 +233,7 @@ class Planned:
 
     @property
     def _classes(self) -> int:
-        """Classes of the data, where there are labels."""
+        """The number of classes of the data, if there are labels."""
         return max(self.splits.source(side).classes or 0 for side in _SIDES)
 
     def _features(self, side: Side, encode: FrozenEncoder) -> Features:
@@ -243,7 +243,8 @@ class Planned:
         sides: dict[Side, Features] = {"bank": bank, "test": test}
         return tuple(
             f"{missing:,} of {len(found.label):,} examples of "
-            f"{self.splits.source(side).name} have no label: they are in no accuracy"
+            f"{self.splits.source(side).name} have no label: they are left out of "
+            "accuracies"
             for side, found in sides.items()
             if (missing := int(np.sum(found.label < 0)))
         )

@@ -1,4 +1,4 @@
-"""The outcome of an evaluation: rows that each name their protocol."""
+"""The result of an evaluation: rows, each with the name of its protocol."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ UNTRAINED = "untrained encoder"
 PIXELS = "raw pixels"
 
 SHARES = {"top1": "top-1", "top5": "top-5"}
-"""Numbers that are shown in percent, and what they are called then."""
+"""Numbers that are shown in percent, and their names in tables."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What one protocol found of one representation, and what is needed to read it."""
+    """The numbers of one protocol on one representation, and how they came about."""
 
     protocol: str
     """E.g. `kNN (k=20, T=0.07)`."""
     representation: str
     """What was classified: `trained encoder`, `untrained encoder` or `raw pixels`."""
     numbers: Mapping[str, float]
-    """Name -> number, the first of which encoders are compared by; `top1` and `top5`
-    are shares in [0, 1]."""
+    """Name -> number. Encoders are compared by the first; `top1` and `top5` are shares
+    in [0, 1]."""
     n_train: int
     """Examples of the bank that were used; 0 for the objective's own classifier, which
     the run itself has trained."""
     n_test: int
     """Examples that were scored."""
     detail: str = ""
-    """Settings that were chosen on the way, e.g. the L2 strength."""
+    """Settings that the protocol has chosen, e.g. the L2 strength."""
 
     @property
     def headline(self) -> str:
-        """The name of the number that encoders are compared by."""
+        """The name of the number by which encoders are compared."""
         return next(iter(self.numbers))
 
     def to_json(self) -> dict[str, Any]:
-        """Returns one flat mapping: the numbers stand beside what they are of."""
+        """Returns one flat mapping, with the numbers beside the other fields."""
         return {
             "protocol": self.protocol,
             "representation": self.representation,
@@ -63,7 +63,7 @@ class Row:
         """Returns the row that `to_json` made `found` of.
 
         Raises:
-            TypeError: if it is none, like a KeyError or ValueError.
+            TypeError: if it is not such a row; it may also be a KeyError or ValueError.
         """
         numbers = numbers_of(found)
         if not numbers:
@@ -75,7 +75,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """All that one evaluation found."""
+    """All results of one evaluation."""
 
     rows: tuple[Row, ...]
     health: Mapping[str, Health]
@@ -83,7 +83,7 @@ class Report:
     health_split: str
     """The split that `health` was computed on."""
     notes: tuple[str, ...] = ()
-    """What the reader must know, e.g. that there were no labels."""
+    """Remarks for the reader, e.g. that there were no labels."""
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain lists, dicts, strings and numbers; accuracies in [0, 1]."""
@@ -99,7 +99,7 @@ class Report:
         """Returns the report that `to_json` made `found` of; other keys are ignored.
 
         Raises:
-            UserError: if it is none.
+            UserError: if it is not a report.
         """
         try:
             report = cls(
@@ -111,8 +111,8 @@ class Report:
             report.render()
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise UserError(
-                "the evaluation that was kept (result.json) is damaged. Remove it, and "
-                "`sslkit evaluate --workdir W` writes it again."
+                "the saved evaluation (result.json) is damaged. Remove it, and `sslkit "
+                "evaluate --workdir W` writes it again."
             ) from error
         return report
 
@@ -127,9 +127,9 @@ class Report:
     def margin(self, baseline: Row) -> float | None:
         """Returns by how much the trained encoder's number exceeds a baseline's.
 
-        Only rows of one protocol compare: a linear probe says nothing about a kNN
-        baseline. None where `baseline` is the trained encoder itself, or that has no
-        such row.
+        Only rows of the same protocol are compared, for example not a linear probe with
+        a kNN baseline. None if `baseline` is the row of the trained encoder itself, or
+        the trained encoder has no row of this protocol.
         """
         if baseline.representation == TRAINED:
             return None

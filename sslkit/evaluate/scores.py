@@ -1,4 +1,4 @@
-"""Asks evaluations for scores, and looks at what they give."""
+"""Calls evaluations and checks the scores that they return."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _CLASSES, _BANK, _TEST = 10, 100, 40
 
 
 class Flawed(UserError):
-    """An evaluation that does not do what its kind promises; a bug of its own."""
+    """An evaluation breaks the contract of `Evaluation`, which is a bug in it."""
 
 
 def check(evaluations: Iterable[Evaluation]) -> None:
-    """Asks evaluations whether they can be used here; nothing is measured yet.
+    """Checks that evaluations can be used here; nothing is measured yet.
 
     Raises:
-        UserError: if one cannot, or reads what there is not.
+        UserError: if one cannot, or its `reads` is not a known name.
     """
     for evaluation in evaluations:
         if evaluation.reads not in get_args(Reads):
@@ -39,12 +39,11 @@ def check(evaluations: Iterable[Evaluation]) -> None:
 def scores_of(
     evaluation: Evaluation, bank: Features, test: Features, *, classes: int, seed: int
 ) -> list[Score]:
-    """Asks one evaluation; arguments as of `Evaluation.measure`.
+    """Returns the scores of one evaluation; arguments as of `Evaluation.measure`.
 
     Raises:
         UserError: if it refuses these features.
-        Flawed: if it fails, or gives what is not a list of scores made of finite
-            numbers.
+        Flawed: if it fails, or does not return a list of scores with finite numbers.
     """
     who = type(evaluation).__name__
     try:
@@ -55,8 +54,8 @@ def scores_of(
         raise
     except Exception as error:
         raise Flawed(
-            f"the evaluation {who} fails: {describe(error)}. Mend it, or leave it out "
-            "of evaluate.protocols"
+            f"the evaluation {who} fails: {describe(error)}. Correct it, or leave it "
+            "out of evaluate.protocols"
         ) from error
     if not isinstance(found, list | tuple) or not all(
         isinstance(score, Score) for score in found
@@ -73,17 +72,17 @@ def scores_of(
 
 
 class Names:
-    """The protocols of one representation, each of which has one owner."""
+    """The protocols of one representation, each of which belongs to one evaluation."""
 
     def __init__(self) -> None:
         """Begins with none."""
         self._owners: dict[str, str] = {}
 
     def claim(self, evaluation: Evaluation, scores: Iterable[Score]) -> None:
-        """Takes the names of an evaluation's scores.
+        """Registers the names of an evaluation's scores.
 
         Raises:
-            Flawed: if one of them is taken.
+            Flawed: if one of them is in use already.
         """
         who = type(evaluation).__name__
         for score in scores:
@@ -92,23 +91,24 @@ class Names:
                 raise Flawed(
                     f"two results would be called {score.protocol!r}, of "
                     f"{self._owners[name]} and of {who} in evaluate.protocols; leave "
-                    "one out, or say in the protocol's name what is different"
+                    "one out, or give them protocols with different names"
                 )
             self._owners[name] = who
 
 
-def rehearse(evaluations: Iterable[Evaluation]) -> None:
-    """Tries evaluations on made-up features, before anything expensive.
+def try_out(evaluations: Iterable[Evaluation]) -> None:
+    """Tries evaluations on synthetic features, before anything expensive.
 
-    One that refuses them, by UserError, may still take those of a run.
+    An evaluation may refuse them with a UserError, and still accept those of a run.
 
     Raises:
-        UserError: if one fails, gives what is not a score, or two give one result.
+        UserError: if one fails or does not return scores, or two have results of one
+            name.
     """
     names = Names()
-    test = made_up(_TEST, seed=2)
+    test = synthetic_features(_TEST, seed=2)
     for evaluation in evaluations:
-        bank = made_up(0 if evaluation.reads == "logits" else _BANK, seed=1)
+        bank = synthetic_features(0 if evaluation.reads == "logits" else _BANK, seed=1)
         try:
             scores = scores_of(evaluation, bank, test, classes=_CLASSES, seed=0)
         except Flawed:
@@ -118,13 +118,13 @@ def rehearse(evaluations: Iterable[Evaluation]) -> None:
         names.claim(evaluation, scores)
 
 
-def made_up(examples: int, *, seed: int, spread: float = 0.1) -> Features:
-    """Returns features that show their classes, which are ten.
+def synthetic_features(examples: int, *, seed: int, spread: float = 0.1) -> Features:
+    """Returns synthetic features of ten classes that can be told apart.
 
     Args:
-        examples: how many; each class has as many as the next, but for one.
-        seed: of what is around the classes' middles, which are always the same.
-        spread: of the features, where the middles are about 4 apart.
+        examples: how many; the classes differ in size by one at most.
+        seed: of the noise around the classes' centres, which are always the same.
+        spread: of the noise; the centres are about 4 apart.
 
     Returns:
         float32 [examples, 10], in a mixed order.
@@ -153,7 +153,7 @@ def _shown(found: Any) -> str:
 
 
 def _problem(score: Score) -> str | None:
-    """Says what is wrong with a score, and what it must be."""
+    """Returns what is wrong with a score, and what it must be; None if it is fine."""
     name = score.protocol
     if not isinstance(name, str) or not plain(name) or not name.isprintable():
         return f"a score whose protocol is {name!r}; it must be one line of text"
@@ -167,7 +167,7 @@ def _problem(score: Score) -> str | None:
         if not isinstance(key, str) or not plain(key):
             return f"a number of {name!r} called {key!r}; give it a name"
     if len(set(map(plain, given))) < len(given):
-        return f"numbers of {name!r} that curves call alike: {', '.join(given)}"
+        return f"numbers of {name!r} with one name in curves: {', '.join(given)}"
     for key, value in given.items():
         if key in RESERVED:
             return (

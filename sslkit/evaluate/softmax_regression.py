@@ -1,4 +1,4 @@
-"""Softmax regression in minibatches, for more features than lbfgs can go through."""
+"""Softmax regression in minibatches, for data that is too large for lbfgs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BATCH = 1024
 
 
 class Setting(NamedTuple):
-    """What a sweep varies."""
+    """The settings that a sweep varies."""
 
     rate: float
     """The learning rate at the start, times the root of the width of the features."""
@@ -34,11 +34,10 @@ def fit_minibatches(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Minimises mean cross entropy + strength / 2 * |kernel|^2 with Adam.
 
-    All settings are fitted at once, so the data is gone through once for all of them.
-    Adam runs at rate / sqrt(dim), so
-    that a step moves logits alike whatever the width, annealed to 0 by half a
-    cosine over 20 epochs, or 1000 updates if that is more, in batches of 1024; the
-    start is zero.
+    All settings are fitted together, in one pass over the data. Adam's learning rate is
+    rate / sqrt(dim), so that a step changes logits by the same amount whatever the
+    width. It falls to 0 along half a cosine over 20 epochs, or 1000 updates if that is
+    more, in batches of 1024. All weights start at zero.
 
     Args:
         x: float32 [n, dim], standardised.
@@ -60,7 +59,7 @@ def fit_minibatches(
         for weight in weights
     ]
     strength = tf.constant([setting.strength for setting in settings], tf.float32)
-    # One a setting, against [k, dim, classes] and [k, 1, classes].
+    # One per setting, to broadcast with [k, dim, classes] and [k, 1, classes].
     peaks = np.array([setting.rate for setting in settings], np.float32)
     peaks = peaks[:, np.newaxis, np.newaxis] / np.sqrt(x.shape[1])
 
@@ -72,7 +71,7 @@ def fit_minibatches(
             target = tf.broadcast_to(label, tf.shape(logits)[:2])
             entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(target, logits)
             decay = tf.reduce_sum(tf.square(kernel), axis=[1, 2])
-            # The settings share no weight: the gradient of the sum is each one's own.
+            # The settings share no weights, so the gradient of the sum is that of each.
             loss = tf.reduce_sum(
                 tf.reduce_mean(entropy, axis=1) + 0.5 * strength * decay
             )
@@ -99,7 +98,7 @@ def fit_minibatches(
     step = 0
     for _ in range(epochs):
         order = random.permutation(examples)
-        # What does not fill a batch comes up in another epoch's order.
+        # Examples that do not fill a batch are left out until the next epoch's order.
         for start in range(0, an_epoch * batch, batch):
             rows = order[start : start + batch]
             rate = peaks * 0.5 * (1 + np.cos(np.pi * step / (epochs * an_epoch)))

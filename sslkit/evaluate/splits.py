@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from sslkit.source import Source
 
 Side = Literal["bank", "test"]
-"""What is classified with: the bank of kNN, which also fits the linear probe; or what
-is scored."""
+"""The bank of kNN, on which the linear probe is fitted, too; or the scored split."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +29,9 @@ class Splits:
         data: the dataset; its `test` split is scored.
         bank: the bank's split, by its name in the dataset; None for the split that was
             trained on.
-        bank_limit: examples of the bank's split to use, a fixed mixed choice; None is
-            all.
-        test_limit: examples to score, likewise.
+        bank_limit: examples of the bank's split to use, a fixed choice from all of it;
+            None for all.
+        test_limit: examples to score, chosen in the same way.
         batch_size: images encoded at once.
     """
 
@@ -43,10 +42,10 @@ class Splits:
     batch_size: int
 
     def source(self, side: Side) -> Source:
-        """Opens a side.
+        """Opens the split of a side.
 
         Raises:
-            UserError: if there is no such split, or the bank is what is scored.
+            UserError: if there is no such split, or both sides are the same split.
         """
         if side == "test":
             return self.data.source("test")
@@ -60,7 +59,7 @@ class Splits:
         return self.data.split(self.bank)
 
     def unlabelled(self) -> str | None:
-        """Looks at the labels of both sides before anything is encoded.
+        """Checks the labels of both sides before anything is encoded.
 
         Returns:
             Why accuracies cannot be measured, in words; None if they can.
@@ -74,25 +73,26 @@ class Splits:
             if self.bank is not None:
                 raise UserError(
                     f"evaluate.bank is {self.bank!r}, and {bank.name} has no labels "
-                    f"({found}). Name a split that has, or leave it unbound."
+                    f"({found}). Name a split that has some, or leave evaluate.bank "
+                    "out."
                 )
             return (
-                f"the data has no labels ({bank.name}: {found}); if another split has, "
-                "name it: evaluate.bank = 'SPLIT'"
+                f"the data has no labels ({bank.name}: {found}); if another split has "
+                "some, name it: evaluate.bank = 'SPLIT'"
             )
         test = self.source("test")
         found = labelling(test, limit=self.test_limit)
         if not found.any:
             return (
-                f"what is scored has no labels ({test.name}: {found}); name a split "
-                "that has: data.test = 'SPLIT'"
+                f"the scored split has no labels ({test.name}: {found}); name a split "
+                "that has some: data.test = 'SPLIT'"
             )
         return None
 
     def features(self, side: Side, encode: FrozenEncoder, *, size: int) -> Features:
-        """Encodes a side, the examples without a label too.
+        """Encodes the examples of a side, including those without a label.
 
-        What reads and crops the images is built once for each side and size.
+        The pipeline that reads and crops the images is built once per side and size.
 
         Args:
             side: which.

@@ -1,4 +1,4 @@
-"""Contrastive mathematics that objectives share, and the supervised objective.
+"""Functions that contrastive objectives share, and the supervised objective.
 
 from sslkit.objectives import gather_view_major, multi_view_nt_xent
 """

@@ -1,4 +1,4 @@
-"""Walking over candidates in blocks of columns, so that no full matrix is held."""
+"""Going over candidates in blocks of columns, to avoid a full similarity matrix."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-# Entries of one block of a similarity matrix, where the size is not given: 16 MB in
-# float32, so that what is done to a block finds it in a cache. On a CPU this is twice
-# as fast as the whole matrix, and as blocks of 64 MB. Smaller matrices are not cut.
+# Entries of one block of a similarity matrix, if the size is not given: 16 MB in
+# float32, so that a block stays in the cache while it is used. On a CPU this is twice
+# as fast as the whole matrix and as blocks of 64 MB. Smaller matrices are not divided.
 _ENTRIES = 2**22
-# Blocks are multiples of this, the width that matrix units work in.
+# Blocks are multiples of this, the width of matrix units.
 _LANES = 128
 
 
@@ -20,11 +20,11 @@ def block_size(*, rows: int, columns: int, block: int | None) -> int | None:
     Args:
         rows: height of the similarity matrix.
         columns: its width.
-        block: the number asked for; 0 for the whole matrix, None for as many as keep a
-            block within 2^22 entries.
+        block: the number that the user wants; 0 for the whole matrix; None for as many
+            as give a block of at most 2^22 entries.
 
     Returns:
-        Columns in a block, or None where one block holds all.
+        Columns per block, or None if one block holds all.
     """
     if block is None:
         block = max(_ENTRIES // rows // _LANES, 1) * _LANES
@@ -38,14 +38,14 @@ def fold(
     columns: int,
     block: int | None,
 ) -> list[tf.Tensor]:
-    """Carries a state over the blocks of columns, one block after the other.
+    """Updates a state with each block of columns, one block after the other.
 
     Args:
         body: (columns of the block, int32 [n]; state) -> new state. Columns of the
             last block may lie past the end.
-        state: what it starts from.
+        state: the first state.
         columns: how many there are.
-        block: columns in a block; None for one block of all.
+        block: columns per block; None for one block of all.
 
     Returns:
         The last state.
@@ -58,7 +58,7 @@ def fold(
         return [index + 1, *body(index * block + within, *state)]
 
     count = -(-columns // block)
-    # One iteration at a time: two would hold two blocks.
+    # One iteration at a time: two would have two blocks in memory.
     _, *last = tf.while_loop(
         lambda index, *_: index < count,
         step,
@@ -77,15 +77,15 @@ def fold_and_stack(
     columns: int,
     block: int | None,
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """Carries a state over the blocks, and keeps one row for each column.
+    """Updates a state with each block, and returns one row per column.
 
     Args:
         body: (columns of the block, int32 [n]; state) -> new state, and the block's
             rows, float [n, D].
-        state: what it starts from.
-        like: [any, D], of the dtype of the rows.
+        state: the first state.
+        like: [any, D], with the dtype of the rows.
         columns: how many there are.
-        block: columns in a block; None for one block of all.
+        block: columns per block; None for one block of all.
 
     Returns:
         The last state, and the rows of all columns, float [columns, D].
@@ -108,5 +108,5 @@ def fold_and_stack(
 
 
 def take(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """Returns the rows of a block's columns; past the end, the last row again."""
+    """Returns the rows of a block's columns; past the end, the last row is repeated."""
     return tf.gather(rows, tf.minimum(columns, rows.shape[0] - 1))

@@ -1,4 +1,4 @@
-"""The contrastive loss over any number of views, whole or in blocks of columns."""
+"""The contrastive loss for any number of views, whole or in blocks of columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sslkit.objectives.blocks import fold, fold_and_stack, take
 from sslkit.objectives.layout import own_columns
 from sslkit.objectives.selection import Selection
 
-# Large enough that its exponential is 0, small enough to have no infinity near it.
+# Its exponential is 0, and sums with it stay finite.
 _MASKED = -1e9
 
 
@@ -28,20 +28,22 @@ def multi_view_nt_xent(
 ) -> tf.Tensor:
     """Returns the contrastive loss of V views of every image.
 
-    The cross-entropy of picking an anchor's positives among all candidates but the
-    anchor itself, averaged over its positives:
+    It is the cross-entropy of picking an anchor's positives among all candidates except
+    the anchor itself, averaged over its positives:
 
         l(i, a) = -1/|P| sum over p in P of log softmax(z . z_k / t)[p]
         L = 2/V sum over a of the mean over i of l(i, a)
 
-    P holds the other V - 1 views of image i and what is attracted to it. With V = 2 and
-    nothing attracted or eliminated this is NT-Xent (Chen et al. 2020, eq. 1), both
-    directions added; with `attracted` it is false negative attraction and with
-    `eliminated` false negative elimination (Huynh et al. 2022, eq. 4 and 3).
+    P holds the other V - 1 views of image i and the candidates that are attracted to
+    it. With V = 2 and nothing attracted or eliminated this is NT-Xent (Chen et al.
+    2020, eq. 1), both directions added; with `attracted` it is false negative
+    attraction, and with `eliminated` it is false negative elimination (Huynh et al.
+    2022, eq. 4 and 3).
 
-    In blocks, neither this nor its gradient holds more than V * b x `block`
-    similarities: the logarithm of the denominator is a running one, and the backward
-    pass computes the similarities again. The result is the same up to rounding.
+    In blocks, neither this nor its gradient keeps more than V * b x `block`
+    similarities in memory: the logarithm of the denominator is updated block by block,
+    and the backward pass computes the similarities again. The result is the same up to
+    rounding.
 
     Args:
         anchors: float [V, b, D], this replica's views, rows of unit length.
@@ -49,9 +51,9 @@ def multi_view_nt_xent(
             are the global batch, view-major.
         temperature: divides the similarities; positive.
         attracted: further positives of each image; they stay in the denominator.
-        eliminated: candidates that leave an image's denominator.
-        written: int32 [], how many candidates there are so far, V * B at least; the
-            columns after them are no candidates yet. None for all.
+        eliminated: candidates that are removed from an image's denominator.
+        written: int32 [], how many candidates there are so far, at least V * B; later
+            columns are not candidates yet. None for all.
         through_candidates: whether a gradient flows through the candidates.
         block: columns handled at once; None for all of them. See `block_size`.
 
@@ -73,16 +75,16 @@ def multi_view_nt_xent(
 
 
 def info_nce(queries: tf.Tensor, keys: tf.Tensor, *, temperature: float) -> tf.Tensor:
-    """Returns the cross-entropy of picking each query's own key out of a batch's.
+    """Returns the cross-entropy of picking each query's own key from the batch's keys.
 
         -log(exp(q . k+ / t) / sum over k of exp(q . k / t))
 
     van den Oord et al. 2018 (arXiv:1807.03748, eq. 4), averaged over queries.
 
     Args:
-        queries: float [b, D], one for each image of this replica, of unit length.
-        keys: float [b, D], likewise; those of the other replicas join them, with
-            gradients.
+        queries: float [b, D], one per image of this replica, of unit length.
+        keys: float [b, D], likewise; the keys of the other replicas are added to them,
+            with gradients.
         temperature: divides the similarities; positive.
 
     Returns:
@@ -96,7 +98,7 @@ def info_nce(queries: tf.Tensor, keys: tf.Tensor, *, temperature: float) -> tf.T
 
 
 class _Outside:
-    """What an anchor's denominator leaves out."""
+    """The candidates that an anchor's denominator leaves out."""
 
     def __init__(
         self,
@@ -151,7 +153,7 @@ def _mean_positive(
 ) -> tf.Tensor:
     """Returns the mean logit of each anchor's positives, float [V, b].
 
-    It is the similarity to the positives' mean, which takes no matrix.
+    It is the similarity to the mean of the positives, which needs no matrix.
     """
     views = tf.gather(candidates, own)
     total, count = tf.reduce_sum(views, axis=0)[None] - views, views.shape[0] - 1.0
@@ -176,7 +178,7 @@ def _streamed_logsumexp(
     def logsumexp(
         anchors: tf.Tensor, candidates: tf.Tensor
     ) -> tuple[tf.Tensor, Callable]:
-        # Nothing in here is differentiated but by the gradient given below.
+        # Everything in here is differentiated by the gradient given below only.
         z = tf.reshape(tf.stop_gradient(anchors), flat)
         c = tf.stop_gradient(candidates)
         masked = tf.constant(_MASKED, z.dtype)

@@ -1,4 +1,4 @@
-"""Where embeddings of the global batch stand.
+"""The order of the embeddings of the global batch.
 
 Notation: V views of each of b images on this replica, B = b x replicas images in the
 global batch, D dimensions. Embeddings of the global batch are laid out view-major:
@@ -19,7 +19,8 @@ from sslkit.api import UserError, Views
 def join_views(views: Views, groups: Iterable[str]) -> tf.Tensor:
     """Joins groups of views into one row of images, view-major.
 
-    Groups that are neighbours in their stack are not copied, see `Views.joined`.
+    Groups that are next to each other in their stack are not copied, see
+    `Views.joined`.
 
     Args:
         views: group -> [count, b, size, size, 3].
@@ -33,18 +34,18 @@ def join_views(views: Views, groups: Iterable[str]) -> tf.Tensor:
 
 
 def join_sizes(views: Views, groups: Iterable[str]) -> list[tf.Tensor]:
-    """Joins groups of views into one row of images for each size.
+    """Joins groups of views into one row of images per size.
 
-    For multi-crop: an encoder is called once for each row, and what it returns, joined
-    again, is view-major in the order of the groups if groups of one size are named one
-    after the other.
+    It is for multi-crop: an encoder is called once per row. If the groups of one size
+    are named one after the other, the encoder's results, joined again, are view-major
+    in the order of the groups.
 
     Args:
         views: group -> [count, b, size, size, 3].
         groups: the groups to take, in order.
 
     Returns:
-        [V * b, size, size, 3] for each size, in the order in which the sizes come.
+        [V * b, size, size, 3] per size, in the order in which the sizes first appear.
     """
     of_size: dict[int, list[str]] = {}
     for group in groups:
@@ -55,15 +56,15 @@ def join_sizes(views: Views, groups: Iterable[str]) -> list[tf.Tensor]:
 def each_view(views: Views, groups: Iterable[str]) -> list[tf.Tensor]:
     """Returns the views of some groups one by one.
 
-    For methods that encode one view after another, so that batch normalisation takes
-    the statistics of one view; `join_views` encodes all of them at once.
+    It is for methods that encode one view after another, so that batch normalisation
+    uses the statistics of one view; with `join_views`, all are encoded together.
 
     Args:
         views: group -> [count, b, size, size, 3].
         groups: the groups to take, in order; sizes may differ.
 
     Returns:
-        [b, size, size, 3] for each view.
+        [b, size, size, 3] per view.
     """
     return [view for group in groups for view in tf.unstack(views[group])]
 
@@ -96,7 +97,7 @@ def gather_view_major(embeddings: tf.Tensor) -> tf.Tensor:
 
 
 def own_columns(*, views: int, batch: int) -> tf.Tensor:
-    """Says where each view of this replica's images stands among the candidates.
+    """Returns the places of this replica's views among the candidates.
 
     Args:
         views: V.
@@ -111,7 +112,7 @@ def own_columns(*, views: int, batch: int) -> tf.Tensor:
 
 
 def check_contrast(name: str, images: int) -> None:
-    """Refuses a global batch in which an image has nothing to be told from.
+    """Refuses a global batch of a single image, which has no negatives.
 
     Args:
         name: the objective's.
@@ -122,6 +123,6 @@ def check_contrast(name: str, images: int) -> None:
     """
     if images < 2:
         raise UserError(
-            f"{name}: the global batch is {images} image, and contrasting takes at "
-            "least 2. Raise train.batch_size."
+            f"{name}: the global batch is {images} image, and a contrastive loss needs "
+            "at least 2. Raise train.batch_size."
         )

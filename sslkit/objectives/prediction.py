@@ -1,4 +1,4 @@
-"""Predicting what one view is assigned to from the others."""
+"""Predicting the targets of some views from the other views."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ def cross_view_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
         -1/P sum over t, v != t, k of targets[t, i, k] log softmax(logits[v, i])[k]
 
-    averaged over images i; P = T (V - 1) is the number of pairs. What SwAV (Caron et
-    al. 2020, arXiv:2006.09882, sec. 3.1 and 3.2) and DINO (Caron et al. 2021,
-    arXiv:2104.14294, eq. 3) minimise.
+    averaged over images i; P = T (V - 1) is the number of pairs. SwAV (Caron et al.
+    2020, arXiv:2006.09882, sec. 3.1 and 3.2) and DINO (Caron et al. 2021,
+    arXiv:2104.14294, eq. 3) minimise it.
 
     Args:
         targets: float [T, b, K], distributions of the first T views.
@@ -23,7 +23,8 @@ def cross_view_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """
     count, views = targets.shape[0], logits.shape[0]
     log = tf.nn.log_softmax(logits, axis=2)
-    # All pairs are one product of sums; those of a view with itself go again.
+    # The sum over all pairs is one product of sums; pairs of a view with itself are
+    # subtracted.
     everything = tf.reduce_sum(targets, 0) * tf.reduce_sum(log, 0)
     own = tf.reduce_sum(targets * log[:count], 0)
     pairs = count * (views - 1)

@@ -1,4 +1,4 @@
-"""How much each candidate resembles each image, and which resemble it most."""
+"""Similarity scores of candidates and images, and the highest of them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sslkit.objectives.selection import Computed
 class Scores:
     """Scores of candidates against the views of each image of this replica.
 
-    Huynh et al. 2022, section 3.3: the greatest (or the mean) cosine similarity over
-    the views of the image. Candidates that show the image itself have no score. No
-    gradient passes.
+    A score is the greatest (or the mean) cosine similarity over the views of the image
+    (Huynh et al. 2022, section 3.3). Candidates that show the image itself have no
+    score. Scores pass no gradient.
 
     Args:
         references: float [S, b, D], views of this replica's images, unit vectors.
         candidates: float [columns, D]; the first `views` * B are the global batch,
             view-major.
-        views: how many views of each image stand among the candidates.
+        views: how many views of each image are among the candidates.
         aggregate: `max` or `mean`, over the references.
-        labels: int32 [b] and int32 [columns], of images and candidates; negative where
+        labels: int32 [b] and int32 [columns], of images and candidates; negative if
             unknown. None without labels.
         written: int32 [], how many candidates there are so far; None for all.
         block: columns handled at once; None for all.
@@ -59,18 +59,18 @@ class Scores:
 
     @property
     def others(self) -> int:
-        """Candidates that show other images than a given one."""
+        """The number of candidates that show other images than a given one."""
         return self.columns - self._views
 
     @property
     def others_written(self) -> tf.Tensor | int:
-        """How many of `others` there are so far; int32 [] where that changes."""
+        """How many of `others` there are so far; int32 [] if that changes over time."""
         return self.others if self._written is None else self._written - self._views
 
     def of(self, columns: tf.Tensor) -> tf.Tensor:
-        """Scores some columns, int32 [n] -> float [b, n].
+        """Returns the scores of some columns, int32 [n] -> float [b, n].
 
-        What is no candidate of an image has the lowest number there is.
+        A column that is not a candidate of an image has the lowest number of its dtype.
         """
         count, batch, dim = self._references.shape
         flat = tf.reshape(self._references, [count * batch, dim])
@@ -79,7 +79,7 @@ class Scores:
         return tf.where(self.candidate(columns), scores, scores.dtype.min)
 
     def candidate(self, columns: tf.Tensor) -> tf.Tensor:
-        """Says which columns show other images, int32 [n] -> bool [b, n]."""
+        """Returns which columns show other images, int32 [n] -> bool [b, n]."""
         place = replica.index() * self.batch + tf.range(self.batch)
         in_batch = columns < self._views * self._total
         image = tf.where(in_batch, columns % self._total, -1)
@@ -87,7 +87,7 @@ class Scores:
         return (image != place[:, None]) & (columns < end)
 
     def alike(self, columns: tf.Tensor) -> tf.Tensor:
-        """Says which candidates have the image's label, int32 [n] -> bool [b, n].
+        """Returns which candidates have the image's label, int32 [n] -> bool [b, n].
 
         Raises:
             ValueError: if there are no labels.
@@ -96,7 +96,7 @@ class Scores:
         return (own == others) & self.labelled(columns)
 
     def labelled(self, columns: tf.Tensor) -> tf.Tensor:
-        """Says where image and candidate have labels, int32 [n] -> bool [b, n].
+        """Returns where image and candidate have labels, int32 [n] -> bool [b, n].
 
         Raises:
             ValueError: if there are no labels.
@@ -111,11 +111,11 @@ class Scores:
         return own[:, None], take(others, columns)
 
     def computed(self, of: Callable[[tf.Tensor], tf.Tensor]) -> Computed:
-        """Makes a selection of a function of columns; see `Computed`."""
+        """Makes a selection from a function of columns; see `Computed`."""
         return Computed(of, batch=self.batch, columns=self.columns, block=self.block)
 
     def best(self, count: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Finds each image's candidates of highest score, by a running selection.
+        """Finds each image's candidates with the highest scores, block by block.
 
         Equal scores are taken in the order of their columns.
 
@@ -123,15 +123,16 @@ class Scores:
             count: how many, at most `columns`.
 
         Returns:
-            Scores, float [b, count], falling; and their columns, int32 [b, count].
-            Where an image has fewer candidates, the lowest number there is and -1.
+            Scores, float [b, count], in falling order; and their columns, int32 [b,
+            count]. If an image has fewer candidates, the rest are the lowest number of
+            the dtype and -1.
         """
         dtype = self._references.dtype
 
         def keep(
             columns: tf.Tensor, scores: tf.Tensor, places: tf.Tensor
         ) -> list[tf.Tensor]:
-            # Those kept so far stand in front: they win where scores are equal.
+            # Those kept so far come first, so they are taken if scores are equal.
             found = self.of(columns)
             scores = tf.concat([scores, found], axis=1)
             new = tf.broadcast_to(columns[None], found.shape)

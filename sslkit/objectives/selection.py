@@ -1,4 +1,4 @@
-"""Some of the candidates of each image, without a matrix of all of them."""
+"""Sets of candidates for each image, without a matrix of all candidates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Selection(abc.ABC):
 
     @abc.abstractmethod
     def mask(self, columns: tf.Tensor) -> tf.Tensor:
-        """Says which of some columns are in the set.
+        """Returns which of some columns are in the set.
 
         Args:
             columns: int32 [n], consecutive.
@@ -111,17 +111,17 @@ class Listed(Selection):
         place = self.indices - columns[0]
         inside = (self.indices >= 0) & (place >= 0) & (place < size)
         row = tf.broadcast_to(tf.range(self.batch)[:, None], place.shape)
-        # What lies elsewhere goes to a column of its own, which is cut off.
+        # Columns outside the block are written to an extra column, which is cut off.
         where = tf.stack([row, tf.where(inside, place, size)], axis=-1)
         hits = tf.scatter_nd(where, tf.ones_like(place), [self.batch, size + 1])
         return hits[:, :size] > 0
 
 
 class Computed(Selection):
-    """Columns told by a function.
+    """Columns given by a function.
 
     Args:
-        of: int32 [n], columns -> bool [b, n]; called again wherever the set is needed.
+        of: int32 [n], columns -> bool [b, n]; called again whenever the set is needed.
         batch: b, images of this replica.
         columns: number of candidates.
         block: columns handled at once; None for all.

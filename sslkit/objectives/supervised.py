@@ -23,30 +23,30 @@ from sslkit.nn.heads import LinearClassifier, ProjectionHead
 from sslkit.objectives.layout import join_views
 
 _ALL, _NONE = -1, 4
-"""Values of `fine_tune_after_block` that any backbone can follow."""
+"""Values of `fine_tune_after_block` that are possible with any backbone."""
 
 
 class Supervised(Objective):
     """A linear classifier on an encoder, trained with softmax cross-entropy.
 
     Linear evaluation as in Chen et al. 2020 (arXiv:2002.05709, app. B.6). Fine-tuning
-    follows SimCLR v2 (arXiv:2006.10029, sec. 2) as published: the classifier may sit on
-    an inner layer of the projection head, and what is frozen still normalises by its
-    batch and moves its moving statistics, except in linear evaluation, where the whole
-    encoder is in inference mode.
+    follows the published code of SimCLR v2 (arXiv:2006.10029, sec. 2): the classifier
+    may be on an inner layer of the projection head, and frozen layers still normalise
+    with batch statistics and update their moving statistics. Only in linear evaluation
+    the whole encoder is in inference mode.
 
     Args:
         backbone: makes the encoder.
-        classes: columns of the classifier; at least the classes of the data.
-        fine_tune_after_block: what of the encoder is trained: -1 all of it; 0 all but
-            the stem; 1 to 3 the blocks after this group; 4 nothing, and the encoder
-            normalises with its moving statistics: linear evaluation. A backbone without
-            blocks knows -1 and 4.
+        classes: outputs of the classifier; at least the number of classes of the data.
+        fine_tune_after_block: which part of the encoder is trained: -1 all of it; 0 all
+            except the stem; 1 to 3 the blocks after this group; 4 nothing, and the
+            encoder normalises with its moving statistics (linear evaluation). With a
+            backbone without blocks, only -1 and 4 are possible.
         projection_layer: which output of the projection head is classified: 0 the
             encoder's features, without a head; 1 the first layer's output, and so on;
             -1 the last layer's.
-        train_projection: whether the projection layers in use are trained too. As
-            published they are not; their normalisation uses batch statistics.
+        train_projection: whether the projection layers in use are trained too. In the
+            published code they are not, and they normalise with batch statistics.
         projection_layers: depth of the projection head that was pretrained.
         projection_dim: width of its output.
         zero_init: starts the classifier's kernel from zero, as the published linear
@@ -54,7 +54,7 @@ class Supervised(Objective):
         name: the layer's name.
 
     Raises:
-        UserError: if an option is none of the above.
+        UserError: if an option has a value that is not described above.
     """
 
     mean_over_examples = True
@@ -109,8 +109,8 @@ class Supervised(Objective):
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
         """Implements `Objective.call`; metrics are top-1 and top-5 on the batch.
 
-        All are means over the images of the global batch that have a label, and 0 where
-        none has.
+        All are means over the images of the global batch that have a label, and 0 if
+        none has one.
         """
         images = join_views(batch.views, ["instance"])
         features = self.encoder(images, training=self._encoder_training)
@@ -119,9 +119,9 @@ class Supervised(Objective):
             labels=tf.maximum(batch.label, 0), logits=logits
         )
         labelled = tf.cast(batch.label >= 0, losses.dtype)
-        # A mean over the global batch, however many have a label on each replica.
+        # A mean over the global batch, whatever the number of labels on each replica.
         weight = labelled / tf.maximum(replica.mean(tf.reduce_sum(labelled)), 1e-12)
-        # The operation takes float32 alone.
+        # The operation takes float32 only.
         scores = tf.cast(logits, tf.float32)
         metrics = {
             f"top{k}": tf.reduce_sum(
@@ -143,8 +143,8 @@ class Supervised(Objective):
             return features
         if not self.projection.built:
             self.projection.build(tuple(features.shape))
-        # Layers made just now start out trainable; those behind the one in use would
-        # never see a gradient.
+        # Layers are trainable when they are made; layers after the one in use would
+        # never receive a gradient.
         for layer in self.projection.layers[self._in_use :]:
             layer.trainable = False
         for layer in self.projection.layers[: self._in_use]:
@@ -159,6 +159,6 @@ class Supervised(Objective):
                 raise UserError(
                     f"supervised: fine_tune_after_block is {block}, but "
                     f"{type(self.encoder).__name__} has no blocks to freeze. Choose "
-                    f"{_ALL} (train everything) or {_NONE} (the classifier alone)."
+                    f"{_ALL} (train everything) or {_NONE} (only the classifier)."
                 )
             self.encoder.freeze(through=block)

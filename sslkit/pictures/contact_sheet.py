@@ -33,13 +33,13 @@ class Line(NamedTuple):
     views: Sequence[np.ndarray]
     """float32 [height, width, 3] in [0, 1] each, or uint8."""
     captions: Sequence[str]
-    """What stands under each view: what was drawn for it."""
+    """The caption of each view: the random choices for it."""
 
 
 def lines(
     source: Source, augmentation: Augmentation, *, count: int, seed: int
 ) -> list[Line]:
-    """Makes the views that the first epoch of a run makes of its first images.
+    """Makes the views of a run's first images in its first epoch.
 
     Args:
         source: the images.
@@ -48,7 +48,7 @@ def lines(
         seed: of the run.
 
     Returns:
-        One line an image. An image that cannot be read is replaced as in training.
+        One line per image. An image that cannot be read is replaced as in training.
     """
     count = min(count, source.size)
     epochs, indices = order.index_at(
@@ -97,7 +97,7 @@ def write(sheet: Sequence[Line], path: str) -> None:
     """Draws lines of images and views, with captions, into a PNG file.
 
     Args:
-        sheet: what to draw; at least one line, all with as many views.
+        sheet: what to draw; at least one line, all with the same number of views.
         path: of the file.
 
     Raises:
@@ -118,7 +118,7 @@ def write(sheet: Sequence[Line], path: str) -> None:
             # Pixels of small views are shown as they are, not smoothed.
             small = picture.shape[0] < _CELL * _DPI
             place.imshow(picture, interpolation="nearest" if small else "antialiased")
-            # A file may be called `$1.jpg`, which is not a formula.
+            # A file may be called `$1.jpg`, which Matplotlib would read as a formula.
             place.set_xlabel(caption, fontsize=5, labelpad=2, parse_math=False)
             place.set_xticks([])
             place.set_yticks([])
@@ -135,7 +135,7 @@ def write(sheet: Sequence[Line], path: str) -> None:
         replacing(path) as beside,
         warnings.catch_warnings(),
     ):
-        # A name may hold letters that the font has not.
+        # A name may have letters that are not in the font.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(beside, format="png")
 

@@ -1,4 +1,4 @@
-"""Which images an encoder finds most like others."""
+"""Nearest neighbours: the images whose features are most similar to others."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _NAME = 28  # letters of a file's name under its picture
 
 
 class Query(NamedTuple):
-    """An image to find others for."""
+    """An image whose neighbours are to be found."""
 
     image: np.ndarray
     """uint8 [height, width, 3]."""
     title: str
-    """Where it comes from, and its class if it has one."""
+    """Its file or place, and its class if it has one."""
     file: str | None
     """Its path; None if it is not a file."""
     place: int
-    """Its index in the source that is searched; -1 if it is not of that."""
+    """Its index in the source that is searched; -1 if it is not from there."""
 
 
 class Match(NamedTuple):
@@ -44,11 +44,11 @@ class Match(NamedTuple):
     place: int
     """Its index in the source."""
     cosine: float
-    """Of its features and the query's, in [-1, 1]."""
+    """Cosine of its features and the query's, in [-1, 1]."""
 
 
 def from_files(paths: Sequence[str]) -> list[Query]:
-    """Reads images to find others for.
+    """Reads images whose neighbours are to be found.
 
     Args:
         paths: of the images.
@@ -75,7 +75,7 @@ def from_files(paths: Sequence[str]) -> list[Query]:
 
 
 def from_source(source: Source, count: int) -> list[Query]:
-    """Takes a fixed mix of a source's own images.
+    """Takes a fixed choice of a source's own images.
 
     Args:
         source: the images.
@@ -100,21 +100,21 @@ def find(
     count: int,
     batch_size: int = 256,
 ) -> list[list[Match]]:
-    """Finds the images of a source that are most like others.
+    """Finds the images of a source that are nearest to the queries.
 
-    Memory holds one batch and what was found so far.
+    Memory holds one batch and the nearest images so far.
 
     Args:
         encode: see `sslkit.evaluate.features.frozen`.
-        source: where to look.
+        source: the images that are searched.
         queries: what to look for; at least one.
         size: side of the views that are encoded, in pixels.
         count: images to find for each.
         batch_size: images encoded at once.
 
     Returns:
-        For each query the nearest first; without the query itself, where it is one of
-        the source's images.
+        The matches of each query, the nearest first; without the query itself if it is
+        one of the source's images.
 
     Raises:
         UserError: if features are not finite, or there is no other image.
@@ -132,7 +132,7 @@ def find(
             [places, np.broadcast_to(part.index, [len(queries), len(part.index)])],
             axis=1,
         )
-        # Stable: of equals, the first in the source's order.
+        # Stable: among equal cosines, the first in the source's order.
         order = np.argsort(-cosines, axis=1, kind="stable")[:, : count + 1]
         best = np.take_along_axis(cosines, order, axis=1)
         places = np.take_along_axis(indices, order, axis=1)

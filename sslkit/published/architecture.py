@@ -1,4 +1,4 @@
-"""Which network a published checkpoint holds, by the shapes of its variables."""
+"""Recognising the network of a published checkpoint by its variables' shapes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KERNEL = re.compile(r"base_model/conv2d(?:_(\d+))?/kernel")
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """The options of the `ResNet` that a checkpoint fits."""
+    """The options of the `ResNet` that has the variables of a checkpoint."""
 
     depth: int
     width: int
@@ -34,7 +34,7 @@ class Architecture:
 
     @property
     def side(self) -> int:
-        """Side of the images that it was trained on, in pixels."""
+        """Side of the images on which it was trained, in pixels."""
         return _SIDES[self.stem]
 
     def options(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def recognise(shapes: Shapes) -> Architecture:
     """Finds the network of a checkpoint.
 
     Args:
-        shapes: published name -> shape; names outside `base_model/` do not matter.
+        shapes: published name -> shape; names outside `base_model/` are ignored.
 
     Returns:
         What to build. The shapes of all its variables are not checked.
@@ -68,12 +68,12 @@ def recognise(shapes: Shapes) -> Architecture:
             kernels[int(match[1] or 0)] = tuple(shape)
     if len(kernels) < 3 or sorted(kernels) != list(range(len(kernels))):
         raise UserError(
-            "it holds no published ResNet: its kernels are not base_model/conv2d/kernel"
-            ", base_model/conv2d_1/kernel and so on."
+            "it does not hold a published ResNet: its kernels are not "
+            "base_model/conv2d/kernel, base_model/conv2d_1/kernel and so on."
         )
     ordered = [kernels[number] for number in range(len(kernels))]
-    # Three 3x3 convolutions in a row only begin the stem that comes with selective
-    # kernels; after a single one follows the first shortcut, which is 1x1.
+    # Only the stem of networks with selective kernels begins with three 3x3
+    # convolutions; other stems have one, which the first shortcut (1x1) follows.
     deep = ordered[0][0] == 3 and ordered[1][0] == 3
     stem, body = (ordered[:3], ordered[3:]) if deep else (ordered[:1], ordered[1:])
     filters = stem[-1][-1]
@@ -86,11 +86,11 @@ def recognise(shapes: Shapes) -> Architecture:
     depth = (_BOTTLENECK if bottleneck else _BASIC).get(blocks)
     if odd or not width or left or depth is None:
         raise UserError(
-            f"it holds no published ResNet: {len(ordered)} convolutions, the stem "
-            f"{filters} channels wide, fit no depth."
+            f"it does not hold a published ResNet: no depth has {len(ordered)} "
+            f"convolutions and a stem {filters} channels wide."
         )
     last = _LAST_FILTERS * width
-    # In its last block, convolutions of the branch come first; then come the gates.
+    # In its last block, the branch's convolutions come first, then the gates.
     gate = body[-2][-1] if gated else 0
     attention = body[-3 - 2 * gated][-1] if selective else 0
     return Architecture(

@@ -1,4 +1,4 @@
-"""The encoder of a published checkpoint, or of an import, built and filled."""
+"""Building the encoder of a published checkpoint, or of an import."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sslkit.published.transfer import network_of, restore_published, shapes_of
 from sslkit.storage import reaching
 
 DESCRIPTION = "network.json"
-"""The file of an import that says which network its encoder is."""
+"""The file of an import that has the options of its network."""
 
 
 def is_import(folder: str) -> bool:
@@ -35,7 +35,7 @@ def imported_encoder(folder: str) -> tuple[ResNet, int]:
         The encoder with its weights, and the side of its images in pixels.
 
     Raises:
-        UserError: if the weights of the encoder were left out, or are damaged.
+        UserError: if weights of the encoder were left out or are damaged.
     """
     path = os.path.join(folder, DESCRIPTION)
     with reaching("the import", folder), tf.io.gfile.GFile(path) as file:
@@ -73,7 +73,7 @@ def published_encoder(prefix: str) -> tuple[ResNet, int]:
         The encoder with its weights, and the side of its images in pixels.
 
     Raises:
-        UserError: if the checkpoint holds none or is damaged.
+        UserError: if the checkpoint does not hold an encoder, or is damaged.
     """
     reader = read(prefix)
     network = network_of(shapes_of(reader), prefix)

@@ -22,15 +22,16 @@ def write_published(table: Table, prefix: str, *, head: str = HEAD) -> Architect
         The network that was written.
 
     Raises:
-        UserError: if the encoder is no published ResNet, or a variable has no place in
-            the layout; nothing is written then.
+        UserError: if the encoder is not a published ResNet, or a variable has no place
+            in the layout; then nothing is written.
     """
     names = published_names(table, head=head)
     nameless = [own for own in table if own not in names]
     if nameless:
         raise UserError(
             f"{len(nameless)} variables have no place in a published checkpoint, first "
-            f"{nameless[0]}. Runs of simclr, fnc and supervised can be written as one."
+            f"{nameless[0]}. Runs of simclr, fnc and supervised can be written in this "
+            "layout."
         )
     try:
         network = recognise({name: table[own].shape for own, name in names.items()})

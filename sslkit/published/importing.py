@@ -37,34 +37,34 @@ PART = "backbone.gin"
 
 
 class Imported(NamedTuple):
-    """What an import found and wrote."""
+    """What an import has found and written."""
 
     architecture: Architecture
     checkpoint: str
     """The prefix of the new checkpoint."""
     part: str
-    """A recipe's part that builds the encoder."""
+    """The part of a recipe that builds the encoder."""
     report: str
-    """A table of what went where."""
+    """A table of which variable became which."""
 
 
 def import_published(path: str, to: str, *, schema: str | None = None) -> Imported:
     """Reads a published checkpoint and writes it under this package's names.
 
-    A run starts from it with `train.initialize = to`. Everything goes along: encoder,
+    A run starts from it with `train.initialize = to`. Everything is imported: encoder,
     heads, momentum twin, memory bank, optimizer slots and step.
 
     Args:
         path: a prefix such as `model.ckpt-1234`, or the folder it is in.
-        to: a folder without checkpoints; `<to>/checkpoints/step_<step>` appears in it,
-            a recipe's part, and the network's options for `imported_encoder`.
-        schema: the published `variable_schema`; what it does not match at the start is
-            left out.
+        to: a folder without checkpoints. In it are written `checkpoints/step_<step>`, a
+            part of a recipe, and the network's options for `imported_encoder`.
+        schema: the published `variable_schema`; names whose beginning it does not match
+            are left out.
 
     Raises:
-        UserError: if there is no such checkpoint, it is damaged or in another layout,
-            a variable has no place and the schema does not leave it out, one is
-            missing, or `to` cannot be written.
+        UserError: if there is no such checkpoint, if it is damaged or in another
+            layout, if a variable has no place and the schema does not leave it out, if
+            a variable is missing, or if `to` cannot be written.
     """
     prefix = find_checkpoint(path)
     reader = read(prefix)
@@ -119,7 +119,7 @@ def import_published(path: str, to: str, *, schema: str | None = None) -> Import
 
 
 class Value:
-    """A number of a checkpoint that no variable holds."""
+    """A value of a checkpoint, with the methods of a variable that saving needs."""
 
     def __init__(self, value: np.ndarray | np.generic):
         """Keeps the value."""
@@ -136,10 +136,11 @@ class Value:
 
 
 def _places(network: Architecture, shapes: Shapes, prefix: str) -> dict[str, str]:
-    """Returns published name -> this package's, for all that such a run has.
+    """Returns published name -> sslkit's name, for all variables of such a run.
 
     Raises:
-        UserError: if a variable of the encoder or of a head is missing or misshapen.
+        UserError: if a variable of the encoder or of a head is missing or has a wrong
+            shape.
     """
     head = find_head(shapes)
     wanted = _variables(network, shapes, head)

@@ -1,4 +1,4 @@
-"""The names that the published TensorFlow 1 code gives to variables."""
+"""The names of variables in the published TensorFlow 1 code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NETWORK = "base_model"
 TWIN = "ema_model"
 
 SLOTS = {"momentum": "Momentum", "mean": "Adam", "square": "Adam_1"}
-"""The optimizers' slots and what TensorFlow 1 calls them."""
+"""The optimizers' slots and their names in TensorFlow 1."""
 _OPERATION = {"kernel": "conv2d", "bias": "conv2d"}
 _LAYERS = {"dense": "dense", "norm": "batch_normalization"}
 _STATE = {"step": "global_step", "bank/rows": "memory/memory"}
@@ -23,8 +23,8 @@ _PROJECTION = re.compile(r"projection/layer_(\d+)/(dense|norm)/(\w+)")
 def published_names(names: Iterable[str], *, head: str = HEAD) -> dict[str, str]:
     """Returns the published name of each variable that has one.
 
-    The published network numbers its layers of one kind as they are constructed, so
-    the names of an encoder must come in that order; that of a table is.
+    The published network numbers its layers of each kind in the order of construction,
+    so the names of an encoder must come in that order; those of a table do.
 
     Args:
         names: of a run's table, e.g. `encoder/stem/conv/kernel`, `step`.
@@ -76,7 +76,7 @@ def _split(name: str) -> tuple[str, str] | None:
 
 
 class _Numbering:
-    """Numbers the layers of each network as they come."""
+    """Numbers the layers of each network in their order."""
 
     def __init__(self, head: str) -> None:
         self._head = head

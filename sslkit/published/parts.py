@@ -1,4 +1,4 @@
-"""The parts of a published checkpoint, for checks and for what people read."""
+"""The parts of a published checkpoint, for checks and for messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TITLES = {
     "global_step": "step",
     OPTIMIZER: "optimizer slots",
 }
-# Adam's powers of its decays follow from the step.
+# The powers of Adam's decays, which follow from the step.
 _DERIVED = ("beta1_power", "beta2_power")
 
 
@@ -28,7 +28,8 @@ def part(published: str) -> str:
     """Returns the part that a published name belongs to, e.g. `ema_model/base_model`.
 
     Returns:
-        The first scope, or two of the momentum twin; `slots` for the optimizer's.
+        The first scope, or the first two of the momentum twin; `slots` for the
+        optimizer's slots.
     """
     if weight_of(published) or published in _DERIVED:
         return OPTIMIZER
@@ -37,21 +38,21 @@ def part(published: str) -> str:
 
 
 def title(name: str) -> str | None:
-    """Returns what a part is called in the field; None if the layout has none such."""
+    """Returns the usual name of a part; None if the layout does not have this part."""
     return _TITLES.get(name.removesuffix("_instance"))
 
 
 def derived(published: str) -> bool:
-    """Returns whether a variable says nothing that the step does not say."""
+    """Returns whether the value of a variable follows from the step."""
     return published in _DERIVED
 
 
 def listing(heading: str, targets: Mapping[str, str], shapes: Shapes) -> str:
-    """Returns a table of what went where, one line for each part and place.
+    """Returns a table of which part was used where, one line per part and target.
 
     Args:
         heading: stands above.
-        targets: published name -> where it went, or why it went nowhere.
+        targets: published name -> the name here, or why it was not used.
         shapes: published name -> shape.
     """
     groups: dict[tuple[str, str], list[str]] = collections.defaultdict(list)
@@ -80,7 +81,7 @@ def _size(shape: Sequence[int]) -> int:
 
 
 def _render(heading: str, rows: Iterable[tuple[str, str, int, int, str]]) -> str:
-    # Rich takes a moment to import, and most users of this package print nothing.
+    # Rich takes a moment to import, and most callers print nothing.
     import rich.box
     import rich.console
     import rich.table

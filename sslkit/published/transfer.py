@@ -19,7 +19,7 @@ _ELSE = "Leave it out with train.restore or train.variable_schema"
 
 
 def is_published(shapes: Shapes, prefix: str) -> bool:
-    """Returns whether a checkpoint is in the published layout; if not, it is a run's.
+    """Returns whether a checkpoint is in the published layout, or else in sslkit's.
 
     Raises:
         UserError: if it is neither.
@@ -32,8 +32,8 @@ def is_published(shapes: Shapes, prefix: str) -> bool:
     if _OBJECT_GRAPH in shapes:
         kind = "is an object-based checkpoint of TensorFlow 2"
     raise UserError(
-        f"{prefix} {kind}. What can be read are checkpoints of sslkit and those of the "
-        f"published TensorFlow 1 code, whose variables are called {NETWORK}/…"
+        f"{prefix} {kind}. sslkit reads its own checkpoints and those of the published "
+        f"TensorFlow 1 code, whose variables are called {NETWORK}/…"
     )
 
 
@@ -45,24 +45,24 @@ def restore_published(
     patterns: Sequence[str],
     schema: str | None = None,
 ) -> str:
-    """Sets part of a table from a published checkpoint: all that is wanted, or nothing.
+    """Sets part of a table from a published checkpoint: all that match, or nothing.
 
     Args:
         table: this run's variables, in the order of construction.
         reader: of the checkpoint.
         prefix: names the checkpoint in messages.
-        patterns: regular expressions; a name of the table that one of them matches at
-            its start is restored. A schema takes their place.
+        patterns: regular expressions; names of the table whose beginning one of them
+            matches are restored. Not used with a schema.
         schema: the published `variable_schema`: a regular expression over published
-            names; what it matches at the start is restored, and nothing that it matches
-            may be left over, except parts that this run does not have at all.
+            names. Names whose beginning it matches are restored, and all of them must
+            be used, except those of parts that this run does not have at all.
 
     Returns:
-        A table of what went where.
+        A table of which variable was set from which.
 
     Raises:
-        UserError: if the networks differ, a wanted variable is missing or has another
-            shape, or the checkpoint holds more of a wanted part than the run has.
+        UserError: if the networks differ, if a variable to restore is missing or has
+            another shape, or if the checkpoint has more of a part than the run has.
     """
     shapes = shapes_of(reader)
     names = published_names(table, head=find_head(shapes))
@@ -93,7 +93,7 @@ def restore_published(
 
 
 def shapes_of(reader: tf.train.CheckpointReader) -> dict[str, tuple[int, ...]]:
-    """Returns the shapes of a checkpoint, networks in the order of construction."""
+    """Returns the shapes in a checkpoint, networks in the order of construction."""
     shapes = reader.get_variable_to_shape_map()
     return {name: tuple(shapes[name]) for name in sorted(shapes, key=_natural)}
 
@@ -102,7 +102,7 @@ def network_of(shapes: Shapes, prefix: str) -> Architecture:
     """Recognises the network of a checkpoint.
 
     Raises:
-        UserError: if it holds none; the message names the checkpoint.
+        UserError: if it does not hold a network; the message names the checkpoint.
     """
     try:
         return recognise(shapes)
@@ -123,8 +123,8 @@ def _wanted(
         wanted = {own: name for own, name in names.items() if re.match(schema, name)}
         if not wanted:
             raise UserError(
-                f"train.variable_schema {schema!r} matches no variable of this run by "
-                "its published name, at its start. Near it: "
+                f"train.variable_schema {schema!r} matches the beginning of no "
+                "published name of this run's variables. Near it: "
                 f"{near_names(schema, list(names.values())) or 'none'}."
             )
         return wanted
@@ -139,14 +139,14 @@ def _wanted(
 
 
 def _check_network(there: Shapes, here: Shapes, prefix: str) -> None:
-    """Compares the networks as a whole, which says more than their first variable."""
+    """Compares whole networks, for a clearer message than that of one variable."""
     found = network_of(there, prefix)
     try:
         own = recognise(here)
     except UserError:
         raise UserError(
-            f"{prefix} holds {found}; this run's encoder is no such ResNet. Bind its "
-            "backbone to backbones.resnet."
+            f"{prefix} holds {found}; this run's encoder is not such a ResNet. Bind "
+            "its backbone to backbones.resnet."
         ) from None
     if found == own:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sslkit.api import Evaluation, Features, Score, UserError
-from sslkit.evaluate.scores import Flawed, check, made_up, scores_of
+from sslkit.evaluate.scores import Flawed, check, scores_of, synthetic_features
 from sslkit.plugins import describe
 from sslkit.testing.law import Broken, Subject
 
@@ -19,8 +19,8 @@ def _given(evaluation: Evaluation, spread: float) -> tuple[Features, Features]:
     """Returns a bank and what is scored; the middles of the classes are the same."""
     size = _BANK if evaluation.reads == "features" else 0
     return (
-        made_up(size, seed=1, spread=spread),
-        made_up(_TEST, seed=2, spread=spread),
+        synthetic_features(size, seed=1, spread=spread),
+        synthetic_features(_TEST, seed=2, spread=spread),
     )
 
 

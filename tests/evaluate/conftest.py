@@ -36,7 +36,7 @@ class ColourSource(Source):
 
 
 class InMemory:
-    """Splits by name, as the data seam gives them."""
+    """Splits by name, as `Data` has them."""
 
     test = "test"
 
@@ -66,7 +66,7 @@ class MeanColour(Backbone):
 
 
 class Judged(Objective):
-    """An objective as evaluation sees it: an encoder and perhaps a classifier."""
+    """An objective for evaluation: an encoder and perhaps a classifier."""
 
     def __init__(self, encoder: Backbone, classes: int | None = None) -> None:
         super().__init__(name="judged")
@@ -81,7 +81,7 @@ class Judged(Objective):
         raise AssertionError("never called: nothing is trained")
 
     def logits(self, images):
-        # The brightest channel is the class; further classes are never the answer.
+        # The brightest channel is the class; further classes are never predicted.
         colour = tf.reduce_mean(images, axis=[1, 2])
         return tf.pad(colour, [[0, 0], [0, self.classes - 3]])
 
@@ -123,7 +123,7 @@ def colours() -> InMemory:
 
 @pytest.fixture(scope="session")
 def report():
-    """What every protocol finds of the encoder, of another, and of the colours."""
+    """The report on the encoder, an untrained one, and pixels."""
     judged = Judged(built(1), classes=3)
     return evaluate(
         judged, labelled(), size=8, seed=0, untrained=lambda: built(2)

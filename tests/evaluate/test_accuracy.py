@@ -10,7 +10,7 @@ def test_counts_first_and_first_five():
     assert found == (pytest.approx(1 / 3), pytest.approx(2 / 3))
 
 
-def test_constant_scores_earn_the_share_of_one_class():
+def test_constant_scores_get_the_share_of_one_class():
     label = np.arange(10)
     found = accuracy(np.zeros([10, 10], np.float32), label)
     assert found == (0.1, 0.5)

@@ -1,4 +1,4 @@
-"""Evaluations that a recipe names: those of others, and what is refused of them."""
+"""Evaluations that a recipe names, from third parties, too, and what is refused."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Raising(Evaluation):
         raise self.error
 
 
-def test_a_third_partys_evaluation_stands_beside_the_others(
+def test_a_third_partys_evaluation_is_reported_with_the_others(
     encoder, untrained, colours, judged
 ):
     planned = evaluate(
@@ -105,7 +105,9 @@ def test_the_default_is_a_list_too(encoder, colours, judged):
     assert [type(one) for one in planned.protocols] == [KNN, Linear, Logits]
 
 
-def test_what_reads_logits_is_left_out_where_there_are_none(encoder, colours, judged):
+def test_evaluations_of_logits_are_left_out_without_a_classifier(
+    encoder, colours, judged
+):
     settings = {"size": 8, "seed": 0, "baselines": False}
     report = evaluate(
         judged(encoder), colours, protocols=(Logits(), Retrieval()), **settings
@@ -139,7 +141,7 @@ def test_what_reads_logits_is_left_out_where_there_are_none(encoder, colours, ju
         ([Raising(KeyError("x"))], r"evaluation Raising fails: KeyError: 'x'\. Mend"),
     ],
 )
-def test_what_is_wrong_is_found_before_anything_is_encoded(
+def test_mistakes_are_found_before_anything_is_encoded(
     encoder, colours, judged, protocols, said
 ):
     planned = evaluate(judged(encoder), colours, size=8, seed=0, protocols=protocols)
@@ -148,7 +150,7 @@ def test_what_is_wrong_is_found_before_anything_is_encoded(
     assert "\n" not in str(error.value)
 
 
-def test_one_that_refuses_made_up_features_is_asked_about_real_ones(
+def test_an_evaluation_that_refuses_synthetic_features_may_accept_real_ones(
     encoder, colours, judged
 ):
     refuses = Raising(UserError("I want 1000 images"))
@@ -158,7 +160,7 @@ def test_one_that_refuses_made_up_features_is_asked_about_real_ones(
         planned.report()
 
 
-def test_what_is_missing_is_said_before_the_run(encoder, colours, judged):
+def test_a_missing_requirement_is_said_before_the_run(encoder, colours, judged):
     class Needy(Retrieval):
         def check(self):
             raise UserError("install faiss")
@@ -171,7 +173,7 @@ def test_what_is_missing_is_said_before_the_run(encoder, colours, judged):
 @pytest.mark.parametrize(
     "setting", [{"linear": False}, {"knn_neighbours": [5]}, {"knn_temperature": 0.1}]
 )
-def test_settings_of_the_default_beside_a_list_are_refused(
+def test_settings_of_the_default_together_with_a_list_are_refused(
     encoder, colours, judged, setting
 ):
     with pytest.raises(UserError, match=r"bind evaluations\.knn\.neighbours"):

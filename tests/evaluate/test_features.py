@@ -50,7 +50,7 @@ def test_encoder_sees_static_shapes_and_is_traced_once():
     assert seen == [[4, 4, 4, 3]]
 
 
-def test_half_precision_features_come_out_as_float32():
+def test_half_precision_features_are_returned_as_float32():
     found = extract(
         frozen(lambda pixels: tf.cast(mean_colour(pixels), tf.bfloat16)),
         padded_batches(images(4), 4),
@@ -59,7 +59,7 @@ def test_half_precision_features_come_out_as_float32():
 
 
 def test_too_little_memory_is_one_line_with_what_to_lower():
-    # Not from the pipeline, whose errors are told apart.
+    # Not from the pipeline, whose errors are handled differently.
     def encode(pixels):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
 

@@ -16,7 +16,7 @@ def save(tmp_path):
     return checkpoints, lambda step: checkpoints.save(table, step=step)
 
 
-def test_takes_each_in_its_turn_and_ends_with_the_last_step(save):
+def test_yields_each_checkpoint_in_order_and_ends_with_the_last_step(save):
     checkpoints, trained = save
     later = iter([10, 20, 30])
     waited = []
@@ -30,14 +30,14 @@ def test_takes_each_in_its_turn_and_ends_with_the_last_step(save):
     assert [step_of(prefix) for prefix in found] == [10, 20, 30] == waited
 
 
-def test_what_is_measured_already_is_not_again(save):
+def test_a_checkpoint_that_is_measured_already_is_skipped(save):
     checkpoints, trained = save
     trained(10), trained(20)
     found = follow(checkpoints, last=20, done=lambda step: step == 10, wait=pytest.fail)
     assert [step_of(prefix) for prefix in found] == [20]
 
 
-def test_goes_on_when_training_removed_what_was_next(save):
+def test_goes_on_when_training_has_removed_the_next_checkpoint(save):
     checkpoints, trained = save
     trained(10), trained(20)
     found = follow(checkpoints, last=40, done=lambda step: False, wait=pytest.fail)

@@ -49,7 +49,7 @@ def test_equals_a_plain_loop_whatever_the_block(monkeypatch, k, block):
 
 def test_length_of_features_does_not_matter():
     bank, queries = random_features(60, seed=1), random_features(37, seed=2)
-    # Powers of two scale floats exactly, so ties and sums stay as they were.
+    # Powers of two scale floats exactly, so ties and sums stay the same.
     stretched = dataclasses.replace(
         bank, features=bank.features * np.array([[0.25], [8.0]] * 30, np.float32)
     )
@@ -81,13 +81,13 @@ def test_ties_go_to_the_earlier_row_then_the_lower_class():
     assert knn_accuracy(bank, query, neighbours=2, temperature=0.07).top1 == 0
 
 
-def test_a_collapsed_encoder_earns_nothing():
+def test_a_collapsed_encoder_scores_the_share_of_one_class():
     bank = features(np.ones([100, 4]), np.arange(100) % 10)
     queries = features(np.ones([50, 4]), np.arange(50) % 10)
     assert knn_accuracy(bank, queries, neighbours=10, temperature=0.07).top1 == 0.1
 
 
-def test_zero_features_are_no_error():
+def test_zero_features_are_not_an_error():
     bank = features(np.zeros([4, 2]), [0, 1, 0, 1])
     assert knn_accuracy(bank, bank, neighbours=1, temperature=0.07).top1 == 0.5
 

@@ -31,7 +31,7 @@ def solver(request, monkeypatch):
     return request.param
 
 
-def test_reads_off_separable_classes(solver):
+def test_classifies_separable_classes(solver):
     found = linear_probe(
         clusters(200, seed=1, noise=0.1), clusters(100, seed=2, noise=0.1), seed=0
     )
@@ -40,7 +40,7 @@ def test_reads_off_separable_classes(solver):
     assert found.strength in STRENGTHS
 
 
-def test_reads_nothing_off_noise(solver):
+def test_is_at_chance_on_noise(solver):
     random = np.random.default_rng(0)
     train = features(random.normal(size=[400, 6]), random.integers(0, 4, 400))
     test = features(random.normal(size=[1000, 6]), random.integers(0, 4, 1000))
@@ -65,7 +65,7 @@ def test_units_of_the_features_do_not_matter(solver):
     assert linear_probe(*moved, seed=0) == linear_probe(train, test, seed=0)
 
 
-def test_a_constant_dimension_is_no_error():
+def test_a_constant_dimension_is_not_an_error():
     train, test = clusters(200, seed=1), clusters(100, seed=2)
     dead = [
         dataclasses.replace(one, features=np.pad(one.features, [(0, 0), (0, 3)]))
@@ -111,7 +111,7 @@ def test_settings_that_are_fitted_at_once_do_not_touch_each_other(monkeypatch):
         np.testing.assert_allclose(kernel, alone, rtol=1e-4, atol=1e-5)
 
 
-def test_minibatches_choose_a_rate_and_lbfgs_none(solver):
+def test_minibatches_choose_a_rate_and_lbfgs_does_not(solver):
     found = linear_probe(clusters(60, seed=1), clusters(30, seed=2), seed=0)
     assert (found.rate in RATES) == (found.solver != "lbfgs")
     assert f"L2 {found.strength:g}" in found.chosen

@@ -25,7 +25,7 @@ def test_labelled_report_names_every_protocol(report):
         (linear, "raw pixels"),
         ("classifier (the objective's own head)", "trained encoder"),
     ]
-    # Colours are classes with a wide margin: every protocol reads them.
+    # Colours are classes with a wide margin, so every protocol works.
     assert all(row.numbers["top1"] > 0.9 for row in report.rows)
     assert {row.n_test for row in report.rows} == {40}
     assert [row.n_train for row in report.rows] == [90] * 6 + [0]
@@ -205,16 +205,16 @@ def test_a_scored_split_without_labels_is_said_before_the_run(
 ):
     colours.splits["test"] = unlabelled.splits["train"]
     planned = evaluate(judged(encoder), colours, size=8, seed=0)
-    assert "what is scored has no labels" in planned.check()
+    assert "the scored split has no labels" in planned.check()
     report = planned.report()
     assert report.rows == ()
     assert report.health_split == "test"
 
 
-def test_examples_without_a_label_are_in_no_accuracy(
+def test_examples_without_a_label_are_left_out_of_accuracies(
     encoder, untrained, colours, judged
 ):
-    """As if they were not there, but for the health of the features."""
+    """As if they were not there, except for the health of the features."""
     settings = {"size": 8, "seed": 0, "untrained": untrained, "linear": False}
     random = np.random.default_rng(3)
     missing = {}
@@ -223,8 +223,8 @@ def test_examples_without_a_label_are_in_no_accuracy(
         source.numbers[missing[name]] = -1
     found = evaluate(judged(encoder, classes=3), colours, **settings).report()
     assert found.notes == (
-        "30 of 90 examples of colours have no label: they are in no accuracy",
-        "13 of 40 examples of colours have no label: they are in no accuracy",
+        "30 of 90 examples of colours have no label: they are left out of accuracies",
+        "13 of 40 examples of colours have no label: they are left out of accuracies",
     )
     assert [row.n_train for row in found.rows] == [60] * 3 + [0]
     assert {row.n_test for row in found.rows} == {27}

@@ -13,14 +13,14 @@ def unit(rng, *shape):
 def loss(
     anchors, candidates, *, temperature, attracted=(), eliminated=(), written=None
 ):
-    """Returns the loss of one replica that holds the whole batch.
+    """Returns the loss of a single replica with the whole batch.
 
     Args:
         anchors: [V, b, D].
         candidates: [columns, D]; row v * b + i is view v of image i.
         temperature: divides similarities.
         attracted: image -> columns that are positives too.
-        eliminated: image -> columns that leave the denominator.
+        eliminated: image -> columns that are removed from the denominator.
         written: columns in use; None for all.
     """
     views, batch, _ = anchors.shape

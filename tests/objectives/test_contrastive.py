@@ -90,7 +90,7 @@ def test_equals_a_loop(columns, use, kind, block):
 
 
 @BLOCKS
-def test_columns_not_yet_written_are_no_candidates(block):
+def test_columns_that_are_not_written_yet_are_not_candidates(block):
     rng = np.random.default_rng(3)
     anchors = loop.unit(rng, VIEWS, BATCH, DIM)
     candidates = loop.unit(rng, BANK, DIM)

@@ -1,4 +1,4 @@
-"""In blocks, no tensor of the loss, the detection or the gradient is a whole matrix."""
+"""In blocks, no tensor of loss, detection or gradient is a full matrix."""
 
 from __future__ import annotations
 

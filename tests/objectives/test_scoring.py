@@ -88,7 +88,7 @@ def test_labels(block):
     np.testing.assert_array_equal(both, [7, 1, 0])
 
 
-def test_labels_are_wanted():
+def test_labels_are_required():
     with pytest.raises(ValueError, match="without labels"):
         scores_of(*inputs()).alike(tf.range(3))
 

@@ -70,7 +70,7 @@ def test_says_what_it_is():
 @pytest.mark.parametrize(
     "damage", ["no kernels", "a gap", "one block less", "odd width"]
 )
-def test_refuses_what_is_no_published_network(damage):
+def test_refuses_a_network_that_is_not_published(damage):
     shapes = shapes_of(depth=18, stem="cifar")
     if damage == "no kernels":
         shapes = {"base_model/dense/kernel": (3, 4)}

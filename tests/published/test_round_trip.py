@@ -115,7 +115,7 @@ def test_the_import_is_strict(published_checkpoint, contents, tmp_path, change, 
     assert not (tmp_path / "W").exists()
 
 
-def test_an_import_overwrites_nothing(published_checkpoint, tmp_path):
+def test_an_import_does_not_overwrite_anything(published_checkpoint, tmp_path):
     found = import_published(published_checkpoint, str(tmp_path))
     with pytest.raises(UserError, match="already holds checkpoints"):
         import_published(published_checkpoint, str(tmp_path))
