@@ -60,20 +60,21 @@ Network = Literal[
     "VGG19",
     "Xception",
 ]
-"""What a recipe may choose: those of `keras.applications` with one vector an image."""
+"""The networks of `keras.applications` that return one vector per image."""
 
 _LEAST = 32
-"""Side below which Keras builds none of its networks for a fixed size, in pixels."""
+"""The smallest side for which Keras builds a network of fixed size, in pixels."""
 
 
 class KerasApplication(Backbone):
-    """A network of `keras.applications`, by name, from fresh weights.
+    """A network of `keras.applications`, by name, with random initial weights.
 
-    What would break the rules of a run is replaced: batch normalisation by the one of
-    this package, which is over the global batch and which a frozen momentum encoder
-    needs; names that count per process by the layer's place; dropout, which in the
-    EfficientNets drops whole branches (stochastic depth), by one of the same rate that
-    draws by `sslkit.randomness.draw`, and so only in a training step.
+    Parts that do not fit a run are replaced. Batch normalisation becomes sslkit's,
+    which is over the global batch and which a frozen momentum encoder needs. Names that
+    depend on what else the process has made become names by the layer's place. Dropout,
+    which in the EfficientNets drops whole branches (stochastic depth), becomes one of
+    the same rate that draws by `sslkit.randomness.draw`, and so only in a training
+    step.
 
     Args:
         network: e.g. `ConvNeXtTiny`, as in `keras.applications`.
@@ -101,7 +102,7 @@ class KerasApplication(Backbone):
             UserError: if the network does not take images of this size.
         """
         original = self._original(tuple(shape[1:]))
-        # Networks that bring their own scaling want pixels as they come from a file.
+        # Networks that scale pixels themselves expect them in [0, 255].
         self.scale = 1.0
         if any(isinstance(x, keras.layers.Rescaling) for x in original.layers):
             self.scale = 255.0
@@ -128,7 +129,8 @@ class KerasApplication(Backbone):
         if "include_preprocessing" in inspect.signature(make).parameters:
             options["include_preprocessing"] = False
 
-        # Keras takes no size below 32, but does take any size, which may then be less.
+        # Keras refuses a fixed size below 32, but accepts an open size, which may be
+        # less.
         small = shape[0] is not None and shape[0] < _LEAST
         size = (None, None, shape[2]) if small else shape
 
@@ -140,13 +142,14 @@ class KerasApplication(Backbone):
                 input_shape=size,
                 **options,
             )
-            # Keras before 3.15 averages over no pixel, and gives NaN.
+            # Keras before 3.15 averages over zero pixels, which gives NaN.
             if 0 in _before_pooling(model, shape):
-                raise ValueError("of so few pixels its own pooling leaves none.")
+                raise ValueError("its pooling leaves no pixel of so small an image.")
             return model
 
-        # A thread of its own knows nothing of the strategy's scope and of who watches
-        # over variables there: this one's are nobody's, and are forgotten.
+        # In another thread, the strategy's scope and the creators of variables there
+        # have no effect: the variables of this network are temporary and belong to
+        # nobody.
         with concurrent.futures.ThreadPoolExecutor(max_workers=1) as thread:
             try:
                 return thread.submit(build).result()
@@ -160,7 +163,7 @@ class KerasApplication(Backbone):
 def _before_pooling(
     model: keras.Model, shape: tuple[int | None, ...]
 ) -> tuple[int | None, ...]:
-    """Returns the shape of what a network averages, for images of a shape."""
+    """Returns the shape of a network's last feature map, for images of a shape."""
     pools = (keras.layers.GlobalAveragePooling2D,)
     *_, last = (layer for layer in model.layers if isinstance(layer, pools))
     trunk = keras.Model(model.input, last.input)
@@ -168,14 +171,14 @@ def _before_pooling(
 
 
 def _reason(error: ValueError) -> str:
-    """Returns the line that says it; Keras puts its own around it, in bold type."""
+    """Returns the line with the reason; Keras adds other lines, in bold type."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     own = [line for line in lines if not line.startswith("Exception encountered")]
     return re.sub(r"\x1b\[\d*m", "", (own or lines)[0])
 
 
 class _Norm(BatchNorm):
-    """Batch normalisation as a layer of a functional model, which calls it bare."""
+    """Batch normalisation in a functional model, which does not pass `training`."""
 
     def call(
         self, x: tf.Tensor, training: bool = False, mask: None = None
@@ -184,12 +187,12 @@ class _Norm(BatchNorm):
 
 
 class _Dropout(keras.layers.Layer):
-    """Dropout whose draws are a function of the run's seed, the step and the example.
+    """Dropout whose draws depend on the run's seed, the step and the example.
 
     Args:
         rate: share that is dropped, in [0, 1).
-        noise_shape: what draws once: [n, ...], 1 where a dimension falls together and
-            None where it does not; None where every number draws.
+        noise_shape: the shape of the draws: [n, ...] with 1 for a dimension that is
+            dropped as a whole and None for others; None to draw for every number.
         name: the layer's name.
         dtype: the layer's policy.
     """
@@ -227,9 +230,9 @@ class _Dropout(keras.layers.Layer):
 
 
 class _Scale(keras.layers.Layer):
-    """One learned factor a channel (Touvron et al. 2021, eq. 2), with a name.
+    """One learned factor per channel (Touvron et al. 2021, eq. 2), with a fixed name.
 
-    Keras' own weight there is called after how many came before it in the process.
+    The name of Keras's own weight depends on how many the process has made before.
     """
 
     def __init__(self, start: float, *, name: str, dtype: keras.DTypePolicy) -> None:
@@ -263,9 +266,9 @@ def _stand_in(
     if type(layer).__name__ == "LayerScale":
         return _Scale(layer.init_values, name=name, dtype=dtype)
     config = {**layer.get_config(), "name": name}
-    # A functional model also holds bare operations, such as a sum of two tensors.
+    # A functional model also has operations, such as the sum of two tensors.
     if isinstance(layer, keras.layers.Layer):
-        # The mean over pixels is what comes out, and not rounded to a half type.
+        # The mean over pixels is the output, and is not rounded to half precision.
         last = isinstance(layer, keras.layers.GlobalAveragePooling2D)
         config["dtype"] = dtype.variable_dtype if last else dtype
     return type(layer).from_config(config)

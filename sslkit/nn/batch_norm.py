@@ -18,22 +18,23 @@ class BatchNorm(keras.layers.Layer):
     Ioffe and Szegedy 2015, algorithm 1. Replicas merge their moments by the pairwise
     rule of Chan et al. 1983, eq. 2.1: the variance is the mean of the shards'
     variances plus the mean squared distance of the shards' means to the global mean.
-    Unlike E[x^2] - E[x]^2, it keeps its precision when |mean| is far above the
-    standard deviation. Replicas must hold equally many rows.
+    Unlike E[x^2] - E[x]^2, it keeps its precision when |mean| is far above the standard
+    deviation. All replicas must have the same number of rows.
 
-    `training` alone decides between batch and moving statistics; `layer.trainable`
-    does not, because a momentum encoder is frozen and yet normalises by its batch.
+    Only `training` decides between batch and moving statistics; `layer.trainable` has
+    no effect on it, because a momentum encoder is frozen but normalises by its batch.
 
     Args:
-        momentum: share of the old moving statistics kept at an update, in [0, 1].
+        momentum: share of the old moving statistics that an update keeps, in [0, 1]. It
+            has nothing to do with momentum twins or with an optimizer's momentum.
         epsilon: added to the variance.
         center: whether to add a learned offset, beta.
         scale: whether to multiply by a learned factor, gamma.
         zero_gamma: whether gamma starts at 0 and not at 1 (Goyal et al. 2017, sec.
-            5.1), so that a residual branch starts silent.
+            5.1), so that a residual branch adds nothing at first.
         cross_replica: whether to normalise by the global batch. If not, each replica
-            normalises by its own batch; the moving statistics average the replicas',
-            so that they stay equal everywhere.
+            normalises by its own batch; the moving statistics are averaged over
+            replicas, so that they stay equal.
         name: the layer's name.
     """
 
@@ -50,7 +51,7 @@ class BatchNorm(keras.layers.Layer):
         name: str,
     ) -> None:
         """Keeps the options; see the class."""
-        # Keras would round float32 inputs to the compute dtype before the moments.
+        # Otherwise Keras would round float32 inputs to the compute dtype first.
         super().__init__(name=name, autocast=False)
         self.momentum = momentum
         self.epsilon = epsilon
@@ -60,8 +61,8 @@ class BatchNorm(keras.layers.Layer):
         self.cross_replica = cross_replica
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Creates gamma, beta and the moving statistics, one value a channel."""
-        # Not cast to a half type on reading: the statistics decide what comes out.
+        """Creates gamma, beta and the moving statistics, one value per channel."""
+        # Not cast to half precision when read: the output depends on the statistics.
         weight = functools.partial(
             self.add_weight, shape=(shape[-1],), dtype=full_dtype(self), autocast=False
         )
@@ -79,12 +80,12 @@ class BatchNorm(keras.layers.Layer):
 
         Args:
             x: [n, channels] or [n, height, width, channels], any float dtype; moments
-                and the normalisation itself are float32 at least.
+                and the normalisation are computed in float32 or more.
             training: whether to normalise by the batch, and to move the moving
                 statistics towards its mean and (biased) variance.
 
         Returns:
-            The shape and dtype of `x`.
+            The normalised tensor, with the shape and dtype of `x`.
         """
         wide = tf.cast(x, full_dtype(self))
         if not training:
@@ -99,7 +100,8 @@ class BatchNorm(keras.layers.Layer):
             else:
                 mean, variance = _moments(wide)
                 out = self._normalise(wide, mean, variance)
-            # The statistics must stay equal everywhere, even where the moments do not.
+            # The statistics must stay equal on all replicas, even if the moments
+            # differ.
             self._track(*replica.mean((mean, variance)))
         return tf.cast(out, x.dtype)
 
@@ -113,8 +115,8 @@ class BatchNorm(keras.layers.Layer):
         self, x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor
     ) -> tf.Tensor:
         gamma, beta = self._affine()
-        # Subtracting the mean first, and not folding it into beta, keeps the digits of
-        # channels whose mean is far above their standard deviation.
+        # Subtracting the mean first, instead of merging it into beta, keeps the
+        # precision of channels whose mean is far above their standard deviation.
         return (x - mean) * (gamma * tf.math.rsqrt(variance + self.epsilon)) + beta
 
     def _track(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
@@ -123,15 +125,15 @@ class BatchNorm(keras.layers.Layer):
             self.momentum * moving + (1 - self.momentum) * tf.stop_gradient(seen)
             for moving, seen in zip(statistics, (mean, variance), strict=True)
         ]
-        # They are equal already; a plain assignment would send them around once more.
+        # They are equal already; a plain assignment would reduce them once more.
         replica.assign(statistics, moved)
 
 
 def _near_zero(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Subtracts one value of each channel, so that sums keep the digits that matter.
+    """Subtracts one value of each channel, so that sums keep their precision.
 
     Returns:
-        The difference, whose mean is no larger than a few standard deviations, and the
+        The difference, whose mean is within a few standard deviations of 0, and the
         value, [channels].
     """
     pivot = tf.stop_gradient(x[(0,) * (x.shape.rank - 1)])
@@ -143,15 +145,15 @@ def _moments(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     axes = list(range(x.shape.rank - 1))
     x, pivot = _near_zero(x)
     mean = tf.reduce_mean(x, axes)
-    # The variance is stationary in the mean, so this gradient would be an exact zero.
+    # The derivative of the variance by the mean is exactly zero.
     distance = tf.math.squared_difference(x, tf.stop_gradient(mean))
     return pivot + mean, tf.reduce_mean(distance, axes)
 
 
 def _merge(mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the moments of the global batch from those of the shards."""
-    # One collective for both. Two means, one after the other, move less data but wait
-    # for the network twice: 8.9 ms against 6.5 for 20 layers on two CPU replicas.
+    # One collective for both. Two, one after the other, transfer less data but wait for
+    # the network twice: 8.9 ms instead of 6.5 for 20 layers on two CPU replicas.
     shards = replica.gather(tf.stack([mean, variance])[tf.newaxis])
     means, variances = tf.unstack(shards, axis=1)
     merged = tf.reduce_mean(means, axis=0)
@@ -160,7 +162,7 @@ def _merge(mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _fusible(x: tf.Tensor) -> bool:
-    """Returns whether TensorFlow's fused kernel takes such a tensor."""
+    """Returns whether TensorFlow's fused kernel accepts such a tensor."""
     return x.shape.rank == 4 and x.dtype == tf.float32
 
 
@@ -173,8 +175,8 @@ def _fused(
         The normalised tensor, and each channel's mean and biased variance, through
         which no gradient flows.
     """
-    # XLA computes the kernel's variance as E[x^2] - E[x]^2, which is harmless only
-    # where the mean is small.
+    # XLA computes the kernel's variance as E[x^2] - E[x]^2, which is precise only if
+    # the mean is small.
     x, pivot = _near_zero(x)
     out = tf.raw_ops.FusedBatchNormV3(
         x=x,
@@ -186,5 +188,5 @@ def _fused(
         is_training=True,
     )
     count = tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), x.dtype)
-    # The kernel divides the variance that it reports by count - 1.
+    # The variance that the kernel returns is divided by count - 1.
     return out.y, pivot + out.batch_mean, out.batch_variance * (count - 1) / count

@@ -17,16 +17,16 @@ class ConvNet(Backbone):
     """Stages of two 3x3 convolutions, then the mean over pixels.
 
     Each convolution is followed by batch normalisation over the global batch and a
-    ReLU; each stage after the first starts with a stride of 2. With the default
-    filters it has 287,000 weights: enough for handwritten digits, and what
-    the shipped digits recipes train in minutes on two CPU cores.
+    ReLU; each stage after the first starts with a stride of 2. With the default filters
+    it has 287,000 weights: enough for handwritten digits, and few enough that the
+    digits recipes train in minutes on two CPU cores.
 
     Args:
         filters: channels of each stage; the last is the width of the features.
         name: the layer's name.
 
     Raises:
-        UserError: if there is no stage.
+        UserError: if `filters` is empty.
     """
 
     @checked

@@ -1,4 +1,4 @@
-"""Convolutions as ResNets use them."""
+"""Convolutions for ResNets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Norm = Callable[..., BatchNorm]
 
 
 def fixed_padding(x: tf.Tensor, size: int) -> tf.Tensor:
-    """Pads height and width with `size - 1` zeros, split evenly, the odd one last.
+    """Pads height and width with `size - 1` zeros, half on each side, an odd one last.
 
-    The padding depends on the kernel alone. TensorFlow's "SAME" also depends on the
-    image's size, so that a strided network would sample other pixels at other sizes.
+    The padding depends only on the kernel. TensorFlow's "SAME" also depends on the
+    image's size, so a strided network would sample other pixels at other sizes.
     """
     before = (size - 1) // 2
     side = [before, size - 1 - before]
@@ -25,9 +25,9 @@ def fixed_padding(x: tf.Tensor, size: int) -> tf.Tensor:
 
 
 class Convolution(keras.layers.Conv2D):
-    """A 2-D convolution with fixed padding when strided.
+    """A 2-D convolution, with fixed padding if it has a stride.
 
-    Kernels start as a truncated normal of variance 1 / fan-in.
+    The initial kernel is from a truncated normal distribution of variance 1 / fan-in.
 
     Args:
         filters: output channels.
@@ -68,7 +68,7 @@ class Convolution(keras.layers.Conv2D):
 
 
 class ConvNorm(keras.layers.Layer):
-    """A convolution without bias, batch normalisation, and a ReLU if asked for.
+    """A convolution without bias, batch normalisation, and optionally a ReLU.
 
     Args:
         filters: output channels.

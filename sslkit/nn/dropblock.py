@@ -11,21 +11,21 @@ from sslkit.nn.precision import full_dtype
 
 
 class DropBlock(keras.layers.Layer):
-    """Drops whole squares of a feature map, each channel its own (Ghiasi et al. 2018).
+    """Drops whole squares of a feature map, per channel (Ghiasi et al. 2018).
 
-    Algorithm 1 of arXiv:1810.12890. A square that lies inside the map starts at each
-    place with probability
+    Algorithm 1 of arXiv:1810.12890. At each place where a square fits into the map, one
+    starts with probability
 
         gamma = (1 - keep_prob) * (height * width / size^2) / (places for a square),
 
-    which ignores that squares overlap, so a little more than `keep_prob` is kept. What
-    is kept is divided by its share of the global batch's map.
+    which ignores that squares overlap, so a little more than `keep_prob` is kept. The
+    kept values are divided by the share that is kept in the global batch.
 
     Drops in training steps only (see `sslkit.randomness.draw`).
 
     Args:
         keep_prob: share of the map that is kept, in (0, 1].
-        size: side of a square, at least 1; no larger than the map that comes in.
+        size: side of a square, at least 1 and at most the side of the map.
         name: the layer's name.
     """
 
@@ -52,7 +52,7 @@ class DropBlock(keras.layers.Layer):
         return x * tf.cast(tf.math.divide_no_nan(kept, share), x.dtype)
 
     def _squares(self, x: tf.Tensor) -> tf.Tensor | None:
-        """Returns float32, 1 where a square lies and else 0; broadcasts to `x`."""
+        """Returns float32, 1 within squares and 0 elsewhere; broadcasts to `x`."""
         rows, height, width, channels = x.shape
         size = min(self.size, height, width)
         down, across = height - size + 1, width - size + 1
@@ -68,6 +68,6 @@ class DropBlock(keras.layers.Layer):
         # A pixel is dropped if a square starts at most size - 1 above and left of it.
         border = [size - 1, size - 1]
         corners = tf.pad(corners, [[0, 0], border, border, [0, 0]])
-        # Rows, then columns: 2 * size comparisons a pixel and not size^2.
+        # Rows, then columns: 2 * size comparisons per pixel instead of size^2.
         covered = tf.nn.max_pool2d(corners, [size, 1], 1, "VALID")
         return tf.nn.max_pool2d(covered, [1, size], 1, "VALID")

@@ -1,4 +1,4 @@
-"""What sits on an encoder's features."""
+"""Heads on an encoder's features."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from sslkit.nn.precision import full_dtype
 class ProjectionHead(MLPHead):
     """Maps features to the space in which views are compared.
 
-    The head of SimCLR v2 (Chen et al. 2020b, sec. 2): middle layers as wide as the
-    features, normalisation after each layer, without an offset after the last, and a
-    ReLU after all but the last.
+    This is the head of SimCLR v2 (Chen et al. 2020b, sec. 2): middle layers as wide as
+    the features; normalisation after each layer, without an offset after the last; and
+    a ReLU after all layers except the last.
 
     Args:
         layers: how many, in mode "nonlinear"; at least 1.
         dim: width of the projection.
-        mode: "nonlinear"; "linear" for the last layer alone; "none" for the features
+        mode: "nonlinear"; "linear" for only the last layer; "none" for the features
             themselves.
         cross_replica: see `BatchNorm`.
         name: the layer's name.
 
     Raises:
-        UserError: if an option is none of the above.
+        UserError: if an option has a value that is not described above.
     """
 
     @checked
@@ -55,7 +55,7 @@ class ProjectionHead(MLPHead):
 class LinearClassifier(keras.layers.Dense):
     """A dense layer with bias from features to class logits, in float32 throughout.
 
-    It is small, and its output is what a loss takes exponentials of.
+    It is small, and the loss takes exponentials of its output, so precision matters.
 
     Args:
         classes: number of classes.

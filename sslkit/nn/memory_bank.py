@@ -17,31 +17,31 @@ Initializer = Callable[[Sequence[int], str], tf.Tensor]
 
 
 class Remembered(NamedTuple):
-    """What a bank holds."""
+    """The contents of a bank."""
 
     rows: tf.Tensor
     """float32 [batches * global batch, dim]; the newest first."""
     labels: tf.Tensor | None
-    """int32 [batches * global batch], -1 where unknown or not written; None from a bank
+    """int32 [batches * global batch], -1 if unknown or not written; None from a bank
     without labels."""
     written: tf.Tensor | None
-    """int32 [], rows in use; None where all of them are."""
+    """int32 [], rows in use; None if all of them are."""
 
 
 class MemoryBank(layers.Layer):
     """Keeps the embeddings of the last batches as candidates (He et al. 2020).
 
-    Each call writes its rows in front and drops as many at
-    the end, in training as published by Huynh et al. 2022: the newest rows come first.
+    Each call in training writes its rows at the front and drops as many at the end, as
+    published by Huynh et al. 2022: the newest rows come first.
 
     Args:
         batches: its length, in global batches of images.
         views: views of each image that a call writes; at most `batches`.
-        lazy: whether rows that were not written yet are told apart. If not, they are
-            zeros like any other row, as published.
+        lazy: whether rows that were not written yet are left out. If not, they are
+            candidates like other rows, as published.
         labels: whether the images' labels are kept beside the rows.
-        start: what the rows are before they are written: zeros, as published by Huynh
-            et al.; or random directions of length 1, as in MoCo's code.
+        start: the initial rows: zeros, as in the code of Huynh et al.; or random
+            directions of length 1, as in MoCo's code.
         name: the layer's name.
     """
 
@@ -57,7 +57,7 @@ class MemoryBank(layers.Layer):
         name: str,
     ):
         """Keeps the options; see the class."""
-        # Rows are kept, and compared, in float32 whatever the policy.
+        # Rows are kept and compared in float32, whatever the policy.
         super().__init__(name=name, autocast=False)
         if views > batches:
             raise ValueError(f"{views} views of a batch overrun {batches} batches")
@@ -72,7 +72,7 @@ class MemoryBank(layers.Layer):
         embeddings_shape: tuple[int, int],
         labels_shape: tuple[int] | None = None,
     ) -> None:
-        """Makes the rows, once the global batch is known."""
+        """Makes the rows when the global batch is known."""
         written, dim = embeddings_shape
         length = self._batches * written // self._views
         first = _directions if self._start == "random" else _filled(0)
@@ -98,7 +98,7 @@ class MemoryBank(layers.Layer):
     def call(
         self, embeddings: tf.Tensor, labels: tf.Tensor | None = None
     ) -> Remembered:
-        """Writes embeddings and returns the bank that holds them.
+        """Writes embeddings and returns the bank's contents, with them.
 
         Args:
             embeddings: float32 [views * global batch, dim], equal on all replicas.
@@ -119,16 +119,16 @@ class MemoryBank(layers.Layer):
         return Remembered(kept["rows"], kept.get("labels"), kept.get("written"))
 
     def health(self, *, step: int) -> dict[str, float]:
-        """Says how it is doing; eagerly, outside replica context.
+        """Measures the health of the bank; called eagerly, outside replica context.
 
         Args:
             step: updates done.
 
         Returns:
             `bank_filled`, the share of its rows that were written, in [0, 1];
-            `bank_age`, how many updates ago the oldest of them was; and
-            `bank_sameness`, the length of the mean of their directions: 1 where all are
-            the same, near 0 where they fill the sphere.
+            `bank_age`, how many updates ago the oldest of them was written; and
+            `bank_sameness`, the length of the mean of their directions: 1 if all are
+            the same, near 0 if they fill the sphere.
         """
         rows = self.rows.numpy().astype(np.float64)
         lengths = np.linalg.norm(rows, axis=1)

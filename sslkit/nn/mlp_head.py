@@ -13,17 +13,18 @@ from sslkit.nn.batch_norm import BatchNorm
 from sslkit.nn.precision import full_dtype
 
 Start = Literal["normal", "fan_in", "wide"]
-"""How a kernel starts: "normal" is N(0, 0.01^2), as SimCLR; "fan_in" is uniform within
-+-1 / sqrt(inputs), the default of the PyTorch code in which most methods were
-published; "wide" is N(0, 0.02^2), as DINO and ViT, whose cut at +-2 is never met."""
+"""How a kernel is initialised: "normal" is N(0, 0.01^2), as in SimCLR; "fan_in" is
+uniform within +-1 / sqrt(inputs), the default of PyTorch, in which most methods were
+published; "wide" is N(0, 0.02^2), as in DINO and ViT (their truncation at +-2 has no
+effect)."""
 
 LastNorm = Literal["none", "plain", "scale", "full"]
-"""What normalises the last layer's output: nothing; a batch normalisation without
+"""The normalisation of the last layer's output: none; batch normalisation without
 weights; with gamma; with gamma and beta."""
 
 
 def kernel_start(start: Start) -> keras.initializers.Initializer:
-    """Returns the initializer that a word names; see `Start`."""
+    """Returns the initializer of a name; see `Start`."""
     if start == "normal":
         return keras.initializers.RandomNormal(stddev=0.01)
     if start == "wide":
@@ -32,13 +33,13 @@ def kernel_start(start: Start) -> keras.initializers.Initializer:
 
 
 class MLPLayer(keras.layers.Layer):
-    """A dense layer, batch normalisation where wanted, and an activation.
+    """A dense layer, optionally batch normalisation, and an activation.
 
     Args:
         units: output width.
         bias: whether the dense layer has one.
         norm: see `LastNorm`.
-        activation: what follows, or "none".
+        activation: the activation that follows, or "none".
         start: see `Start`.
         cross_replica: see `BatchNorm`.
         name: the layer's name.
@@ -79,8 +80,8 @@ class MLPLayer(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
         """Maps [n, width] -> float32 [n, units]."""
-        # The product may run in a half type; batch statistics and what a loss
-        # compares must not.
+        # The product may be in half precision; batch statistics and the inputs of a
+        # loss must not.
         x = tf.cast(self.dense(x), full_dtype(self))
         if self.norm is not None:
             x = self.norm(x, training=training)
@@ -92,7 +93,7 @@ class MLPLayer(keras.layers.Layer):
 class MLPHead(keras.layers.Layer):
     """Dense layers on features: a projection head or a predictor.
 
-    The heads of the methods differ in these arguments and in nothing else:
+    The heads of the methods differ only in these arguments:
 
     | head | arguments |
     |---|---|
@@ -108,22 +109,22 @@ class MLPHead(keras.layers.Layer):
       bias=True, last_bias=True, activation="gelu", start="wide", unit=True` |
 
     Args:
-        layers: how many dense layers; 0 passes the features on.
-        dim: width of what comes out.
-        hidden: width of the layers before the last; None for that of the features.
-        norm: whether batch normalisation, with gamma and beta, follows each layer but
-            the last.
-        bias: whether the dense layers but the last have a bias; it starts at 0.
-        activation: what follows each layer but the last.
-        last_norm: what follows the last layer; see `LastNorm`.
+        layers: how many dense layers; with 0, the features are returned unchanged.
+        dim: width of the output.
+        hidden: width of the layers before the last; None for the features' width.
+        norm: whether batch normalisation, with gamma and beta, follows each layer
+            except the last.
+        bias: whether the dense layers except the last have a bias; it starts at 0.
+        activation: the activation after each layer except the last.
+        last_norm: the normalisation after the last layer; see `LastNorm`.
         last_bias: whether the last dense layer has a bias.
-        unit: whether what comes out is divided by its length.
+        unit: whether the output is divided by its length.
         start: how the kernels start; see `Start`.
         cross_replica: see `BatchNorm`.
         name: the layer's name.
 
     Raises:
-        UserError: if an argument is none of the above.
+        UserError: if an argument has a value that is not described above.
     """
 
     @checked
@@ -144,7 +145,8 @@ class MLPHead(keras.layers.Layer):
         name: str,
     ) -> None:
         """Checks and keeps the options; see the class."""
-        # The features are one of the outputs, and not rounded to a half type there.
+        # The features are one of the outputs, so they are not rounded to half
+        # precision.
         super().__init__(name=name, autocast=False)
         self.depth = layers
         self.dim = dim
@@ -169,7 +171,7 @@ class MLPHead(keras.layers.Layer):
             make = self._last if last else self._middle
             layer = make(self.dim if last else hidden, name=f"layer_{index}")
             layer.build((shape[0], width))
-            # A layer made here does not know whether this one was frozen before.
+            # A layer made here is trainable, even if this one was frozen before.
             layer.trainable = self.trainable
             self.layers.append(layer)
             width = layer.units
@@ -180,7 +182,7 @@ class MLPHead(keras.layers.Layer):
         return tf.math.l2_normalize(mapped, axis=1) if self.unit else mapped
 
     def outputs(self, features: tf.Tensor, *, training: bool) -> list[tf.Tensor]:
-        """Returns the features and then what every layer returns.
+        """Returns the features and the output of every layer.
 
         Args:
             features: [n, width].

@@ -15,13 +15,13 @@ from sslkit.errors import UserError
 
 
 def cosine_fall(*, step: tf.Tensor, steps: int) -> tf.Tensor:
-    """Returns what is left of 1 - decay at a step (Grill et al. 2020, section 3.3).
+    """Returns the factor of 1 - decay at a step (Grill et al. 2020, section 3.3).
 
-    The decay d(t) rises to 1 over a run, by 1 - d(t) = (1 - d(0)) f(t) with
+    The decay d(t) rises to 1 over a run: 1 - d(t) = (1 - d(0)) f(t) with
 
         f(t) = (cos(pi t / T) + 1) / 2 = sin(pi (T - t) / 2T)^2
 
-    of which the second form keeps its digits in float32 to the end.
+    The second form is precise in float32 up to the end of the run.
 
     Args:
         step: int64 [], t, updates done so far.
@@ -35,14 +35,14 @@ def cosine_fall(*, step: tf.Tensor, steps: int) -> tf.Tensor:
 
 
 DecaySchedule = Literal["constant", "cosine"]
-"""How a momentum twin's decay goes over a run: it stays, or rises to 1 along half a
-cosine; see `cosine_fall`."""
+"""How a momentum twin's decay changes over a run: it is constant, or rises to 1 along
+half a cosine; see `cosine_fall`."""
 
 
 def decay_scale(
     schedule: DecaySchedule, *, step: tf.Tensor, steps: int | None, owner: str
 ) -> tf.Tensor | None:
-    """Returns what a momentum twin's 1 - decay is multiplied by at a step.
+    """Returns the factor of a momentum twin's 1 - decay at a step.
 
     Args:
         schedule: see `DecaySchedule`.
@@ -51,10 +51,10 @@ def decay_scale(
         owner: name of the objective, for messages.
 
     Returns:
-        float32 [], or None where nothing changes; for `MomentumTwin.follow`.
+        float32 [], or None if the decay is constant; for `MomentumTwin.follow`.
 
     Raises:
-        UserError: if it depends on the length of the run, which is not known.
+        UserError: if it depends on the length of the run, and this is not known.
     """
     if schedule == "constant":
         return None
@@ -69,12 +69,13 @@ def decay_scale(
 class MomentumTwin(keras.layers.Layer):
     """Layers whose weights are a moving average of others' (He et al. 2020, eq. 2).
 
-    Built by the same factories as the online layers and called as their chain. Nothing
-    in it is trained and no gradient passes it. Its batch normalisation runs on batch
-    statistics in training, and its moving statistics are its own.
+    It is built by the same factories as the online layers, and calls its layers one
+    after the other. Nothing in it is trained, and no gradient passes through it. Its
+    batch normalisation uses batch statistics in training, and has separate moving
+    statistics.
 
     Args:
-        layers: the twins of the online layers, in the order in which they are chained.
+        layers: the twins of the online layers, in the order in which they are called.
         name: the layer's name.
     """
 
@@ -88,16 +89,16 @@ class MomentumTwin(keras.layers.Layer):
         """Runs the layers one after the other and stops gradients.
 
         Args:
-            x: what the first layer takes, e.g. images [n, size, size, 3].
+            x: the input of the first layer, e.g. images [n, size, size, 3].
             training: whether normalisation uses (and tracks) batch statistics.
 
         Returns:
-            What the last layer returns.
+            The output of the last layer.
         """
         for layer in self.layers:
             x = layer(x, training=training)
-        # Layers may make sub-layers when they are first called, and those start out
-        # trainable whatever the constructor has frozen.
+        # Layers may make sub-layers when they are first called, and these are trainable
+        # at first, even if the constructor has frozen the layer.
         for variable in self.variables:
             variable.trainable = False
         return tf.stop_gradient(x)
@@ -109,15 +110,15 @@ class MomentumTwin(keras.layers.Layer):
         decay: float,
         scale: tf.Tensor | None = None,
     ) -> None:
-        """Moves each weight: twin <- decay * twin + (1 - decay) * online.
+        """Updates each weight: twin <- decay * twin + (1 - decay) * online.
 
-        In replica context, after the optimizer's update. Weights are what is trainable
-        in `online`; moving statistics stay.
+        It is called in replica context, after the optimizer's update. The weights are
+        the trainable variables of `online`; moving statistics do not change.
 
         Args:
             online: built layers, in the order and of the structure of `layers`.
             decay: share of the twin that is kept, in [0, 1].
-            scale: float32 [], what 1 - decay is multiplied by where it is scheduled,
+            scale: float32 [], the factor of 1 - decay if the decay follows a schedule,
                 e.g. `cosine_fall`; None for 1.
 
         Raises:
@@ -129,8 +130,9 @@ class MomentumTwin(keras.layers.Layer):
         moved = []
         for shadow, weight in pairs:
             kept, seen = tf.convert_to_tensor(shadow), tf.convert_to_tensor(weight)
-            # 1 - decay is taken before rounding to float32: near 1 the difference of
-            # rounded numbers is off by 5e-5 of itself. So a schedule scales it.
+            # 1 - decay is computed before rounding to float32: for a decay near 1, the
+            # difference of rounded numbers has a relative error of 5e-5. This is why a
+            # schedule is given as a factor.
             share = 1 - decay
             if scale is not None:
                 share *= tf.cast(scale, kept.dtype)
@@ -138,9 +140,9 @@ class MomentumTwin(keras.layers.Layer):
         replica.assign(shadows, moved)
 
     def copy(self, online: Sequence[keras.layers.Layer]) -> None:
-        """Sets every variable, moving statistics too, to the value it has in `online`.
+        """Sets every variable, also moving statistics, to its value in `online`.
 
-        Eagerly, outside replica context.
+        It is called eagerly, outside replica context.
 
         Args:
             online: built layers, in the order and of the structure of `layers`.
@@ -152,11 +154,10 @@ class MomentumTwin(keras.layers.Layer):
             shadow.assign(weight)
 
     def distance(self, online: Sequence[keras.layers.Layer]) -> float:
-        """Returns how far it is from what it follows; eagerly, outside replica context.
+        """Returns how far it is from the online layers; called outside replica context.
 
-        The length of the difference of all weights that are trained, as a share of the
-        length of the online ones: 0 for a copy, about 1.4 for weights that have nothing
-        to do with them.
+        This is the norm of the difference of all trained weights, divided by the norm
+        of the online weights: 0 for a copy, about 1.4 for unrelated weights.
 
         Args:
             online: built layers, in the order and of the structure of `layers`.
@@ -175,7 +176,7 @@ class MomentumTwin(keras.layers.Layer):
         """Pairs twin and online variables by their paths inside their layers."""
         if len(online) != len(self.layers):
             raise ValueError(
-                f"{self.name} holds {len(self.layers)} layers and was given "
+                f"{self.name} has {len(self.layers)} layers and was given "
                 f"{len(online)} to follow; pass the online layer of each"
             )
         pairs = []
@@ -186,9 +187,9 @@ class MomentumTwin(keras.layers.Layer):
                     path for path, _ in _shapes(own).items() ^ _shapes(other).items()
                 )
                 raise ValueError(
-                    f"{self.name}: {shadow.path} is no twin of {layer.path}; they "
-                    f"differ in {', '.join(odd)}. Build both with one factory and "
-                    "call both before this"
+                    f"{self.name}: {shadow.path} is not a twin of {layer.path}; they "
+                    f"differ in {', '.join(odd)}. Build both with one factory and call "
+                    "both before this"
                 )
             pairs += [(own[path], other[path]) for path in own]
         return pairs

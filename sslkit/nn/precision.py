@@ -1,4 +1,4 @@
-"""Half precision: where layers compute in it, and where it is too little."""
+"""Half precision: which layers use it, and which numbers must not."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from typing import Literal
 import keras
 
 Precision = Literal["float32", "bfloat16"]
-"""What the layers of a network multiply in; weights and statistics are float32."""
+"""The type in which a network's layers multiply; weights are float32 in both."""
 
 
 def full_dtype(layer: keras.layers.Layer) -> str:
     """Returns the dtype of a layer's statistics, sums and final outputs.
 
-    A loss is cast to it, and not to tf.float32: in a run it is float32, and under the
-    laws of `sslkit.testing`, which run in float64, it is that.
+    A loss should be cast to it, and not to tf.float32: in a run it is float32, but in
+    the laws of `sslkit.testing`, which use float64, it is float64.
 
     Args:
-        layer: what computes, e.g. the objective itself.
+        layer: the layer that computes, e.g. the objective itself.
 
     Returns:
-        "float32" whatever half type the layer computes in, "float64" for a float64
-        layer.
+        "float64" for a float64 layer, and otherwise "float32", also if the layer
+        computes in half precision.
     """
     return keras.backend.result_type(layer.variable_dtype, "float32")
 
 
 @contextlib.contextmanager
 def layers_in(precision: Precision) -> Iterator[None]:
-    """Makes the layers that are built inside compute in a precision.
+    """A context in which new layers get a precision.
 
-    Each layer keeps the policy it was made under, so that calls and traces need no
-    scope. The policy that was there before comes back, whatever happens inside; other
-    threads never see this one.
+    Each layer keeps the policy with which it was made, so calling and tracing it need
+    no context. At the end the earlier policy is restored, also after an error; other
+    threads are not affected.
 
     Args:
         precision: `bfloat16`: layers multiply in it and keep float32 weights (Keras'
-            policy `mixed_bfloat16`). `float32`: both are of `keras.config.floatx`,
-            whatever policy the process has for layers of its own.
+            policy `mixed_bfloat16`). `float32`: both have the type
+            `keras.config.floatx`, whatever policy the process has set.
     """
     before = keras.config.dtype_policy()
     half = precision == "bfloat16"

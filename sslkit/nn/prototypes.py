@@ -1,4 +1,4 @@
-"""Prototypes: unit vectors that embeddings are compared with."""
+"""Prototypes: unit vectors with which embeddings are compared."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sslkit.nn.precision import full_dtype
 class Prototypes(layers.Layer):
     """Scores of embeddings against prototypes of length 1: a dense layer without bias.
 
-    Two ways to keep the length are published. DINO (Caron et al. 2021) divides inside
-    the layer, so that the gradient knows of it (weight normalisation, Salimans and
-    Kingma 2016, with a factor that stays 1). SwAV (Caron et al. 2020) divides the
-    weights themselves after each update, by `renormalise`.
+    There are two published ways to keep the length. DINO (Caron et al. 2021) divides by
+    the length inside the layer, where the gradient includes it (weight normalisation,
+    Salimans and Kingma 2016, with a factor that stays 1). SwAV (Caron et al. 2020)
+    divides the weights themselves after each update, by `renormalise`.
 
     Args:
-        count: prototypes.
+        count: number of prototypes.
         weight_norm: whether the layer divides by the length. If not, the objective
             calls `renormalise` in `after_build` and `after_update`.
-        start: how the prototypes start; see `Start`.
+        start: how the prototypes are initialised; see `Start`.
         name: the layer's name.
     """
 
@@ -37,14 +37,14 @@ class Prototypes(layers.Layer):
         name: str = "prototypes",
     ) -> None:
         """Keeps the options; see the class."""
-        # Scores are compared with a temperature of a tenth and less: not in halves.
+        # With temperatures of 0.1 and less, scores need more than half precision.
         super().__init__(name=name, autocast=False)
         self.count = count
         self.weight_norm = weight_norm
         self._start = start
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Creates the prototypes, one a column."""
+        """Creates the prototypes, one per column."""
         self.kernel = self.add_weight(
             name="kernel",
             shape=(shape[-1], self.count),
@@ -57,7 +57,7 @@ class Prototypes(layers.Layer):
         """Scores embeddings.
 
         Args:
-            embeddings: float32 [n, dim]; of length 1 for scores that are cosines.
+            embeddings: float32 [n, dim]; if they have length 1, scores are cosines.
 
         Returns:
             float32 [n, count].
@@ -70,7 +70,7 @@ class Prototypes(layers.Layer):
     def renormalise(self) -> None:
         """Divides each prototype by its length, as SwAV does after each update.
 
-        Also in replica context; the layer has been called before.
+        It may be called in replica context. The layer must have been called before.
         """
         unit = tf.math.l2_normalize(tf.convert_to_tensor(self.kernel), axis=0)
         replica.assign([self.kernel], [unit])

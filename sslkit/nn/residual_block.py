@@ -21,19 +21,19 @@ Drop = Callable[..., DropBlock]
 
 
 class BlockDesign(NamedTuple):
-    """What all blocks of one network share."""
+    """The options that all blocks of a network share."""
 
     bottleneck: bool
-    """Three convolutions of 1x1, 3x3 and 1x1 in place of two of 3x3."""
+    """Whether there are three convolutions, 1x1, 3x3 and 1x1, instead of two of 3x3."""
     sk_ratio: float
-    """Hidden width of selective kernels over filters; 0 for plain convolutions."""
+    """Hidden width of selective kernels / filters; 0 for plain convolutions."""
     se_ratio: float
-    """Hidden width of squeeze-and-excitation over filters; 0 for none."""
+    """Hidden width of squeeze-and-excitation / filters; 0 for none."""
     norm: Norm
     """Makes the normalisation layers."""
 
     def channels(self, filters: int) -> int:
-        """Returns how many channels come out of a block of so many filters."""
+        """Returns the number of output channels of a block with `filters` filters."""
         return _EXPANSION * filters if self.bottleneck else filters
 
 
@@ -43,9 +43,8 @@ class Shortcut(keras.layers.Layer):
     Args:
         channels: output channels.
         stride: step in both directions.
-        pool: whether a mean over 2x2 pixels comes first, which then takes the step
-            that the convolution else takes by skipping pixels (ResNet-D, He et al.
-            2019, fig. 2c).
+        pool: whether a mean over 2x2 pixels comes first and has the stride, which the
+            convolution has otherwise (ResNet-D, He et al. 2019, fig. 2c).
         norm: makes the normalisation layer.
         name: the layer's name.
     """
@@ -82,15 +81,16 @@ class Shortcut(keras.layers.Layer):
 class ResidualBlock(keras.layers.Layer):
     """A post-activation residual block, basic or bottleneck (He et al. 2016, fig. 5).
 
-    The last normalisation of the residual branch starts with gamma at 0. Layers stand
-    in the published order: shortcut, residual branch, squeeze-and-excitation. DropBlock
-    follows the shortcut, projection or not, and each layer of the branch.
+    The last normalisation of the residual branch starts with gamma at 0. Layers are in
+    the published order: shortcut, residual branch, squeeze-and-excitation. DropBlock
+    follows the shortcut, whether it is a projection or not, and each layer of the
+    branch.
 
     Args:
         filters: channels of the inner convolutions.
-        stride: step of the block, taken by the first 3x3 convolution of the branch.
+        stride: stride of the block, at the first 3x3 convolution of the branch.
         project: whether the shortcut is a projection and not the identity.
-        design: what the blocks of the network share.
+        design: the options that all blocks of the network share.
         drop: makes the DropBlock layers; None for none.
         name: the layer's name.
     """
@@ -138,7 +138,7 @@ class ResidualBlock(keras.layers.Layer):
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Creates the variables of all layers of the block."""
-        # Only channels matter here; strides would make the pixels' count wrong.
+        # Only channels matter here, so strides are ignored.
         spatial = (shape[0], None, None)
         if self.shortcut is not None:
             self.shortcut.build(shape)
@@ -169,13 +169,13 @@ class ResidualBlock(keras.layers.Layer):
 
 
 class BlockGroup(keras.layers.Layer):
-    """The blocks of one resolution, `block_0` and on; the first projects.
+    """The blocks of one resolution, `block_0` and so on; the first has a projection.
 
     Args:
         filters: channels of the blocks' inner convolutions.
         blocks: how many.
-        stride: step of the first block.
-        design: what the blocks of the network share.
+        stride: stride of the first block.
+        design: the options that all blocks of the network share.
         drop: makes the DropBlock layers; None for none.
         name: the layer's name.
     """

@@ -33,19 +33,20 @@ _BOTTLENECK = {
 _FILTERS = (64, 128, 256, 512)
 _LARGEST_CIFAR_SIDE = 32
 _DROPBLOCK_SHARE = {3: 0.25, 4: 1.0}
-"""Group -> its drop rate, of that of the last group."""
+"""Group -> its drop rate, as a share of the last group's."""
 
 
 class ResNet(Backbone):
     """A post-activation residual network (He et al. 2016).
 
-    As published with SimCLR (Chen et al. 2020): padding that depends on kernels alone,
-    residual branches that start silent, a projection shortcut at the head of each
-    group. Variables are created in the order of the published checkpoints.
+    It is the network published with SimCLR (Chen et al. 2020): padding depends only on
+    kernels, residual branches add nothing at first, and each group begins with a
+    projection shortcut. Variables are created in the order of the published
+    checkpoints.
 
-    DropBlock (Ghiasi et al. 2018, see `DropBlock`) acts in groups 3 and 4, after each
-    normalisation and on the shortcuts. No published recipe turns it on, and the
-    published basic blocks are without it.
+    DropBlock (Ghiasi et al. 2018, see `DropBlock`) is applied in groups 3 and 4, after
+    each normalisation and on the shortcuts. No published recipe uses it, and the
+    published basic blocks do not have it.
 
     Args:
         depth: 18 or 34 (basic blocks); 50, 101, 152 or 200 (bottleneck blocks).
@@ -53,21 +54,22 @@ class ResNet(Backbone):
         stem: "imagenet" (7x7 convolution of stride 2, max pooling), "cifar" (one 3x3
             convolution, full resolution), or "auto": cifar if the images it is built
             for are at most 32 pixels wide.
-        sk_ratio: hidden width of selective kernels over filters, 0.0625 in SimCLR v2; 0
-            for none. Brings ResNet-D's stem and shortcuts along. Needs bottlenecks.
-        se_ratio: hidden width of squeeze-and-excitation over filters; 0 for none.
-        dropblock_keep_prob: share of the maps that group 4 keeps in training, in
-            (0, 1], 0.9 in the paper; 1 for no DropBlock. Group 3 drops a quarter of
-            what group 4 does.
-        dropblock_size: side of what is dropped at once, in pixels of the map, or the
-            whole map where that is smaller; 7 in the paper.
+        sk_ratio: hidden width of selective kernels / filters, 0.0625 in SimCLR v2; 0
+            for none. It also turns on ResNet-D's stem and shortcuts, and needs
+            bottleneck blocks.
+        se_ratio: hidden width of squeeze-and-excitation / filters; 0 for none.
+        dropblock_keep_prob: share of the maps that group 4 keeps in training, in (0,
+            1], 0.9 in the paper; 1 for no DropBlock. Group 3 drops a quarter of group
+            4's share.
+        dropblock_size: side of a dropped square, in pixels of the map, or the whole map
+            if that is smaller; 7 in the paper.
         momentum: see `BatchNorm`.
         epsilon: see `BatchNorm`.
         cross_replica: see `BatchNorm`.
         name: the layer's name.
 
     Raises:
-        UserError: if an option is none of the above.
+        UserError: if an option has a value that is not described above.
     """
 
     @checked
@@ -154,12 +156,12 @@ class ResNet(Backbone):
         for group in self.groups:
             group.build((shape[0], None, None, channels))
             channels = group.channels
-        # Layers made here do not know whether this one was frozen before.
+        # Layers made here are trainable, even if this one was frozen before.
         for number, layer in enumerate(self._blocks()):
             layer.trainable = self.trainable and number >= self._frozen
 
     def _drop(self, group: int) -> Drop | None:
-        """Returns what makes the DropBlock layers of a group; None for none."""
+        """Returns the maker of a group's DropBlock layers; None for none."""
         if self.dropblock_keep_prob == 1 or group not in _DROPBLOCK_SHARE:
             return None
         dropped = (1 - self.dropblock_keep_prob) * _DROPBLOCK_SHARE[group]
@@ -183,19 +185,19 @@ class ResNet(Backbone):
         return said
 
     def freeze(self, *, through: int) -> None:
-        """Takes the first layers out of training; their normalisation goes on as asked.
+        """Freezes the first layers; how they normalise still depends on `training`.
 
         Args:
-            through: the last block that is frozen: 0, the stem; 1 to 4, the stem and
-                so many groups of residual blocks.
+            through: the last part that is frozen: 0, the stem; 1 to 4, the stem and
+                this many groups of residual blocks.
 
         Raises:
-            UserError: if there is no such block.
+            UserError: if there is no such part.
         """
         if not 0 <= through <= len(_FILTERS):
             raise UserError(
-                f"there is no block {through} to freeze through; a resnet has the "
-                f"stem, 0, and the groups 1 to {len(_FILTERS)}."
+                f"there is no block {through} to freeze up to; a resnet has the stem, "
+                f"0, and the groups 1 to {len(_FILTERS)}."
             )
         self._frozen = through + 1
         if self.built:
@@ -228,7 +230,7 @@ class ResNet(Backbone):
         return self.endpoints(images, training=training)["final_avg_pool"]
 
     def endpoints(self, images: tf.Tensor, *, training: bool) -> dict[str, tf.Tensor]:
-        """Encodes images and returns what the network computes on the way.
+        """Encodes images and returns the intermediate results, too.
 
         Args:
             images: [n, size, size, 3] in [0, 1].

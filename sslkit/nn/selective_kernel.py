@@ -13,12 +13,13 @@ _LEAST_HIDDEN = 32
 class SelectiveKernel(keras.layers.Layer):
     """Two convolution streams mixed by channel attention (Li et al. 2019, sec. 3.1).
 
-    As in SimCLR v2 (Chen et al. 2020, app. A) both streams are 3x3.
+    As in SimCLR v2 (Chen et al. 2020, app. A), both streams are 3x3.
 
     Args:
         filters: output channels.
         stride: step of the streams.
-        ratio: width of the attention's hidden layer over `filters`; at least 32 wide.
+        ratio: width of the attention's hidden layer / `filters`; the width is at least
+            32.
         norm: makes the normalisation layers.
         name: the layer's name.
     """

@@ -9,10 +9,10 @@ from sslkit.nn.convolution import Convolution
 
 
 class SqueezeExcitation(keras.layers.Layer):
-    """Scales each channel by a gate that sees all of them (Hu et al. 2018, fig. 2).
+    """Scales each channel by a gate that depends on all (Hu et al. 2018, fig. 2).
 
     Args:
-        channels: channels that come in and go out.
+        channels: channels of input and output.
         hidden: width of the layer between the mean over pixels and the gates.
         name: the layer's name.
     """

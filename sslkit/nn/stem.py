@@ -13,9 +13,9 @@ class Stem(keras.layers.Layer):
 
     Args:
         filters: output channels.
-        small: for images of about 32 pixels: one 3x3 convolution, full resolution. If
-            not, the ImageNet stem: a 7x7 convolution of stride 2 and 3x3 max pooling
-            of stride 2.
+        small: whether it is for images of about 32 pixels: one 3x3 convolution, full
+            resolution. If not, it is the ImageNet stem: a 7x7 convolution of stride 2
+            and 3x3 max pooling of stride 2.
         deep: whether three 3x3 convolutions replace the 7x7 one (ResNet-D, He et al.
             2019, fig. 2b).
         norm: makes the normalisation layers.

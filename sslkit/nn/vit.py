@@ -18,33 +18,33 @@ _EPSILON = 1e-6
 
 
 class ViT(Backbone):
-    """Transformer over patches (Dosovitskiy et al. 2021), as MoCo v3 trains it.
+    """A transformer on patches (Dosovitskiy et al. 2021), in MoCo v3's variant.
 
-    Chen, Xie, He 2021 (arXiv:2104.02057, sec. 4 and 5): normalisation before attention
-    and before the perceptron, position codes that are fixed sines and cosines of row
-    and column, Glorot's start for each of query, key and value, and patches whose
-    projection may stay as it is drawn. Position codes are computed, so images of any
-    size that patches divide are taken, views of several sizes too.
+    Chen, Xie, He 2021 (arXiv:2104.02057, sec. 4 and 5): normalisation is before
+    attention and before the perceptron; position codes are fixed sines and cosines of
+    row and column; query, key and value are each initialised as by Glorot; and the
+    projection of patches may stay random. Position codes are computed, so images may
+    have any size that is a multiple of the patch, and views may have several sizes.
 
     ViT-S/16 is `width=384, depth=12, heads=12` (in DINO, 6 heads); ViT-B/16 is
     `width=768, depth=12, heads=12`.
 
     Args:
-        width: numbers a token has; a multiple of 4 and of `heads`.
+        width: size of a token; a multiple of 4 and of `heads`.
         depth: blocks.
         heads: of attention.
         patch: side of a patch, in pixels.
-        mlp_ratio: hidden width of a block's perceptron, in widths.
-        pool: "token" gives what the class token has become, "mean" the mean over
-            patches; then there is no class token.
-        freeze_patches: whether the projection of patches stays as it is drawn, which
-            MoCo v3 found to keep training stable.
-        drop_path: share of images for which the last block is left out in training; it
-            grows linearly from 0 in the first block (stochastic depth).
+        mlp_ratio: hidden width of a block's perceptron / `width`.
+        pool: the features: "token" for the output of the class token, "mean" for the
+            mean over patches, without a class token.
+        freeze_patches: whether the projection of patches keeps its random initial
+            weights, which MoCo v3 found to make training stable.
+        drop_path: share of images for which the last block is left out in training; the
+            share grows linearly from 0 in the first block (stochastic depth).
         name: the layer's name.
 
     Raises:
-        UserError: if the widths do not divide, or images do not in patches.
+        UserError: if a width or an image's size cannot be divided as it must be.
     """
 
     @checked
@@ -99,7 +99,7 @@ class ViT(Backbone):
         return self.width
 
     def describe(self) -> str:
-        """Returns what it is."""
+        """Returns blocks, patch and width in words."""
         return (
             f"ViT of {len(self.blocks)} blocks, patches of {self.patch} px, "
             f"{self.width} features"
@@ -126,9 +126,9 @@ class ViT(Backbone):
         rows, columns = (side // self.patch for side in images.shape[1:3])
         if (rows * self.patch, columns * self.patch) != tuple(images.shape[1:3]):
             raise UserError(
-                f"vit: images are {images.shape[1]} x {images.shape[2]}, which patches "
-                f"of {self.patch} do not divide. Choose another size of views, or "
-                "backbones.vit.patch."
+                f"vit: images are {images.shape[1]} x {images.shape[2]} pixels, which "
+                f"is not a multiple of the patch, {self.patch}. Choose another size of "
+                "views, or backbones.vit.patch."
             )
         x = self.patches(images)
         x = tf.reshape(x, [-1, rows * columns, self.width])
@@ -143,7 +143,7 @@ class ViT(Backbone):
 
 
 class Block(keras.layers.Layer):
-    """Attention over tokens, then a perceptron on each; both add to what came in.
+    """Attention over tokens, then a perceptron on each, both with residual connections.
 
     Args:
         width: of a token.
@@ -160,7 +160,7 @@ class Block(keras.layers.Layer):
         super().__init__(name=name)
         self.width, self.heads, self.hidden = width, heads, hidden
         norm = functools.partial(keras.layers.LayerNormalization, epsilon=_EPSILON)
-        # Query, key and value lie in one kernel, and start as three.
+        # Query, key and value are one kernel, initialised as if they were three.
         bound = (6 / (2 * width)) ** 0.5
         self.norm_1 = norm(name="norm_1")
         self.qkv = keras.layers.Dense(
@@ -192,7 +192,7 @@ class Block(keras.layers.Layer):
         qkv = tf.reshape(qkv, [-1, tokens, 3, self.heads, deep])
         query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
         scores = tf.matmul(query, key, transpose_b=True)
-        # The sum of exponentials is not taken in a half type.
+        # The sum of exponentials is not taken in half precision.
         weights = tf.nn.softmax(tf.cast(scores, full_dtype(self)) * deep**-0.5)
         mixed = tf.matmul(tf.cast(weights, value.dtype), value)
         return tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [-1, tokens, self.width])
@@ -202,7 +202,7 @@ class DropPath(keras.layers.Layer):
     """Leaves a branch out for some images (Huang et al. 2016), in training steps only.
 
     Args:
-        rate: share of images, in [0, 1); what is kept is divided by 1 - rate.
+        rate: share of images, in [0, 1); kept values are divided by 1 - rate.
         name: the layer's name.
     """
 
@@ -229,8 +229,9 @@ class DropPath(keras.layers.Layer):
 def position_codes(rows: int, columns: int, width: int) -> np.ndarray:
     """Returns the fixed position codes of MoCo v3.
 
-    A quarter of the width each for sines and cosines of the column and of the row, with
-    wavelengths that grow geometrically to 10,000 patches.
+    A quarter of the width each is for sines of the column, cosines of the column, sines
+    of the row and cosines of the row, with wavelengths that grow geometrically to
+    10,000 patches.
 
     Args:
         rows: patches from top to bottom.

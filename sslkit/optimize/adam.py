@@ -24,8 +24,9 @@ class Adam(Optimizer):
         beta2: decay of the mean of squared gradients.
         epsilon: added to the uncorrected root of the second moment ("epsilon hat").
         weight_decay: coefficient of the decay.
-        decoupled: shrinks the weight directly by rate x decay (AdamW, Loshchilov and
-            Hutter 2019) instead of adding the decay to the gradient (L2).
+        decoupled: whether the weight shrinks directly by rate x decay (AdamW,
+            Loshchilov and Hutter 2019) instead of the decay being added to the gradient
+            (L2).
         no_decay: patterns of paths that get no weight decay.
     """
 
@@ -68,8 +69,8 @@ class Adam(Optimizer):
         decay = 0.0 if matches(path, self._no_decay) else self._weight_decay
         if decay and not self._decoupled:
             gradient += decay * weight
-        # Rounded once to the weight's precision, so that the same 1 - beta is in the
-        # moments and in their corrections, where it must cancel.
+        # Rounded once to the weight's precision, so that 1 - beta is the same in the
+        # moments and in their corrections, where it cancels.
         beta1 = tf.constant(self._beta1, weight.dtype)
         beta2 = tf.constant(self._beta2, weight.dtype)
         mean = beta1 * slots["mean"] + (1 - beta1) * gradient

@@ -1,4 +1,4 @@
-"""What optimizers around another share."""
+"""The base of optimizers that wrap another optimizer."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from sslkit.api import Optimizer
 
 
 class Around(Optimizer):
-    """Changes what another optimizer is given, or what it returns.
+    """Wraps another optimizer, and changes its inputs or its results.
 
     Attributes:
-        of: the other; its slots are those of the whole.
+        of: the wrapped optimizer; the slots are its slots.
     """
 
     def __init__(self, of: Optimizer):
-        """Keeps the other."""
+        """Keeps the wrapped optimizer."""
         self.of = of
         self.slots = tuple(of.slots)
 

@@ -1,4 +1,4 @@
-"""Gradients that are clipped by their norm before another optimizer sees them."""
+"""Clipping gradients by their norm, around another optimizer."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from sslkit.api import Moved, Optimizer, PositiveFloat, Weight, checked
 from sslkit.optimize.around import Around
 
 ClipNorm = Literal["global", "weight"]
-"""Whose norm is compared: that of all gradients together, or of each by itself."""
+"""Which norm is limited: that of all gradients together, or that of each weight's."""
 
 
 class Clipped(Around):
-    """Scales gradients down to a largest norm (Pascanu et al. 2013, algorithm 1).
+    """Limits the norm of gradients (Pascanu et al. 2013, algorithm 1).
 
         g <- g * min(1, norm / |g|)
 
-    Gradients are those of the global batch, averaged over replicas. `gradient_norm`,
-    the metric, is the norm before.
+    Gradients are those of the global batch, averaged over replicas. The metric
+    `gradient_norm` is the norm before clipping.
 
     Args:
         of: the optimizer that moves the weights.
         norm: the largest norm.
-        by: `global` takes the norm of all gradients together, so that their direction
-            stays; `weight` that of each weight's by itself, as DINO publishes (Caron et
-            al. 2021).
+        by: `global` limits the norm of all gradients together, so that their direction
+            stays; `weight` limits that of each weight's gradient, as in DINO's code
+            (Caron et al. 2021).
     """
 
     @checked
@@ -50,7 +50,7 @@ class Clipped(Around):
             squares = dict.fromkeys(squares, together)
         scaled = {
             path: weight._replace(
-                # No quotient of zeros where there is no gradient at all.
+                # Avoids 0 / 0 if all gradients are zero.
                 gradient=weight.gradient
                 * (self._norm / tf.maximum(tf.sqrt(squares[path]), self._norm))
             )

@@ -1,4 +1,4 @@
-"""Weight decay that follows the run, around any optimizer, and AdamW."""
+"""Weight decay with a schedule, around any optimizer; and AdamW."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from sslkit.optimize.exclusions import (
 
 
 class Decayed(Around):
-    """Decays weights by a coefficient that may move along half a cosine.
+    """Decays weights by a coefficient that may change along half a cosine.
 
     With K the updates of the run, the coefficient of update k is
 
         end + (start - end) * (1 + cos(pi * k / K)) / 2,
 
-    as DINO publishes it, from 0.04 to 0.4 (Caron et al. 2021, arXiv:2104.14294).
+    as in DINO, from 0.04 to 0.4 (Caron et al. 2021, arXiv:2104.14294).
 
     Args:
-        of: the optimizer that moves the weights; its own decay is 0.
+        of: the optimizer that updates the weights; its own decay must be 0.
         weight_decay: the coefficient, or the first one.
         final_weight_decay: the last one; None for the same throughout.
-        decoupled: shrinks the weight by rate x coefficient beside the other's step
-            (Loshchilov and Hutter 2019, as in AdamW). If not, coefficient x weight
-            joins the gradient, which is an L2 loss: as with SGD.
+        decoupled: whether the weight shrinks by rate x coefficient in addition to the
+            optimizer's step (Loshchilov and Hutter 2019, as in AdamW). If not,
+            coefficient x weight is added to the gradient, as an L2 loss does.
         no_decay: patterns of paths that get no weight decay.
     """
 
@@ -76,7 +76,7 @@ class Decayed(Around):
 
         Args:
             step: int64 [], updates of the run done before it.
-            steps: updates of the whole run; past them it stays.
+            steps: updates of the whole run; after them it is constant.
             dtype: of the result.
 
         Returns:
@@ -119,16 +119,17 @@ class Decayed(Around):
 class AdamW(Decayed):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2).
 
-    Short for `decayed` around `adam`, which says where epsilon stands. The decay is
-    multiplied by the learning rate, as in PyTorch and in what ViTs are published with.
+    It is the same as `decayed` around `adam`, where the use of epsilon is described.
+    The decay is multiplied by the learning rate, as in PyTorch and in most code for
+    ViTs.
 
     Args:
         beta1: decay of the mean of gradients.
         beta2: decay of the mean of squared gradients.
         epsilon: added to the uncorrected root of the second moment.
         weight_decay: coefficient of the decay, or the first one.
-        final_weight_decay: the last one, to which it moves along half a cosine; None
-            for the same throughout.
+        final_weight_decay: the last one, which it reaches along half a cosine; None for
+            the same throughout.
         no_decay: patterns of paths that get no weight decay.
     """
 

@@ -1,4 +1,4 @@
-"""Which weights an optimizer leaves out, said as patterns over their paths."""
+"""Which weights an optimizer leaves out, as patterns for their paths."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CLASSIFIER = r"(^|/)classifier/"
 
 
 NAMED = (NORMALISATION, BIAS, CLASSIFIER)
-"""Patterns of kinds of layers, which a network may lack."""
+"""Patterns for kinds of layers; a network need not have them."""
 
 
 def given(option: str, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Returns the patterns of an option.
+    """Checks and returns the patterns of an option.
 
     Raises:
         UserError: if one of them is not a regular expression.
@@ -40,10 +40,10 @@ def check_matches(option: str, patterns: Sequence[str], paths: Sequence[str]) ->
     Args:
         option: the option's name, for the message.
         patterns: see `matches`.
-        paths: the weights that a run moves.
+        paths: the weights that a run trains.
 
     Raises:
-        UserError: naming the pattern and the paths that are near it.
+        UserError: naming the pattern and paths that are similar to it.
     """
     for pattern in patterns:
         if pattern not in NAMED and not any(re.search(pattern, p) for p in paths):
@@ -59,6 +59,6 @@ def matches(path: str, patterns: Sequence[str]) -> bool:
 
     Args:
         path: a weight's name, e.g. `encoder/stem/conv/kernel`.
-        patterns: regular expressions, searched, not anchored.
+        patterns: regular expressions, which may match anywhere in the path.
     """
     return any(re.search(pattern, path) for pattern in patterns)

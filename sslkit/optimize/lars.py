@@ -24,22 +24,22 @@ from sslkit.optimize.exclusions import (
 
 
 class LARS(Optimizer):
-    """Momentum whose step is scaled by |w| / |g|, weight by weight.
+    """SGD with momentum, with steps scaled by |w| / |g| per weight.
 
-    You, Gitman, Ginsburg 2017 (arXiv:1708.03888), as SimCLR and FNC apply it: weight
-    decay joins the gradient before the norms are taken, and in the classic form the
-    learning rate enters the momentum.
+    You, Gitman, Ginsburg 2017 (arXiv:1708.03888), as in SimCLR and FNC: weight decay is
+    added to the gradient before the norms are taken, and in the classic form the
+    velocity includes the learning rate.
 
     Args:
         momentum: decay of the velocity.
         weight_decay: L2 coefficient added to the gradient.
-        trust: the paper's eta, the share of a weight's norm that one step may move.
-        nesterov: looks one step ahead along the velocity.
-        classic_momentum: keeps the learning rate inside the velocity. If false, the
-            velocity collects gradients and its own norm is the one compared.
+        trust: the paper's eta, the size of a step as a share of the weight's norm.
+        nesterov: whether to use Nesterov's form, which looks one step ahead.
+        classic_momentum: whether the velocity includes the learning rate. If not, the
+            velocity is a sum of gradients, and its norm is used for the scaling.
         no_decay: patterns of paths that get no weight decay.
-        no_adaptation: patterns of paths that get no scaling. The classifier is decayed
-            but not scaled, which equals an L2 loss on it.
+        no_adaptation: patterns of paths that get no scaling. By default the classifier
+            is decayed but not scaled, which equals an L2 loss on it.
     """
 
     slots = ("momentum",)
@@ -99,7 +99,7 @@ class LARS(Optimizer):
             return tf.ones([], weight.dtype)
         weight_norm, direction_norm = tf.norm(weight), tf.norm(direction)
         usable = (weight_norm > 0) & (direction_norm > 0)
-        # The inner where keeps 0/0 out of the branch that is not taken.
+        # The inner where avoids 0/0 in the branch that is not taken.
         safe = tf.where(usable, direction_norm, tf.ones_like(direction_norm))
         ratio = self._trust * weight_norm / safe
         return tf.where(usable, ratio, tf.ones_like(ratio))

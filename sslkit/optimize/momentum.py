@@ -11,14 +11,14 @@ from sslkit.optimize.exclusions import NORMALISATION, check_matches, given, matc
 
 
 class Momentum(Optimizer):
-    """SGD with a velocity, by default Nesterov's.
+    """SGD with momentum, by default in Nesterov's form.
 
-    Sutskever et al. 2013, in TensorFlow 1's form: the velocity collects gradients and
-    the learning rate multiplies it.
+    Sutskever et al. 2013, in TensorFlow 1's form: the velocity is a decaying sum of
+    gradients, and is multiplied by the learning rate.
 
     Args:
         momentum: decay of the velocity.
-        nesterov: looks one step ahead along the velocity.
+        nesterov: whether to use Nesterov's form, which looks one step ahead.
         weight_decay: L2 coefficient added to the gradient.
         no_decay: patterns of paths that get no weight decay.
     """

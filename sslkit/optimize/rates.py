@@ -1,4 +1,4 @@
-"""Learning rates that differ from weight to weight, around any optimizer."""
+"""Learning rates that differ between weights, around any optimizer."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from sslkit.optimize.around import Around
 from sslkit.optimize.exclusions import check_matches, given, matches
 
 BLOCK = r"^encoder/block_(\d+)/"
-"""The blocks of `backbones.vit`, with their number."""
+"""A pattern for the blocks of `backbones.vit`, with their number."""
 PATCHES = (r"^encoder/patches/", r"^encoder/token$")
-"""What comes before its first block."""
+"""Patterns for what comes before its first block."""
 
 
 class ByPath(Around):
@@ -30,8 +30,8 @@ class ByPath(Around):
 
     Args:
         of: the optimizer that moves the weights.
-        rates: patterns of paths -> factors of the learning rate. The first pattern
-            that is found in a path counts; the other weights have 1.
+        rates: patterns of paths -> factors of the learning rate. The first pattern that
+            is found in a path is used; other weights have the factor 1.
     """
 
     @checked
@@ -47,7 +47,7 @@ class ByPath(Around):
         super().check(paths)
 
     def factor(self, path: str) -> float:
-        """Returns what the rate of a weight is multiplied by."""
+        """Returns the factor of a weight's learning rate."""
         found = (rate for key, rate in self._rates.items() if matches(path, [key]))
         return next(found, 1.0)
 
@@ -62,17 +62,18 @@ class ByPath(Around):
 class ByLayer(Around):
     """Multiplies the learning rate by a factor for each layer below the last.
 
-    Layer-wise decay, as ViTs are fine-tuned with (Clark et al. 2020, ELECTRA,
-    arXiv:2003.10555; He et al. 2022, MAE, appendix A, decay 0.75 or 0.65). Of an
-    encoder of L blocks, what comes before the first has decay^(L + 1), block number l,
-    from 0, has decay^(L - l), and all that comes after the blocks, the head too, 1.
+    This is layer-wise decay, which is used to fine-tune ViTs (Clark et al. 2020,
+    ELECTRA, arXiv:2003.10555; He et al. 2022, MAE, appendix A, decay 0.75 or 0.65). In
+    an encoder of L blocks, the layers before the first block have the factor decay^(L +
+    1); block l, counted from 0, has decay^(L - l); and all layers after the blocks,
+    such as the head, have 1.
 
     Args:
         of: the optimizer that moves the weights.
-        decay: the factor between a layer and the next.
-        blocks: a pattern of the paths of blocks whose one group is the block's number,
-            from 0.
-        first: patterns of what comes before the first block.
+        decay: the factor from a layer to the one below.
+        blocks: a pattern for the paths of blocks; its only group is the block's number,
+            counted from 0.
+        first: patterns for the layers before the first block.
     """
 
     @checked
@@ -100,12 +101,13 @@ class ByLayer(Around):
         """Implements `Optimizer.check`."""
         check_matches("ByLayer: blocks", [self._blocks], paths)
         if not any(matches(path, self._first) for path in paths):
-            # Of several, such as that of a token that a network may not have, one.
+            # One match is enough: a network may lack some of them, such as the class
+            # token.
             check_matches("ByLayer: first", self._first, paths)
         super().check(paths)
 
     def factors(self, paths: Sequence[str]) -> dict[str, float]:
-        """Returns what the rates of weights are multiplied by.
+        """Returns the factors of the weights' learning rates.
 
         Args:
             paths: all weights that are trained; the last block is the one with the

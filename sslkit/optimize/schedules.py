@@ -1,4 +1,4 @@
-"""Learning rates that count in examples seen."""
+"""Schedules of the learning rate, with lengths in epochs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 from sslkit.api import NonNegativeFloat, Schedule, checked
 
 Scaling = Literal["sqrt", "linear", "none"]
-"""How the learning rate follows the batch; see `scaled_rate`."""
+"""How the learning rate depends on the batch size; see `scaled_rate`."""
 
 
 @checked
@@ -31,7 +31,7 @@ def scaled_rate(base: float, scaling: Scaling, batch_size: int) -> float:
 
 
 def scaled_text(base: float, scaling: Scaling, batch_size: int) -> str:
-    """Returns `scaled_rate` and how it came about, for the log."""
+    """Returns `scaled_rate` and its formula, for the log."""
     peak = f"{scaled_rate(base, scaling, batch_size):.4g}"
     if scaling == "sqrt":
         return f"{peak} ({base:g} x sqrt({batch_size}))"
@@ -41,7 +41,7 @@ def scaled_text(base: float, scaling: Scaling, batch_size: int) -> str:
 
 
 class WarmupCosine(Schedule):
-    """Linear from 0 to the scaled rate, then a cosine to 0 at the last step.
+    """Rises linearly from 0 to the scaled rate, then falls along a cosine to 0.
 
     Args:
         base: learning rate before scaling by the batch.
@@ -70,7 +70,7 @@ class WarmupCosine(Schedule):
         warmup = self._warmup(batch_size, examples)
         now = tf.cast(step, tf.float32)
         rising = now / warmup * peak if warmup else tf.constant(peak, tf.float32)
-        # A run that ends inside its warm-up has no cosine; past its end the rate is 0.
+        # A run that ends within its warm-up has no cosine; after its end the rate is 0.
         length = steps - warmup
         done = (
             tf.clip_by_value((now - warmup) / length, 0.0, 1.0) if length > 0 else 1.0
@@ -84,7 +84,8 @@ class WarmupCosine(Schedule):
         warmup = self._warmup(batch_size, examples)
         if warmup >= steps:
             return (
-                f"{peak} would follow {warmup:,} step(s) of warm-up, which end the run"
+                f"{peak} would be reached after {warmup:,} step(s) of warm-up; the run "
+                "ends before"
             )
         rising = f" after {warmup:,} step(s) of warm-up" if warmup else ""
         return f"{peak}{rising}, then a cosine to 0"

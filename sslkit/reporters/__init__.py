@@ -1,4 +1,4 @@
-"""The reporters of the core: the run's own record, TensorBoard, Weights & Biases."""
+"""The reporters of the core: the metrics file, TensorBoard, Weights & Biases."""
 
 from __future__ import annotations
 

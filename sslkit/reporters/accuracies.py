@@ -1,4 +1,4 @@
-"""Accuracies of a result under short names, for curves and tables."""
+"""Accuracies of a result with short names, for curves and tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def accuracies(result: Mapping[str, Any]) -> dict[str, float]:
     """Returns name -> number of a result's rows; accuracies are in [0, 1].
 
     Args:
-        result: what `result.json` holds.
+        result: the contents of `result.json`.
 
     Returns:
         E.g. `result/trained_encoder/kNN_k_20_T_0.07/top1`.

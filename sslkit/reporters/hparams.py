@@ -1,7 +1,7 @@
-"""What TensorBoard's HParams page reads: a run's hyperparameters, and that it ended.
+"""Records for TensorBoard's HParams page: a run's hyperparameters, and its end.
 
-The page reads messages `HParamsPluginData` of tensorboard/plugins/hparams, which are
-written here field by field, because TensorFlow does not bring that package.
+The page reads `HParamsPluginData` messages of tensorboard/plugins/hparams. They are
+written here field by field, because TensorFlow does not include that package.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _SUCCESS = 1
 
 
 def begin(settings: Mapping[str, Setting], time: float) -> tf.compat.v1.Summary.Value:
-    """Returns what says that a run with some hyperparameters began.
+    """Returns the record that a run with some hyperparameters has begun.
 
     Args:
-        settings: name -> a number, a text or a truth value.
+        settings: name -> a number, string or boolean.
         time: seconds since 1970.
     """
     entries = b"".join(
@@ -37,7 +37,7 @@ def begin(settings: Mapping[str, Setting], time: float) -> tf.compat.v1.Summary.
 
 
 def end(time: float) -> tf.compat.v1.Summary.Value:
-    """Returns what says that the run ended well, at a time in seconds since 1970."""
+    """Returns the record that the run has succeeded; time in seconds since 1970."""
     status = bytes([_STATUS << 3, _SUCCESS])
     return _summary(_END, _SESSION_END, status + _double(_END_TIME, time))
 
@@ -69,7 +69,7 @@ def _double(field: int, number: float) -> bytes:
 
 def _summary(tag: str, field: int, content: bytes) -> tf.compat.v1.Summary.Value:
     value = tf.compat.v1.Summary.Value(tag=tag)
-    # The page reads the metadata alone; a value there has to be.
+    # The page reads only the metadata, but a value is required.
     value.tensor.CopyFrom(tf.make_tensor_proto([], tf.float32, shape=[0]))
     value.metadata.plugin_data.plugin_name = "hparams"
     value.metadata.plugin_data.content = _bytes(field, content)

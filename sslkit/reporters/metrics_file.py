@@ -1,4 +1,4 @@
-"""The run's own record, `metrics.jsonl` and `facts.json`, as a reporter."""
+"""The reporter that writes `metrics.jsonl` and `facts.json`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sslkit.workdir import Workdir
 class MetricsFile(Reporter):
     """Appends a line to `metrics.jsonl` in the run's folder; see `MetricsLog`.
 
-    What the run runs on goes to `facts.json`, each time that it begins or goes on.
-    Every run has it, whatever else it reports to.
+    `facts.json` has the software and devices, each time that the run begins or goes on.
+    Every run has this reporter, whatever other reporters it has.
     """
 
     required = True

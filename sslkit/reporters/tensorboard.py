@@ -1,7 +1,7 @@
 """TensorBoard: a run's numbers, texts, pictures, hyperparameters and accuracies.
 
-Event files are written as what they are, TFRecord files of Event messages. That needs
-no TensorBoard package and no global summary writer.
+Event files are TFRecord files of Event messages, and are written as such. That needs
+neither the TensorBoard package nor a global summary writer.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from sslkit.reporters.accuracies import accuracies
 
 _EVENTS = "events.out.tfevents."
 _Value: TypeAlias = Any
-"""A `tf.compat.v1.Summary.Value`, which is made while TensorFlow runs."""
+"""A `tf.compat.v1.Summary.Value`, whose class exists only at run time."""
 
 
 class TensorBoard(Reporter):
     """Writes event files to `tensorboard/` in the run's folder.
 
-    Curves of the metrics and, under `machine/`, of speed and memory; the configuration
-    and what the run runs on as texts; a contact sheet of the views; hyperparameters
-    beside the final accuracies, for the HParams page.
+    They have curves of the metrics and, under `machine/`, of speed and memory; the
+    configuration, software and devices as texts; a contact sheet of the views; and
+    hyperparameters with the final accuracies, for the HParams page.
     """
 
     def open(self, run: RunInfo) -> None:
@@ -63,7 +63,7 @@ class TensorBoard(Reporter):
 
     def result(self, run: RunInfo, result: Mapping[str, Any]) -> None:
         """Implements `Reporter.result`."""
-        # Not as a run that goes on: nothing that was reported is taken back.
+        # Not as a resumed run: nothing that was reported is removed.
         self._writer = _writer(run.workdir, after=None)
         values = [_scalar(*item) for item in accuracies(result).items()]
         if run.start >= run.steps:
@@ -90,11 +90,11 @@ def _scalar(name: str, value: float) -> _Value:
 
 
 def _texts(run: RunInfo) -> list[_Value]:
-    """Returns the configuration and what the run runs on, as TensorBoard's Markdown."""
+    """Returns the configuration, software and devices as TensorBoard's Markdown."""
     facts = "".join(f"| {name} | {value} |\n" for name, value in run.facts.items())
     texts = {"about": f"| | |\n|---|---|\n{facts}"}
     if run.config:
-        # Four spaces make it code, whatever is in it.
+        # Indented by four spaces, any text is code.
         code = "".join(f"    {line}\n" for line in run.config.splitlines())
         texts["configuration"] = code
     return [
@@ -114,15 +114,15 @@ def _writer(workdir: str, *, after: int | None) -> tf.io.TFRecordWriter:
 
     Args:
         workdir: the run's folder.
-        after: TensorBoard forgets what it knew of later steps than this, which a run
-            that was killed may have reported even before its first checkpoint; None to
-            forget nothing.
+        after: TensorBoard removes the values of later steps than this, which a run that
+            was killed may have reported after its last checkpoint; None to remove
+            nothing.
     """
     folder = os.path.join(workdir, "tensorboard")
     now = clock.time()
     with storage.reaching("the TensorBoard folder", folder, verb="written"):
         tf.io.gfile.makedirs(folder)
-        # Readers take the files of a folder in the order of their names.
+        # Readers read the files of a folder in the order of their names.
         stem = f"{_EVENTS}{int(now):010d}.{socket.gethostname()}"
         taken = sum(name.startswith(_EVENTS) for name in storage.names(folder))
         path = os.path.join(folder, f"{stem}.{os.getpid()}.{taken}")
@@ -130,7 +130,7 @@ def _writer(workdir: str, *, after: int | None) -> tf.io.TFRecordWriter:
         version = tf.compat.v1.Event(wall_time=now, file_version="brain.Event:2")
         writer.write(version.SerializeToString())
         if after is not None and taken:
-            # Purges from this step on, inclusive; the step itself was reported before.
+            # It removes values from this step on, including it.
             restart = tf.compat.v1.Event(wall_time=now, step=after + 1)
             restart.session_log.status = tf.compat.v1.SessionLog.START
             writer.write(restart.SerializeToString())

@@ -1,4 +1,4 @@
-"""Weights & Biases, where a recipe binds it and its package is installed."""
+"""The reporter for Weights & Biases, whose package must be installed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from sslkit.reporters.accuracies import accuracies
 class WandB(Reporter):
     """Sends metrics, views, configuration and accuracies to Weights & Biases.
 
-    A run that goes on after a stop goes on there, too, under the same identity, which
-    is that of its workdir. The key is read by `wandb` itself (`wandb login`, or
-    WANDB_API_KEY); it belongs in no recipe.
+    A resumed run is resumed there, too: its id depends on its workdir. The key is read
+    by `wandb` itself (`wandb login`, or WANDB_API_KEY); do not write it in a recipe.
     """
 
     @checked
@@ -64,7 +63,7 @@ class WandB(Reporter):
         """Implements `Reporter.picture`."""
         import tensorflow as tf
 
-        # Steps only go up there, and the picture may be of an earlier one.
+        # There, steps must not decrease, and the picture may be of an earlier step.
         del step
         pixels = tf.io.decode_png(png).numpy()
         self._run.log({name: _package().Image(pixels)})

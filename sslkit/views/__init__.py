@@ -1,4 +1,4 @@
-"""Views: stateless, seeded image operations and the augmentations made of them."""
+"""Views: image operations that depend only on seeds, and augmentations made of them."""
 
 from sslkit.randomness import uniform, view_seed
 from sslkit.views.augmentations import CropFlip

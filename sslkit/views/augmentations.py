@@ -13,7 +13,7 @@ from sslkit.views.groups import check_groups
 
 
 class CropFlip(Augmentation):
-    """Random crops, half of them mirrored: the views that supervised training sees."""
+    """Random crops, half of them mirrored: the views of supervised training."""
 
     @checked
     def __init__(
@@ -29,8 +29,8 @@ class CropFlip(Augmentation):
 
         Args:
             size: side of the views, in pixels.
-            count: views an image.
-            area: smallest and largest share of the image that a crop takes.
+            count: views per image.
+            area: smallest and largest area of a crop, as a share of the image.
             flip: whether to mirror half of the views left to right.
             kernel: how crops are resized, see `sslkit.views.Kernel`.
 

@@ -1,8 +1,9 @@
-"""Gaussian blur of a batch, on the device: a sum of shifted images on either axis.
+"""Gaussian blur of a batch, on the device: a sum of shifted images along each axis.
 
-On a CPU it goes image by image and stops where weights vanish: most blurs are narrow,
-and take a fraction of the work of the widest. On an accelerator all images are blurred
-at once, by all weights; those that stay sharp have one that is not zero.
+On a CPU, images are blurred one by one, and only with weights that are not negligible:
+most blurs are narrow, and need a fraction of the work of the widest. On an accelerator,
+all images are blurred at once, with all weights; for images that stay sharp, all
+weights but one are zero.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ _REACH = 6.0  # in standard deviations; exp(-18) is a quarter of float32's last 
 
 
 def taps(size: int) -> int:
-    """Returns the published kernel's width in pixels, odd, for views of a side."""
+    """Returns the published kernel's width in pixels, odd, for views of some size."""
     return 2 * (size // 10 // 2) + 1
 
 
 def gaussian_blur(images: tf.Tensor, *, sigma: tf.Tensor, taps: int) -> tf.Tensor:
-    """Blurs images with truncated Gaussians; zeros surround them.
+    """Blurs images with truncated Gaussians; outside the images there are zeros.
 
     Args:
         images: float32 [n, height, width, channels], static shape.
@@ -36,7 +37,7 @@ def gaussian_blur(images: tf.Tensor, *, sigma: tf.Tensor, taps: int) -> tf.Tenso
     """
     n, height, width, channels = images.shape
     weights = _weights(sigma, taps)
-    # What lies farther out weighs less than a float32 can add.
+    # Weights farther out are too small to change a float32 sum.
     reach = tf.cast(tf.math.ceil(_REACH * tf.reduce_max(sigma)), tf.int32)
     reach = tf.minimum(reach, taps // 2)
     lines = tf.reshape(images, [n, height, width * channels])
@@ -48,15 +49,15 @@ def gaussian_blur(images: tf.Tensor, *, sigma: tf.Tensor, taps: int) -> tf.Tenso
 def random_blur(
     images: tf.Tensor, *, sigma: tf.Tensor, coins: tf.Tensor, at_once: bool = False
 ) -> tf.Tensor:
-    """Blurs some images of a batch, those of one view all with the same sigma.
+    """Blurs some images of a batch, with one sigma per view.
 
     Args:
         images: float32 [views, batch, size, size, 3] in [0, 1], static shape.
         sigma: float32 [views], standard deviations in pixels.
         coins: bool [views, batch], which images to blur.
-        at_once: whether to treat the whole batch at once, as suits an accelerator, or
-            one image after the other, as suits a CPU. Both give the same but for the
-            last bits of float32.
+        at_once: whether to process the whole batch at once, which is best on an
+            accelerator, or one image after the other, which is best on a CPU. The
+            results differ only in the last bits of float32.
 
     Returns:
         float32 [views, batch, size, size, 3] in [0, 1].
@@ -90,7 +91,7 @@ def random_blur(
 
 
 def _weights(sigma: tf.Tensor, taps: int) -> tf.Tensor:
-    """Returns the weights of the middle and of one side, float32 [n, taps // 2 + 1]."""
+    """Returns the weights of the centre and of one side, float32 [n, taps // 2 + 1]."""
     radius = taps // 2
     offsets = tf.range(-radius, radius + 1, dtype=tf.float32)
     weights = tf.exp(-tf.square(offsets) / (2 * tf.square(sigma)[:, tf.newaxis]))

@@ -14,7 +14,7 @@ import tensorflow as tf
 from sslkit.views.rows import row_by_row
 
 NUMBERS = 9
-"""Uniform numbers that the jitter of one image takes."""
+"""Number of uniform random numbers for the jitter of one image."""
 
 _PROBABILITY = 0.8
 LUMA = (0.2989, 0.587, 0.114)
@@ -22,8 +22,8 @@ LUMA = (0.2989, 0.587, 0.114)
 
 
 Planes = list[tf.Tensor]
-"""Red, green and blue of n images, float32 [n, h, w] each: XLA works on long lines of
-one channel, not on triples."""
+"""Red, green and blue of n images, float32 [n, h, w] each: XLA is faster on long rows
+of one channel than on triples."""
 
 
 def _brightness(planes: Planes, factor: tf.Tensor) -> Planes:
@@ -33,7 +33,7 @@ def _brightness(planes: Planes, factor: tf.Tensor) -> Planes:
 def _contrast(planes: Planes, factor: tf.Tensor) -> Planes:
     changed = []
     for plane in planes:
-        # Rows first: XLA adds long contiguous lines many times faster than single
+        # Rows first: XLA adds long contiguous rows many times faster than single
         # pixels.
         mean = tf.reduce_mean(tf.reduce_mean(plane, axis=1), axis=1)
         changed.append((plane - _of(mean)) * _of(factor) + _of(mean))
@@ -43,7 +43,7 @@ def _contrast(planes: Planes, factor: tf.Tensor) -> Planes:
 def _saturation(planes: Planes, factor: tf.Tensor) -> Planes:
     value, least = _extremes(planes)
     chroma = value - least
-    # The largest factor that leaves no channel below zero.
+    # The largest factor with which no channel is below zero.
     limit = tf.math.divide_no_nan(value, chroma)
     kept = tf.minimum(_of(factor), limit)
     return [value - (value - plane) * kept for plane in planes]
@@ -62,7 +62,7 @@ def _hue(planes: Planes, shift: tf.Tensor) -> Planes:
     sixths += 6 * _of(shift)
     turned = []
     for centre in (0.0, 2.0, 4.0):
-        # How far round the circle of six from the channel's own hue: 0 to 3.
+        # Distance from the channel's own hue on the colour circle of length 6: 0 to 3.
         away = sixths - centre
         away = tf.abs(away - 6 * tf.round(away / 6))
         turned.append(least + chroma * tf.clip_by_value(2 - away, 0.0, 1.0))
@@ -75,19 +75,19 @@ CHANGES: Mapping[str, Callable[[Planes, tf.Tensor], Planes]] = {
     "saturation": _saturation,
     "hue": _hue,
 }
-"""What a jitter does: name -> (planes in [0, 1], amount float32 [n]) -> planes. In
-turn: multiplies all values; multiplies their distance to their channel's mean;
-multiplies the saturation of hue-saturation-value, up to 1; turns its hue, by a shift of
-which 1 is the whole circle. Not clipped."""
+"""The changes of a jitter: name -> (planes in [0, 1], amount float32 [n]) -> planes.
+They multiply all values; multiply the distance of values to their channel's mean;
+multiply the saturation in hue-saturation-value, up to 1; and shift its hue, where a
+shift of 1 is the whole colour circle. The results are not clipped."""
 
 
 class Jitter(NamedTuple):
     """The random numbers of the colour jitters of n images."""
 
     applied: tf.Tensor
-    """bool [n]; four in five."""
+    """bool [n]; whether the image is changed, with a probability of 4/5."""
     order: tf.Tensor
-    """int32 [n, 4], permutations of places in `CHANGES`."""
+    """int32 [n, 4], the order of the changes, as indices into `CHANGES`."""
     brightness: tf.Tensor
     """float32 [n], a factor."""
     contrast: tf.Tensor
@@ -98,7 +98,7 @@ class Jitter(NamedTuple):
     """float32 [n], a shift, in turns of the colour circle."""
 
     def words(self, image: int) -> list[str]:
-        """Returns the changes to one image in their order, for people to read."""
+        """Returns the changes to one image in their order, as texts."""
         changes = list(zip(CHANGES, self[2:], strict=True))
         found = []
         for place in self.order[image]:
@@ -109,20 +109,20 @@ class Jitter(NamedTuple):
 
 
 Strength = float | tuple[float, float, float, float]
-"""Of the jitter. Four numbers say how far the factors of brightness, contrast and
-saturation may be from 1, and the shift of the hue from 0. One number s is short for
-(0.8 s, 0.8 s, 0.8 s, 0.2 s)."""
+"""The strength of the jitter. Four numbers say how far the factors of brightness,
+contrast and saturation may be from 1, and the shift of the hue from 0. One number s is
+short for (0.8 s, 0.8 s, 0.8 s, 0.2 s)."""
 
 
 def draw_jitter(numbers: tf.Tensor, *, strength: Strength) -> Jitter:
-    """Turns uniform numbers into jitters.
+    """Makes jitters from uniform random numbers.
 
     Args:
         numbers: float32 [n, NUMBERS] in [0, 1).
         strength: see `Strength`.
 
     Returns:
-        Independent uniform draws; a random order.
+        Jitters with independent uniform amounts, in a random order.
     """
     if isinstance(strength, tuple):
         *reach, turn = strength
@@ -148,19 +148,19 @@ def apply_jitter(
     dtype: tf.DType = tf.float32,
     at_once: bool = False,
 ) -> tf.Tensor:
-    """Changes the colours of images, one property after the other.
+    """Changes brightness, contrast, saturation and hue of images, one after the other.
 
     Args:
         images: uint8, or float32 in [0, 1]; [n, h, w, 3], static shape.
         jitter: what to change in each, and in which order.
         dtype: of the result, float32 or uint8.
-        at_once: whether to treat the whole batch at once, as suits an accelerator, or
-            one image after the other, as suits a CPU. Both give the same but for the
-            last bits of float32.
+        at_once: whether to process the whole batch at once, which is best on an
+            accelerator, or one image after the other, which is best on a CPU. The
+            results differ only in the last bits of float32.
 
     Returns:
-        `dtype` [n, h, w, 3]; clipped to [0, 1] after each change, and scaled to 255 and
-        cut to whole steps at the end if uint8.
+        `dtype` [n, h, w, 3]; clipped to [0, 1] after each change. For uint8, scaled to
+        255 and truncated to whole numbers at the end.
     """
     if at_once:
         planes = _jittered(_planes(images), jitter)
@@ -172,7 +172,7 @@ def apply_jitter(
             functools.partial(change, factor=amounts[:, number])
             for number, change in enumerate(_clipped)
         ]
-        # No round at all for an image that is left alone.
+        # No iteration at all for an image that is not changed.
         _, planes = tf.while_loop(
             lambda place, _: tf.logical_and(applied[0], place < len(CHANGES)),
             lambda place, planes: (
@@ -194,7 +194,7 @@ def apply_jitter(
 
 
 def solarize(images: tf.Tensor) -> tf.Tensor:
-    """Returns float32 in [0, 1] whose values from the middle on are turned round."""
+    """Returns float32 in [0, 1], with values from 0.5 on inverted."""
     return tf.where(images < 0.5, images, 1.0 - images)
 
 
@@ -205,10 +205,10 @@ def grayscale(images: tf.Tensor) -> tf.Tensor:
 
 
 def _jittered(planes: Planes, jitter: Jitter) -> Planes:
-    """Changes all images at once, each place of the order by one selection.
+    """Changes all images at once, with one selection per place in the order.
 
-    An image's contrast is changed once, so its mean is taken once: what comes before
-    the contrast is done before it, what comes after it after it.
+    An image's contrast is changed only once, so its mean is computed only once: first
+    come the changes that precede the contrast, then the contrast, then the others.
     """
     names = list(CHANGES)
     last = len(names) - 1
@@ -237,7 +237,7 @@ def _jittered(planes: Planes, jitter: Jitter) -> Planes:
 
 
 def _where(chosen: tf.Tensor, planes: Planes, others: Planes) -> Planes:
-    """Takes `planes`, clipped, of the images that are chosen, and else `others`."""
+    """Returns `planes`, clipped, for the chosen images, and `others` for the rest."""
     return [
         tf.where(_of(chosen), tf.clip_by_value(plane, 0.0, 1.0), other)
         for plane, other in zip(planes, others, strict=True)
@@ -255,9 +255,9 @@ _clipped = [_clip(change) for change in CHANGES.values()]
 
 
 def _sorted(numbers: tf.Tensor) -> tf.Tensor:
-    """Returns the places of each row's numbers in ascending order, int32 [n, k].
+    """Returns the rank of each number in its row, int32 [n, k].
 
-    By counting: for four numbers a sort is a program of its own on an accelerator.
+    It counts smaller numbers: on an accelerator a sort would be a separate kernel.
     """
     place = tf.range(numbers.shape[1])
     own, other = numbers[:, :, tf.newaxis], numbers[:, tf.newaxis]
@@ -269,12 +269,12 @@ def _sorted(numbers: tf.Tensor) -> tf.Tensor:
 
 
 def _of(amount: tf.Tensor) -> tf.Tensor:
-    """Shapes a number for each image, [n], for planes."""
+    """Reshapes numbers per image, [n], to broadcast with planes."""
     return amount[:, tf.newaxis, tf.newaxis]
 
 
 def _planes(images: tf.Tensor) -> Planes:
-    # The bytes are taken apart, which are a quarter of the floats.
+    # The bytes are separated, which are a quarter of the size of floats.
     return [
         tf.image.convert_image_dtype(images[..., channel], tf.float32)
         for channel in range(3)

@@ -35,40 +35,41 @@ from sslkit.views.groups import (
 from sslkit.views.randaugment import NAMES, NUMBERS, RandAugment
 
 Placement = Literal["auto", "host", "device"]
-"""Where views are recoloured: `host`, with the reading; `device`, with the training;
-`auto`, on the device where that is an accelerator and else on the host."""
+"""Where colours are changed: on the `host`, with the reading; on the `device`, with the
+training; with `auto`, on the device if that is an accelerator, else on the host."""
 
 Strength = Annotated[float, Range(0, 2.5)]
 """Of the colour jitter, see `sslkit.views.draw_jitter`."""
 
 Area = tuple[PositiveShare, PositiveShare]
-"""Smallest and largest share of the image that a crop takes."""
+"""Smallest and largest area of a crop, as a share of the image."""
 
 Reach = Annotated[float, Range(0)]
 
 Odds = Sequence[Share]
-"""Probabilities, one for each view by its number."""
+"""Probabilities, one per view, by the number of the view."""
 
 
 class ContrastiveViews(Augmentation):
-    """The views of contrastive pretraining, as many groups of them as wanted.
+    """The views of contrastive pretraining, in any number of groups.
 
-    Crop, mirror, colour jitter, RandAugment (where it is given), grayscale, blur: Chen
-    et al. 2020, appendix A, with the RandAugment of Huynh et al. 2020
-    (arXiv:2011.11765). A plugin's augmentation subclasses this one and spells its own
-    constructor.
+    They are made by crop, mirror, colour jitter, RandAugment (optional), grayscale and
+    blur: Chen et al. 2020, appendix A, with the RandAugment of Huynh et al. 2020
+    (arXiv:2011.11765). The augmentation of a plugin is a subclass of it, with a
+    constructor of its own.
 
-    The host reads, decodes, crops and resizes, and rounds the crops to 8 bits. The rest
-    but the blur is one compiled function of a batch of crops, which `placement` puts on
-    the device or, for one image's crops at a time, on the host. Both draw the same
-    numbers. The results differ by at most the rounding to 8 bits that the way from the
-    host takes; a value that lies half way between two steps before RandAugment may go
-    either way, and its operations can widen that.
+    The host reads, decodes, crops and resizes, and rounds the crops to 8 bits. All
+    other steps except the blur are one compiled function of a batch of crops. By
+    `placement` it runs on the device or, for one image's crops at a time, on the host.
+    Both draw the same random numbers. On the host, the results are rounded to 8 bits
+    once more, so they may differ by that much; before RandAugment, a value half way
+    between two steps may be rounded either way, and its operations can enlarge the
+    difference.
 
-    What runs on an accelerator treats the whole batch at once: every operation is
-    computed for all images and the drawn one is selected, because branches and loops
-    over images leave such a device idle. What runs on a CPU computes for each image
-    what was drawn for it and no more.
+    On an accelerator, the whole batch is processed at once: every operation is computed
+    for all images and the drawn one is selected, because branches and loops over images
+    would leave the device idle. On a CPU, only the drawn operations are computed for
+    each image.
     """
 
     @checked
@@ -87,27 +88,27 @@ class ContrastiveViews(Augmentation):
         solarize: Odds = (),
         covered: Share = crop.LEAST_COVERED,
     ) -> None:
-        """Fixes what views are made and how.
+        """Sets which views are made, and how.
 
         Args:
-            groups: what to make. Views are numbered from 0 in the order of the groups,
-                and their draws depend on their number.
-            area: smallest and largest share of the image that a crop takes, of all
-                views or of those of each group.
+            groups: the groups of views. Views are numbered from 0 in the order of the
+                groups, and their random numbers depend on their number.
+            area: smallest and largest area of a crop, as a share of the image; for all
+                views, or for the views of each group.
             flip: whether to mirror half of the views left to right.
             strength: of the colour jitter, see `sslkit.views.draw_jitter`: one number,
-                0 for none, or those of brightness, contrast, saturation and hue.
-            randaugment: applied between jitter and grayscale, or None.
+                0 for none; or four, for brightness, contrast, saturation and hue.
+            randaugment: applied between jitter and grayscale; None for none.
             gray: probability of grayscale.
             blur: whether to blur half of the views, on the device; or the probability
-                for each view.
+                of blur for each view.
             kernel: how crops are resized, see `sslkit.views.Kernel`.
-            placement: where all but crop, blur and solarisation happens, see
+            placement: where all steps except crop, blur and solarisation happen, see
                 `Placement`.
-            solarize: the probability for each view that its values from the middle on
-                are turned round, after the blur; nothing for none.
-            covered: share of the image that a crop covers at least, whatever `area`
-                says, as SimCLR publishes; 0 for no such limit.
+            solarize: the probability for each view of solarisation after the blur,
+                which inverts values from 0.5 on; empty for none.
+            covered: the least share of the image that a crop covers, in addition to
+                `area`, as in SimCLR's code; 0 for no such limit.
 
         Raises:
             UserError: if an argument is out of its range.
@@ -140,7 +141,7 @@ class ContrastiveViews(Augmentation):
     def on(self, device: DeviceKind) -> ContrastiveViews:
         """Returns the same views for a step that runs on one kind of device.
 
-        Nobody has to say so: an object that was not told looks at the devices of this
+        Calling it is optional: otherwise the object looks at the devices of this
         process when it first makes views.
         """
         told = copy.copy(self)
@@ -151,7 +152,7 @@ class ContrastiveViews(Augmentation):
 
     @property
     def placement(self) -> Literal["host", "device"]:
-        """Where all but crop and blur happens; `auto` is one of the two by now."""
+        """Where all steps except crop and blur happen, with `auto` resolved."""
         if self._placement != "auto":
             return self._placement
         return "host" if self._kind == "CPU" else "device"
@@ -174,7 +175,7 @@ class ContrastiveViews(Augmentation):
     def example(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Cuts the crops of one image, and finishes them if placed on the host.
 
-        See `Augmentation.example`. What is left to do after it, `batch` does.
+        See `Augmentation.example`. `batch` does the remaining steps.
         """
         crops = self._crops(image, seed)
         if self.placement == "device":
@@ -188,7 +189,7 @@ class ContrastiveViews(Augmentation):
         return {name: found[name] for name in self._groups}
 
     def _crops(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Cuts the crops of all groups; those cut alike are one loop."""
+        """Cuts the crops of all groups; crops with the same options share a loop."""
         found: dict[str, tf.Tensor] = {}
         numbers = view_numbers(self._groups)
 
@@ -315,13 +316,13 @@ class ContrastiveViews(Augmentation):
         numbers: Sequence[int],
         odds: Sequence[float],
     ) -> tf.Tensor:
-        """Returns whether something happens to views, bool [views, batch]."""
+        """Returns which views something is done to, bool [views, batch]."""
         drawn = tf.transpose(uniform(example_seeds, (toss + 1) * self._count))
         own = _taken(drawn[toss * self._count :], numbers)
         return own < tf.constant(odds, tf.float32)[:, tf.newaxis]
 
     def _blurred(self, numbers: Sequence[int]) -> list[float]:
-        """Returns the odds of blur of some views: 0 where one pixel is all of it."""
+        """Returns the probabilities of blur of views: 0 if the kernel is one pixel."""
         return [
             self._blur[number] if taps(self._sizes[number]) > 1 else 0.0
             for number in numbers
@@ -331,13 +332,13 @@ class ContrastiveViews(Augmentation):
         if len(odds) != self._count:
             raise UserError(
                 f"{option} has {len(odds)} probabilities for {self._count} views; "
-                "wanted one for each"
+                "wanted one per view"
             )
         return tuple(odds)
 
     @property
     def _kind(self) -> DeviceKind:
-        """What the step runs on, as the core said, or else as this process looks."""
+        """The kind of device of the step, given by the core or else found here."""
         if self._device is not None:
             return self._device
         return kind_of_devices([d.name for d in tf.config.list_logical_devices()])
@@ -348,7 +349,7 @@ class ContrastiveViews(Augmentation):
             crops: tf.Tensor, seed: tf.Tensor, numbers: tuple[int, ...]
         ) -> tf.Tensor:
             seeds = view_seed(seed, tf.constant(numbers))
-            # tf.data runs on a CPU, wherever the step does.
+            # tf.data runs on a CPU, whatever the device of the step.
             return crop.to_uint8(self._distorted(crops, seeds, at_once=False))
 
         return tf.function(distort, autograph=False, jit_compile=True)
@@ -356,12 +357,12 @@ class ContrastiveViews(Augmentation):
     def _distorted(
         self, crops: tf.Tensor, seeds: tf.Tensor, *, at_once: bool
     ) -> tf.Tensor:
-        """Mirrors and recolours crops.
+        """Mirrors crops and changes their colours.
 
         Args:
             crops: uint8 [n, size, size, 3].
             seeds: int32 [n, 2], the views'.
-            at_once: whether to treat all of them at once, or one after the other.
+            at_once: whether to process all of them at once, or one after the other.
 
         Returns:
             float32 [n, size, size, 3] in [0, 1].
@@ -385,14 +386,14 @@ class ContrastiveViews(Augmentation):
         return tf.where(gray, color.grayscale(views), views)
 
     def _numbers(self, seeds: tf.Tensor) -> list[tf.Tensor]:
-        """Draws for views: two coins, the jitter's numbers, RandAugment's."""
+        """Draws the random numbers of views: two coins, the jitter's, RandAugment's."""
         layers = self._randaugment.layers if self._randaugment is not None else 0
         parts = [2, color.NUMBERS, NUMBERS * layers]
         return tf.split(uniform(seeds, sum(parts)), parts, axis=1)
 
 
 def _taken(rows: tf.Tensor, numbers: Sequence[int]) -> tf.Tensor:
-    """Returns some rows; neighbours, as most are, by a slice."""
+    """Returns some rows; consecutive ones, which is the usual case, by a slice."""
     first, last = numbers[0], numbers[-1]
     if last - first + 1 == len(numbers):
         return rows[first : last + 1]

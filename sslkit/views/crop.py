@@ -1,4 +1,4 @@
-"""Cropping and resizing: the random crop of training, the central one of evaluation.
+"""Cropping and resizing: random crops for training, central ones for evaluation.
 
 A box is int32 [4]: top, left, height, width, in pixels.
 """
@@ -14,15 +14,15 @@ from sslkit.randomness import host_view_seeds
 
 Kernel = Literal["legacy", "modern"]
 """Bicubic kernels. `legacy` is TensorFlow 1's (A = -0.75, sample i at i * scale), with
-which the published weights were trained; `modern` is TensorFlow 2's (A = -0.5, centres
-at half pixels)."""
+which the published weights were trained; `modern` is TensorFlow 2's (A = -0.5, pixel
+centres at half-integers)."""
 
 WHOLE_IMAGE_SIZE = 32
-"""Evaluation views of at most this side, in pixels, do not cut the margin off."""
+"""Evaluation views up to this side, in pixels, keep the margin of the image."""
 
 _ASPECT = (3 / 4, 4 / 3)
 LEAST_COVERED = 0.1
-"""Share of the image that a published SimCLR crop covers at least."""
+"""The least share of the image that a crop covers in SimCLR's code."""
 _ATTEMPTS = 100
 
 
@@ -41,7 +41,7 @@ def check_area(area: tuple[float, float], covered: float = LEAST_COVERED) -> Non
 
     Args:
         area: smallest and largest share of the image.
-        covered: share that a box covers at least.
+        covered: the least share that a box covers.
 
     Raises:
         UserError: if not 0 < low <= high <= 1, or if no box covers enough.
@@ -53,10 +53,10 @@ def check_area(area: tuple[float, float], covered: float = LEAST_COVERED) -> Non
             "give two shares with 0 < low <= high <= 1"
         )
     if high <= covered:
-        # Every attempt would fail, and the whole image be taken.
+        # Every attempt would fail, and the whole image would be used.
         raise UserError(
-            f"a crop's area is ({low:g}, {high:g}) of the image, and crops cover "
-            f"{covered:g} of it at least; give a larger share"
+            f"a crop's area is ({low:g}, {high:g}) of the image, but crops must cover "
+            f"at least {covered:g} of it; give a larger share"
         )
 
 
@@ -70,16 +70,16 @@ def random_box(
 ) -> tf.Tensor:
     """Draws a box of random area, aspect ratio and place.
 
-    The distribution of Chen et al. 2020, appendix A (after Szegedy et al. 2015): aspect
-    between 3/4 and 4/3, at least a tenth of the image covered, the whole image after
-    100 vain attempts.
+    The distribution is that of Chen et al. 2020, appendix A (after Szegedy et al.
+    2015): the aspect ratio is between 3/4 and 4/3, at least a tenth of the image is
+    covered, and after 100 failed attempts the whole image is used.
 
     Args:
         height: int32 [], of the image.
         width: int32 [], of the image.
         seed: int32 [2].
         area: smallest and largest share of the image.
-        covered: share of the image that the box covers at least.
+        covered: the least share of the image that the box covers.
 
     Returns:
         int32 [4], a box.
@@ -105,8 +105,8 @@ def central_box(
     Args:
         height: int32 [], of the image.
         width: int32 [], of the image.
-        aspect: width by height of the box.
-        proportion: share of the image along the side that limits the box.
+        aspect: width / height of the box.
+        proportion: length of the box as a share of the image, along the limiting side.
 
     Returns:
         int32 [4], a box of at least one pixel.
@@ -132,7 +132,7 @@ def crop_and_resize(
         kernel: see `Kernel`.
 
     Returns:
-        float32 [height, width, 3], in [0, 1] but for the kernel's overshoot.
+        float32 [height, width, 3], in [0, 1] apart from the kernel's overshoot.
     """
     return _resized(image, box, height, width, kernel) * (1 / 255)
 
@@ -143,7 +143,7 @@ def _resized(
     patch = tf.slice(
         image, tf.concat([box[:2], [0]], 0), tf.concat([box[2:], [-1]], 0)
     )[tf.newaxis]
-    # The operation is a third faster on floats than on the same values in bytes.
+    # The operation is a third faster on floats than on bytes.
     resized = tf.raw_ops.ResizeBicubic(
         images=tf.cast(patch, tf.float32),
         size=[height, width],
@@ -182,7 +182,7 @@ def random_crops(
         views: how many views the example has; `count` unless given.
 
     Returns:
-        uint8 [count, size, size, 3]; the kernel's overshoot is cut off.
+        uint8 [count, size, size, 3]; the kernel's overshoot is clipped.
     """
     shape = tf.shape(image)
 
@@ -190,7 +190,7 @@ def random_crops(
         box = random_box(shape[0], shape[1], box_seed, area=area, covered=covered)
         return _to_pixels(_resized(image, box, size, size, kernel))
 
-    # One traced body for all views: a graph of ten copies takes seconds to build.
+    # One loop body for all views: a graph of ten copies takes seconds to build.
     return tf.ensure_shape(
         tf.map_fn(
             cut,
@@ -202,7 +202,7 @@ def random_crops(
 
 
 def mirror(images: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-    """Mirrors images [n, h, w, 3] left to right where `chosen`, bool [n], says so."""
+    """Mirrors images [n, h, w, 3] left to right if `chosen`, bool [n], is true."""
     return tf.where(
         chosen[:, tf.newaxis, tf.newaxis, tf.newaxis],
         tf.reverse(images, axis=[2]),
@@ -222,10 +222,10 @@ def evaluation_view(
     proportion: float = 0.875,
     kernel: Kernel = "legacy",
 ) -> tf.Tensor:
-    """Returns the one view of an image that evaluation sees.
+    """Returns the view of an image for evaluation.
 
-    The central square, less a margin unless the view is small (`WHOLE_IMAGE_SIZE`), as
-    in Chen et al. 2020's released evaluation.
+    It is the central square, without a margin unless the view is small
+    (`WHOLE_IMAGE_SIZE`), as in the evaluation code of Chen et al. 2020.
 
     Args:
         image: uint8 [h, w, 3], any size.

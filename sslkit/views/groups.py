@@ -1,4 +1,4 @@
-"""View groups: checking them, and dealing views out to them."""
+"""View groups: checking them, and distributing views to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def check_groups(groups: Mapping[str, ViewGroup]) -> dict[str, ViewGroup]:
     """Returns the groups that are not empty.
 
     Raises:
-        UserError: if none is left, a count is negative or a size is no size.
+        UserError: if all are empty, or a count or a size is out of its range.
     """
     for name, (count, size) in groups.items():
         if count < 0 or size < 1:
@@ -32,11 +32,11 @@ def check_groups(groups: Mapping[str, ViewGroup]) -> dict[str, ViewGroup]:
 def split_views(
     stack: tf.Tensor, groups: Mapping[str, ViewGroup]
 ) -> dict[str, tf.Tensor]:
-    """Deals the views of an image out to their groups, in the order of their numbers.
+    """Distributes the views of an image to their groups, by their numbers.
 
     Args:
         stack: all views, [views, size, size, 3].
-        groups: what they belong to.
+        groups: the groups.
 
     Returns:
         Group -> its views.
@@ -46,9 +46,9 @@ def split_views(
 
 
 def view_numbers(groups: Mapping[str, ViewGroup]) -> dict[str, range]:
-    """Numbers the views of an image: those of the first group, then of the next.
+    """Numbers the views of an image: first those of the first group, and so on.
 
-    A view's number is what its seed is made of, see `sslkit.randomness.view_seed`.
+    A view's seed depends on its number, see `sslkit.randomness.view_seed`.
 
     Args:
         groups: in their order.
@@ -64,7 +64,7 @@ def view_numbers(groups: Mapping[str, ViewGroup]) -> dict[str, range]:
 
 
 def stack_numbers(groups: Mapping[str, ViewGroup]) -> dict[Layout, tuple[int, ...]]:
-    """Says which views lie in each stack of a batch; there is one for each size.
+    """Returns which views are in each stack of a batch; there is one stack per size.
 
     Args:
         groups: in their order.

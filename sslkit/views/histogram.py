@@ -1,18 +1,18 @@
-"""How often the channels of images have each value, without a scatter."""
+"""Histograms of the channels of images, without a scatter operation."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
 _RUN = 112
-"""Values that are counted in one word: less than 128, so that its sign stays."""
+"""Values that are counted in one word: less than 128, so that it does not overflow."""
 
 
 def histogram(images: tf.Tensor) -> tf.Tensor:
     """Counts values, as sums of comparisons, which suits an accelerator.
 
-    Four counters of eight bits share a word, so that a value is compared with 64
-    numbers and not with 256; the counters of a run of pixels cannot run over.
+    Four counters of eight bits share a word, so a value is compared with 64 numbers
+    instead of 256. Runs of pixels are short enough that no counter overflows.
 
     Args:
         images: uint8 [n, h, w, channels], static shape.
@@ -25,7 +25,7 @@ def histogram(images: tf.Tensor) -> tf.Tensor:
     runs = -(-pixels // _RUN)
     values = tf.transpose(tf.reshape(images, [n, pixels, channels]), [0, 2, 1])
     values = tf.cast(values, tf.int32)
-    # What fills the last run is in no group of four.
+    # The padding of the last run is not counted in any group of four.
     values = tf.pad(
         values, [[0, 0], [0, 0], [0, runs * _RUN - pixels]], "CONSTANT", 256
     )

@@ -1,4 +1,4 @@
-"""Multi-crop, and the two views of BYOL: views that are treated differently."""
+"""Multi-crop, and the two views of BYOL, which are made with different options."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sslkit.views.contrastive import Area, ContrastiveViews, Placement, Reach
 
 
 class MultiCrop(ContrastiveViews):
-    """Two large views of an image and some small ones of parts of it.
+    """Two large views of an image, and small views of parts of it.
 
-    Multi-crop is from SwAV (Caron et al. 2020, arXiv:2006.09882); the colours, with a
-    blur and a solarisation that treat the two large views differently, are those of
-    BYOL (Grill et al. 2020, appendix B), as DINO (Caron et al. 2021, arXiv:2104.14294)
-    takes them over. Without small views it makes the two views that BYOL, Barlow Twins,
-    VICReg and MoCo v3 publish.
+    Multi-crop is from SwAV (Caron et al. 2020, arXiv:2006.09882). The colours are those
+    of BYOL (Grill et al. 2020, appendix B), as also used by DINO (Caron et al. 2021,
+    arXiv:2104.14294): blur and solarisation have different probabilities for the two
+    large views. Without small views it makes the two views of BYOL, Barlow Twins,
+    VICReg and MoCo v3.
 
-    The views are numbered 0 and 1, the large ones (`instance`), then 2 and so on, the
-    small ones (`local`). Evaluation shows images in the larger size.
+    The large views (`instance`) have the numbers 0 and 1, the small ones (`local`)
+    those from 2 on. Evaluation uses the larger size.
     """
 
     @checked
@@ -44,27 +44,29 @@ class MultiCrop(ContrastiveViews):
         kernel: crop.Kernel = "legacy",
         placement: Placement = "auto",
     ) -> None:
-        """Makes the groups `instance` and, where wanted, `local`.
+        """Makes the groups `instance` and, unless `local` is 0, `local`.
 
         Args:
             size: side of the two large views, in pixels.
-            area: smallest and largest share of the image that a large crop takes: from
-                0.14 in SwAV, and in DINO with a ResNet; from 0.4 in DINO with a ViT;
-                from 0.08 in BYOL.
-            local: small views of an image: 6 in SwAV, 8 or 10 in DINO, 0 for none.
+            area: smallest and largest area of a large crop, as a share of the image:
+                from 0.14 in SwAV, and in DINO with a ResNet; from 0.4 in DINO with a
+                ViT; from 0.08 in BYOL.
+            local: small views per image: 6 in SwAV, 8 or 10 in DINO, 0 for none.
             local_size: side of the small views, in pixels.
-            local_area: likewise of a small crop: up to where `area` begins.
+            local_area: smallest and largest area of a small crop; usually it ends where
+                `area` begins.
             flip: whether to mirror half of the views left to right.
-            jitter: how far brightness, contrast, saturation and hue may change, in four
-                of five views.
+            jitter: how far brightness, contrast, saturation and hue may change; four of
+                five views are changed.
             gray: probability of grayscale.
             blur: probability of blur, of the first and the second large view.
-            local_blur: likewise, of each small view.
+            local_blur: probability of blur, of each small view.
             solarize: probability of solarisation, of the first and the second large
                 view.
             kernel: how crops are resized, see `sslkit.views.Kernel`.
-            placement: where all but crop, blur and solarisation happens: `host`,
-                `device`, or `auto`, on the device where that is an accelerator.
+            placement: where all steps except crop, blur and solarisation happen:
+                `host`, `device`, or `auto`, which is the device if that is an
+                accelerator.
 
         Raises:
             UserError: for an impossible area.
@@ -83,6 +85,6 @@ class MultiCrop(ContrastiveViews):
             solarize=(*solarize, *[0.0] * local),
             kernel=kernel,
             placement=placement,
-            # A small crop covers less than SimCLR's least.
+            # A small crop covers less than the least share in SimCLR.
             covered=0.0,
         )

@@ -1,4 +1,4 @@
-"""RandAugment: random operations of one common magnitude (arXiv:1909.13719)."""
+"""RandAugment: random operations with a common magnitude (arXiv:1909.13719)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sslkit.views.rows import row_by_row
 
 Operation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 """(images uint8 [n, h, w, 3], sign float32 [n], centre int32 [n, 2]) -> uint8 [n, h, w,
-3]; most use the images alone."""
+3]; most use only the images."""
 
 NAMES = (
     "AutoContrast",
@@ -41,19 +41,19 @@ NAMES = (
 _OF_A_VALUE = frozenset(
     ("Invert", "Posterize", "Solarize", "Contrast", "Brightness", "SolarizeAdd")
 )
-"""The operations that send a value to another, wherever it is."""
+"""The operations that map values, independent of the place of the pixel."""
 
 NUMBERS = 4
-"""Uniform numbers that one layer takes of one image."""
+"""Number of uniform random numbers for one layer of one image."""
 
 _HIGHEST = 10
 
 
 class Draw(NamedTuple):
-    """The random numbers of a batch of images, a column for each layer."""
+    """The random choices for a batch of images, one column per layer."""
 
     operation: tf.Tensor
-    """int32 [n, layers], places in `NAMES`."""
+    """int32 [n, layers], indices into `NAMES`."""
     sign: tf.Tensor
     """float32 [n, layers], -1 or 1: which way to rotate, shear or translate."""
     centre: tf.Tensor
@@ -69,19 +69,20 @@ class RandAugment:
     """
 
     layers: int = 2
-    """How many operations an image."""
+    """Operations per image."""
     magnitude: float = 7
     """Common strength, 0 to 10."""
     translate: float = 100
     """Shift in pixels at magnitude 10; the published number is for 224-pixel views."""
     cutout: float = 40
-    """Half the side of the cut square in pixels at magnitude 10; likewise."""
+    """Half the side of the cut square in pixels at magnitude 10, likewise."""
 
     def __post_init__(self) -> None:
         """Refuses numbers out of their range."""
         if not 0 <= self.magnitude <= _HIGHEST:
             raise UserError(
-                f"RandAugment's magnitude is {self.magnitude}; it runs from 0 to 10"
+                f"RandAugment's magnitude is {self.magnitude}; give a number from 0 to "
+                "10"
             )
         for name in ("layers", "translate", "cutout"):
             if getattr(self, name) < 0:
@@ -127,14 +128,14 @@ class RandAugment:
     def movements(
         self, height: int, width: int
     ) -> Mapping[str, tuple[ops.Matrix, ops.Matrix]]:
-        """Returns what the operations that move pixels do, for either sign.
+        """Returns the matrices of the operations that move pixels, for both signs.
 
         Args:
             height: of the images, in pixels.
             width: of the images, in pixels.
 
         Returns:
-            Name -> (of sign -1, of sign 1).
+            Name -> (matrix of sign -1, matrix of sign 1).
         """
         level = self.magnitude / _HIGHEST
         slope, pixels = level * 0.3, level * self.translate
@@ -150,7 +151,7 @@ class RandAugment:
         return {name: (of(-1), of(1)) for name, of in moving.items()}
 
     def draw(self, numbers: tf.Tensor) -> Draw:
-        """Turns uniform numbers into what to apply.
+        """Chooses the operations by uniform random numbers.
 
         Args:
             numbers: float32 [n, NUMBERS * layers] in [0, 1).
@@ -165,14 +166,14 @@ class RandAugment:
     def __call__(
         self, images: tf.Tensor, draw: Draw, *, at_once: bool = False
     ) -> tf.Tensor:
-        """Distorts images.
+        """Applies the operations to images.
 
         Args:
             images: uint8 [n, h, w, 3], static shape.
-            draw: what to apply to each.
-            at_once: whether to treat the whole batch at once, as suits an accelerator,
-                or one image after the other, as suits a CPU. Both give the same to the
-                last bit.
+            draw: the operations for each image.
+            at_once: whether to process the whole batch at once, which is best on an
+                accelerator, or one image after the other, which is best on a CPU. The
+                results are the same to the last bit.
 
         Returns:
             uint8 [n, h, w, 3].
@@ -227,12 +228,13 @@ class RandAugment:
     ) -> tf.Tensor:
         """Applies one operation to each image, all at once.
 
-        What changes values one by one is a table of 256, and one look-up serves all of
-        it; what moves pixels is one sampling; the rest is selected.
+        All operations that map values are one look-up in a table of 256 values per
+        image; those that move pixels are one sampling; of the others, all are computed
+        and one is selected.
 
         Args:
             images: uint8 [n, h, w, 3].
-            operation: int32 [n], places in `NAMES`.
+            operation: int32 [n], indices into `NAMES`.
             sign: float32 [n].
             centre: int32 [n, 2].
         """
@@ -259,7 +261,7 @@ class RandAugment:
     def _matrices(
         self, height: int, width: int, operation: tf.Tensor, sign: tf.Tensor
     ) -> tf.Tensor:
-        """Returns where the pixels of each image come from, float32 [n, 6]."""
+        """Returns the matrix that moves the pixels of each image, float32 [n, 6]."""
         moving = self.movements(height, width)
         still = (ops.STAYING, ops.STAYING)
         table = tf.constant([moving.get(name, still) for name in NAMES], tf.float32)
@@ -267,7 +269,7 @@ class RandAugment:
         return tf.gather(tf.reshape(table, [2 * len(NAMES), 6]), place)
 
     def _tables(self, images: tf.Tensor, operation: tf.Tensor) -> tf.Tensor:
-        """Returns what becomes of each value of each channel, uint8 [n, 3, 256]."""
+        """Returns the new value of each value of each channel, uint8 [n, 3, 256]."""
         _, height, width, _ = images.shape
         operations = self.operations(height, width)
         # An image that has each value once.

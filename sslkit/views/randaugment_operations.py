@@ -1,8 +1,8 @@
-"""The sixteen operations of RandAugment on batches of uint8 images, to the last bit.
+"""The sixteen operations of RandAugment on batches of uint8 images, bit for bit.
 
-Cubuk et al. 2019 (arXiv:1909.13719) in the arithmetic of the released TensorFlow code
-(truncation where it truncates, nearest neighbours, fill value 128). All take and
-return uint8 [n, h, w, 3] with static height and width, and compile.
+They are those of Cubuk et al. 2019 (arXiv:1909.13719), with the arithmetic of the
+released TensorFlow code (its truncation, nearest neighbours, fill value 128). All take
+and return uint8 [n, h, w, 3] with static height and width, and can be compiled by XLA.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def auto_contrast(images: tf.Tensor) -> tf.Tensor:
 
 
 def stretched(values: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
-    """Sends a range of values to 0 to 255.
+    """Maps a range of values to 0 to 255.
 
     Args:
         values: uint8.
@@ -36,16 +36,16 @@ def stretched(values: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
         high: float32, the largest of them; broadcasts.
 
     Returns:
-        uint8; the values themselves where there is one alone.
+        uint8; the values themselves if they are all equal.
     """
     width = high - low
-    # Subtract, then multiply: another order rounds some pixels to another value.
+    # Subtract, then multiply: in another order, some pixels are rounded differently.
     moved = (tf.cast(values, tf.float32) - low) * (255.0 / tf.maximum(width, 1.0))
     return tf.where(width > 0, _saturate(moved), values)
 
 
 def equalize(images: tf.Tensor) -> tf.Tensor:
-    """Spreads each channel's values so that all are about equally frequent."""
+    """Maps each channel's values so that all are about equally frequent."""
     n, height, width, channels = images.shape
     values = tf.transpose(tf.cast(images, tf.int32), [0, 3, 1, 2])
     values = tf.reshape(values, [n * channels, height * width])
@@ -62,11 +62,11 @@ def equalize(images: tf.Tensor) -> tf.Tensor:
 
 
 def equalization(histogram: tf.Tensor, pixels: int) -> tf.Tensor:
-    """Returns where `equalize` sends each value.
+    """Returns the value to which `equalize` maps each value.
 
     Args:
         histogram: int32 [..., 256], how often a channel has each value.
-        pixels: how many it has.
+        pixels: number of pixels of an image.
 
     Returns:
         uint8 [..., 256].
@@ -80,7 +80,7 @@ def equalization(histogram: tf.Tensor, pixels: int) -> tf.Tensor:
     below = tf.cumsum(histogram, axis=-1, exclusive=True)
     divisor = tf.maximum(step, 1)
     table = tf.clip_by_value((below + divisor // 2) // divisor, 0, 255)
-    # The published table starts with a zero, not with half a step rounded.
+    # The published table starts with a zero, not with a rounded half step.
     table = tf.where(value == 0, 0, table)
     return tf.cast(tf.where(step > 0, table, value), tf.uint8)
 
@@ -132,8 +132,8 @@ def color(images: tf.Tensor, *, factor: float) -> tf.Tensor:
 def contrast(images: tf.Tensor, *, factor: float, pixels: int) -> tf.Tensor:
     """Moves away from (factor > 1) or towards a gray that depends on the size alone.
 
-    The released code means the mean brightness but averages the 256 counts of its
-    histogram, which is the number of pixels of an image by 256.
+    The released code is meant to use the mean brightness, but averages the 256 counts
+    of the histogram, which gives the number of pixels / 256.
     """
     gray = min(pixels // 256, 255)
     return _blend(tf.constant(float(gray)), images, factor)
@@ -145,12 +145,12 @@ def brightness(images: tf.Tensor, *, factor: float) -> tf.Tensor:
 
 
 def sharpness(images: tf.Tensor, *, factor: float) -> tf.Tensor:
-    """Moves away from (factor > 1) or towards a smoothed image; borders stay."""
+    """Moves away from (factor > 1) or towards a smoothed image, except at borders."""
     _, height, width, _ = images.shape
     values = tf.pad(tf.cast(images, tf.float32), [[0, 0], [1, 1], [1, 1], [0, 0]])
     side = _rounded(values * tf.constant(1 / 13))
     middle = _rounded(values * tf.constant(5 / 13))
-    # Summed row by row: another order rounds some pixels to another value.
+    # Summed row by row: in another order, some pixels are rounded differently.
     smooth: tf.Tensor | float = 0.0
     for row in range(3):
         for column in range(3):
@@ -172,15 +172,15 @@ def cutout(images: tf.Tensor, *, centre: tf.Tensor, half: int) -> tf.Tensor:
 
 
 Matrix = tuple[float, float, float, float, float, float]
-"""Where pixels come from: (a, b, c, d, e, f) says that the one at column x and row y
-comes from column a x + b y + c and row d x + e y + f."""
+"""A movement of pixels: with (a, b, c, d, e, f), the pixel at column x and row y comes
+from column a x + b y + c and row d x + e y + f."""
 
 STAYING: Matrix = (1, 0, 0, 0, 1, 0)
-"""Leaves pixels where they are."""
+"""The movement that changes nothing."""
 
 
 def rotation(height: int, width: int, *, degrees: float) -> Matrix:
-    """Returns what turns an image counter-clockwise."""
+    """Returns the movement that rotates an image counter-clockwise."""
     angle = np.float32(degrees) * np.float32(math.pi / 180)
     cos, sin = np.cos(angle), np.sin(angle)
     y, x = np.float32(height - 1), np.float32(width - 1)
@@ -190,27 +190,27 @@ def rotation(height: int, width: int, *, degrees: float) -> Matrix:
 
 
 def shear(*, x: float = 0, y: float = 0) -> Matrix:
-    """Returns what shifts each row left by its number times `x`.
+    """Returns the movement that shifts each row left by its number times `x`.
 
-    And each column up by its number times `y`.
+    It also shifts each column up by its number times `y`.
     """
     return (1, x, 0, y, 1, 0)
 
 
 def translation(*, x: float = 0, y: float = 0) -> Matrix:
-    """Returns what shifts an image left by `x` and up by `y` pixels."""
+    """Returns the movement that shifts an image left by `x` and up by `y` pixels."""
     return (1, 0, x, 0, 1, y)
 
 
 def move(images: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
-    """Moves pixels: one sampling of nearest neighbours, whatever the movement.
+    """Moves pixels by nearest-neighbour sampling.
 
     Args:
         images: uint8 [n, h, w, 3].
         matrices: float32 [n, 6], see `Matrix`.
 
     Returns:
-        uint8 [n, h, w, 3], filled where a pixel comes from outside.
+        uint8 [n, h, w, 3], filled if a pixel comes from outside the image.
     """
     n, height, width, channels = images.shape
     a, b, c, d, e, f = (
@@ -218,8 +218,8 @@ def move(images: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
     )
     x = tf.range(width, dtype=tf.float32)
     y = tf.range(height, dtype=tf.float32)[:, tf.newaxis]
-    # Where a place lies half way between two pixels the last bit decides, so products
-    # and sums are rounded one by one.
+    # If a place is half way between two pixels, the last bit decides, so products and
+    # sums are rounded one by one.
     column = _nearest(_rounded(a * x) + _rounded(b * y) + c)
     row = _nearest(_rounded(d * x) + _rounded(e * y) + f)
     inside = _within(column, width) & _within(row, height)
@@ -231,7 +231,7 @@ def move(images: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
 
 
 def _nearest(places: tf.Tensor) -> tf.Tensor:
-    """Rounds to the nearest whole number, halves away from zero, without an error."""
+    """Rounds exactly to the nearest whole number, halves away from zero."""
     whole = tf.floor(tf.abs(places))
     up = tf.cast(tf.abs(places) - whole >= 0.5, tf.float32)
     return tf.sign(places) * (whole + up)
@@ -242,7 +242,7 @@ def _within(place: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _over_channels(reduce: Callable[..., tf.Tensor], images: tf.Tensor) -> tf.Tensor:
-    # Rows first: XLA reduces long contiguous lines many times faster than pixels.
+    # Rows first: XLA reduces long contiguous rows many times faster than pixels.
     n, height, width, channels = images.shape
     lines = reduce(tf.reshape(images, [n, height, width * channels]), axis=1)
     lines = tf.reshape(lines, [n, 1, width, channels])
@@ -259,7 +259,7 @@ def _near(place: tf.Tensor, centre: tf.Tensor, half: int) -> tf.Tensor:
 
 
 def _blend(start: tf.Tensor, end: tf.Tensor, factor: float) -> tf.Tensor:
-    """Goes from one image to another, and past it where the factor exceeds 1."""
+    """Interpolates between two images, and extrapolates if the factor exceeds 1."""
     return _saturate(start + _rounded(factor * (tf.cast(end, tf.float32) - start)))
 
 
@@ -268,9 +268,9 @@ def _saturate(values: tf.Tensor) -> tf.Tensor:
 
 
 def _rounded(product: tf.Tensor) -> tf.Tensor:
-    """Returns a product as float32 rounds it.
+    """Returns a product, rounded to float32.
 
-    A compiler may fuse a product and a sum into one operation that rounds once, which
-    changes the last bit. It does not see through this minimum.
+    A compiler may fuse a product and a sum into one operation that rounds only once,
+    which changes the last bit. This minimum prevents it.
     """
     return tf.minimum(product, 1e30)

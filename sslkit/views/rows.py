@@ -1,7 +1,7 @@
-"""One row of a batch after the other, each treated by its own branch.
+"""Processing the rows of a batch one after the other, each by its own branch.
 
-What suits a CPU: nothing is computed that a row did not ask for. All shapes are static,
-so XLA compiles it. An accelerator is treated to the whole batch at once instead, see
+It is best on a CPU: only what a row needs is computed. All shapes are static, so XLA
+can compile it. On an accelerator the whole batch is processed at once instead, see
 `sslkit.views.contrastive`.
 """
 
@@ -16,10 +16,10 @@ import tensorflow as tf
 def row_by_row(
     treat: Callable[[Any], tf.Tensor], rows: Any, *, dtype: tf.DType
 ) -> tf.Tensor:
-    """Treats the rows of a batch, one after the other.
+    """Processes the rows of a batch, one after the other.
 
     Args:
-        treat: one row of `rows`, each tensor [1, ...] -> [1, ...], shaped like the
+        treat: the function for one row: tensors [1, ...] -> [1, ...], shaped like the
             first of them.
         rows: a structure of tensors [n, ...], n static.
         dtype: of the result.

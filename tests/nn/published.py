@@ -13,7 +13,7 @@ from sslkit.published.names import published_names
 
 
 def encoder_names(encoder: keras.layers.Layer) -> Iterator[tuple[str, keras.Variable]]:
-    """Pairs variables with the names that their published twins have."""
+    """Pairs variables with their names in the published code."""
     return _names(encoder, "encoder")
 
 
@@ -38,9 +38,9 @@ def _names(
 
 
 def use_recorded_constant(layer: keras.layers.Layer) -> None:
-    """Lets normalisation move by the 0.1 that the float64 recordings kept in float32.
+    """Makes normalisation use the 0.1 that is in float32 in the float64 recordings.
 
-    All their other numbers are float64.
+    All other numbers of the recordings are float64.
     """
     for part in layer._flatten_layers():
         if isinstance(part, BatchNorm):
@@ -48,7 +48,7 @@ def use_recorded_constant(layer: keras.layers.Layer) -> None:
 
 
 def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the value a published variable has in the recorded runs."""
+    """Returns the value of a published variable in the recorded runs."""
     draw = np.random.RandomState(zlib.crc32(name.encode()) & 0x7FFFFFFF)
     match name.rpartition("/")[-1]:
         case "kernel":

@@ -58,8 +58,8 @@ def test_normalises_by_the_batch_in_training_even_when_frozen(mobile, images):
     mobile.trainable = True
 
 
-def test_draws_in_a_training_step_alone(images):
-    """EfficientNet drops branches, others for each example and step."""
+def test_draws_only_in_a_training_step(images):
+    """EfficientNet drops branches, which differ per example and step."""
     encoder = build("EfficientNetB0")
     start = [variable.numpy() for variable in encoder.variables]
 
@@ -78,11 +78,11 @@ def test_draws_in_a_training_step_alone(images):
     np.testing.assert_array_equal(first, step(0))
     assert np.all(np.any(first != step(1), axis=1))
     assert np.any(first != still)
-    # It divides pixels by 255, so that it wants them as a file holds them.
+    # It divides pixels by 255, so it expects them in [0, 255].
     assert encoder.scale == 255
 
 
-def test_dropout_drops_whole_branches_and_makes_up_for_it():
+def test_dropout_drops_whole_branches_and_scales_the_rest():
     drop = _Dropout(0.25, (None, 1, 1), name="drop", dtype=keras.DTypePolicy("float32"))
     drop.build((None, 5, 6))
     seeds = tf.stack([tf.range(4000), tf.zeros([4000], tf.int32)], axis=1)
@@ -154,7 +154,7 @@ def test_refuses_images_of_which_no_pixel_is_left(monkeypatch):
         assert line.startswith("VGG16 cannot be built for images of 8 x 8 pixels: ")
         return line
 
-    # Keras says so itself, or does not: it depends on its version.
-    assert "negative" in refused() or "leaves none" in refused()
+    # It depends on its version whether Keras itself refuses.
+    assert "negative" in refused() or "leaves no pixel" in refused()
     monkeypatch.setattr(applications, "_before_pooling", lambda *_: (1, 0, 0, 512))
-    assert "of so few pixels its own pooling leaves none" in refused()
+    assert "its pooling leaves no pixel of so small an image" in refused()

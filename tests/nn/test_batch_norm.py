@@ -26,7 +26,7 @@ def draw(*shape, seed=0, mean=0.5, std=2.0):
 
 
 def made(channels=3, **options):
-    """Returns a layer whose gamma and beta are not what they start with."""
+    """Returns a layer whose gamma and beta are not the initial ones."""
     layer = BatchNorm(name="norm", **options)
     layer.build((None, channels))
     for seed, weight in enumerate((layer.gamma, layer.beta)):
@@ -87,7 +87,7 @@ def test_only_training_decides_and_not_trainable():
 
 
 def test_maps_and_rows_agree():
-    """Maps take the fused kernel and rows do not; both are the same function."""
+    """Maps use the fused kernel and rows do not; both compute the same function."""
     x, upstream = draw(4, 3, 3, 3), draw(4, 3, 3, 3, seed=1)
     maps, rows = made(), made()
     fused = run(maps, x, upstream)
@@ -124,7 +124,7 @@ def test_gradient_is_that_of_finite_differences(policy, shape):
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("shape", [(512, 3), (8, 8, 8, 3)])
 def test_keeps_precision_far_from_zero(shape, jit):
-    """E[x^2] - E[x]^2 of such channels is noise, or negative."""
+    """For such channels, E[x^2] - E[x]^2 would be noise, or negative."""
     layer = BatchNorm(epsilon=1e-12, momentum=0.0, name="norm")
     layer.build(shape)
     x = draw(*shape, mean=1000.0, std=0.01)
@@ -141,7 +141,7 @@ def test_keeps_precision_far_from_zero(shape, jit):
     np.testing.assert_allclose(layer.moving_variance, std**2, rtol=1e-3)
 
 
-def test_one_value_a_channel_has_no_variance():
+def test_one_value_per_channel_has_no_variance():
     layer = made(momentum=0.0)
     out = layer(draw(1, 1, 1, 3), training=True)
     np.testing.assert_allclose(out[0, 0, 0], layer.beta.numpy(), **CLOSE)

@@ -67,7 +67,7 @@ def test_drops_as_much_as_the_paper_says(side, size, keep_prob):
     assert keep_prob - 4 * error <= share.mean() < 1
 
 
-def test_what_is_kept_makes_up_for_what_is_dropped():
+def test_kept_values_are_scaled_up():
     out = apply(layer(0.7), ones(8))
     kept = out[out != 0]
     np.testing.assert_allclose(kept, 1 / (out != 0).mean(), rtol=1e-6)
@@ -130,7 +130,7 @@ def judged(backbone):
     return laws_of(SimCLR, backbone=backbone, projection_layers=1, projection_dim=4)
 
 
-# Alone, on two replicas, it is under the laws of backbones with the ResNet.
+# On two replicas it is tested by the laws of backbones, with the ResNet.
 REPLICAS = {
     "replicas_do_not_change_the_result",
     "replicas_stay_equal",

@@ -1,4 +1,4 @@
-"""The head whose arguments are the heads of all methods."""
+"""The head whose arguments give the heads of all methods."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ CLOSE = {"rtol": 1e-6, "atol": 1e-7}
 
 
 class Objective(keras.layers.Layer):
-    """Two online layers and their twin, as an objective holds them."""
+    """Two online layers and their twin, as in an objective."""
 
     def __init__(self, *, dim=4, twin_dim=4):
         super().__init__(name="objective")
@@ -55,7 +55,7 @@ def objective():
 
 
 def expected(before, decay):
-    """Pairs every twin variable with the value that following gives it."""
+    """Pairs every twin variable with its expected value."""
     for path, value in before.items():
         if path.startswith("momentum/"):
             if "moving" not in path:
@@ -88,7 +88,7 @@ def test_a_schedule_scales_what_is_not_kept(objective):
 
 
 def test_the_cosine_keeps_its_digits_in_float32():
-    """1 - d(t) is smallest at the end, where a difference would have none left."""
+    """1 - d(t) is smallest at the end, where a difference would lose all its digits."""
     steps = 31_279
     for step in (0, 1, 100, steps // 2, steps - 100, steps - 1, steps):
         found = cosine_fall(step=tf.constant(step, tf.int64), steps=steps)
@@ -145,7 +145,7 @@ def test_copies_everything(objective, x):
             np.testing.assert_array_equal(value, now[path.removeprefix("momentum/")])
 
 
-def test_refuses_what_is_no_twin(objective):
+def test_refuses_layers_that_are_not_twins(objective):
     with pytest.raises(ValueError, match="holds 2 layers and was given 1"):
         objective.twin.follow([objective.first], decay=0.9)
     other = Objective(twin_dim=3)

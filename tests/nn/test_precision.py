@@ -1,4 +1,4 @@
-"""The precision of layers: where they are made decides, and nothing outlives it."""
+"""The precision of layers is that of the context in which they are made."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_policy_comes_back_after_an_error():
     assert policy_of_new_layers() == before == "float32"
 
 
-def test_float32_means_it_whatever_the_process_has():
+def test_float32_is_float32_whatever_the_policy_of_the_process():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         with layers_in("float32"):

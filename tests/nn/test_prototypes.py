@@ -31,7 +31,7 @@ def test_scores_are_cosines_and_the_gradient_keeps_the_length(embeddings):
         scores, embeddings @ (kernel / lengths(kernel)), rtol=1e-5, atol=1e-6
     )
     gradient = tape.gradient(loss, layer.kernel.value).numpy()
-    # The length has no part in the scores, so the gradient stands upright on it.
+    # Scores do not depend on the length, so the gradient is orthogonal to the vector.
     np.testing.assert_allclose((gradient * kernel).sum(0), np.zeros(4), atol=1e-5)
 
 

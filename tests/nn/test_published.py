@@ -30,17 +30,17 @@ NETWORKS = {
     "r50_sk_imagenet": {"depth": 50, "sk_ratio": 0.0625},
 }
 
-# In float64 ours is the published run. In float32 both round in orders of their own,
-# and ours may be 4 times as far from the truth as the published one, beside a floor of
-# 8 units in the last place of the largest entry, where both are as good as exact. How
-# far it is, is the convolutions' doing: with oneDNN's turned off the mean over all
-# outputs is 1.0 times the published distance in inference mode and 0.5 in training,
-# with them on 1.2 to 1.4 and 0.8 to 1.0.
+# In float64 our run equals the published run. In float32 both round in different
+# orders, and our error may be 4 times the published one, plus 8 units in the last place
+# of the largest entry, where both are practically exact. The size of the error depends
+# on the convolutions: without oneDNN's, the mean over all outputs is 1.0 times the
+# published error in inference mode and 0.5 in training; with them, 1.2 to 1.4 and 0.8
+# to 1.0.
 MULTIPLE = 4
 FLOOR = 8 * 2.0**-23
-# 50 layers, and a head that normalises by four images, let float64's rounding grow: to
+# Rounding in float64 grows over 50 layers and a head that normalises by four images: to
 # 1.4e-11 of the largest entry after the head with selective kernels, 4e-12 without, and
-# 3e-13 behind 18 layers.
+# 3e-13 after 18 layers.
 DEEP = 5e-11
 
 
@@ -120,7 +120,7 @@ class Network:
         return value.ravel()[::stride][:size].astype("float64")
 
     def _recorded_as(self, key):
-        """Returns under which of its two names a float64 run recorded an endpoint."""
+        """Returns which of its two names an endpoint has in a float64 run."""
         same = {"ft_proj_0": "final_avg_pool"} | dict.fromkeys(
             ("ft_proj_3", "ft_proj_-1"), "proj_head_output"
         )
@@ -179,7 +179,7 @@ IN_FLOAT64 = ["r18_cifar", "r18_se_cifar"]
     ],
 )
 def test_computes_the_published_numbers_in_float64(golden, name):
-    """So that whatever differs in float32 is rounding."""
+    """So all differences in float32 are rounding."""
     with precision("float64"):
         network = Network(golden / "resnet" / name, NETWORKS[name])
         use_recorded_constant(network.encoder)
@@ -188,7 +188,7 @@ def test_computes_the_published_numbers_in_float64(golden, name):
             network.check_exact(key, value)
             for key, value in everything(network).items()
         }
-    # Logits of two projection layers were recorded in float32 alone.
+    # Logits of two projection layers were recorded only in float32.
     assert compared - {None} == network.endpoints(network.exact)
 
 

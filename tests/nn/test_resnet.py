@@ -1,4 +1,4 @@
-"""ResNet: options, building, and what a network must be whatever its weights."""
+"""ResNet: options, building, and properties that do not depend on the weights."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_auto_stem_needs_a_size():
         ResNet().build((None, None, None, 3))
 
 
-def test_residual_branches_start_silent():
+def test_residual_branches_add_nothing_at_first():
     encoder = ResNet(depth=50, se_ratio=0.25)
     encoder.build((None, 32, 32, 3))
     silent = {
@@ -136,7 +136,7 @@ def test_strided_padding_does_not_depend_on_the_size():
     image = tf.constant(np.random.default_rng(1).normal(size=(1, 9, 9, 3)), "float32")
     whole, crop = conv(image), conv(image[:, :8, :8])
     assert whole.shape[1:3] == (5, 5)
-    # The same sums of 27 terms, maybe blocked otherwise.
+    # The same sums of 27 terms, perhaps in different blocks.
     np.testing.assert_allclose(crop[:, :3, :3], whole[:, :3, :3], atol=1e-5)
 
 

@@ -17,7 +17,7 @@ from sslkit.optimize.rates import ByLayer, ByPath
 
 SHAPES = {"encoder/conv/kernel": (3, 4), "encoder/norm/gamma": (4,), "head/bias": (2,)}
 STEPS, RATE = 6, 0.01
-# Float64, a dozen operations a step on numbers near 1.
+# Float64, a dozen operations per step on numbers near 1.
 CLOSE = {"rtol": 1e-12, "atol": 1e-14}
 
 
@@ -210,13 +210,13 @@ def test_the_decay_goes_by_the_rate_of_its_layer():
             lambda: AdamW(no_decay=["positions"]),
             "AdamW: no_decay: the pattern 'positions' matches none",
         ),
-        # The one inside is asked, too.
+        # The wrapped optimizer is checked, too.
         (
             lambda: Clipped(of=Momentum(no_decay=["positions"]), norm=1.0),
             "Momentum: no_decay: the pattern 'positions' matches none",
         ),
     ],
 )
-def test_what_fits_no_weight_is_refused(make, said):
+def test_patterns_that_match_no_weight_are_refused(make, said):
     with pytest.raises(UserError, match=said):
         make().check(VIT)

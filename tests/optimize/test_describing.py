@@ -1,4 +1,4 @@
-"""What a schedule says of itself before a run."""
+"""The description of a schedule before a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Halving(Schedule):
         ),
         (
             WarmupCosine(base=0.1, scaling="none", warmup_epochs=200),
-            "0.1 would follow 62,556 step(s) of warm-up, which end the run",
+            "0.1 would be reached after 62,556 step(s) of warm-up; the run ends before",
         ),
         (Constant(base=0.5), "0.5 throughout"),
         (Halving(), "1 at first, 6.394e-05 halfway, 3.197e-05 at last"),
@@ -39,7 +39,7 @@ def test_says_the_scaled_rate(schedule, text):
     assert schedule.describe(**RUN) == text
 
 
-def test_what_is_said_is_what_is_computed():
+def test_the_description_is_the_computed_rate():
     schedule = WarmupCosine(base=0.1, scaling="sqrt", warmup_epochs=10)
     rates = [
         float(schedule.rate(tf.constant(step), **RUN)) for step in (3126, 3127, 3300)

@@ -1,7 +1,7 @@
 """Weight decay in the gradient against the published L2 losses.
 
-A decayed weight adds decay x weight to its gradient, which is the slope of
-decay / 2 x |weight|^2: half of weight times that slope is the loss it stands for.
+Weight decay adds decay x weight to the gradient, which is the derivative of decay / 2 x
+|weight|^2. So the corresponding loss is half of weight times that derivative.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What TensorBoard's own readers find in the event files."""
+"""The event files, read by TensorBoard's readers."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_numbers_are_curves_and_texts_of_the_machine_are_not(tmp_path):
     assert rest[-1].summary.value[0].tensor.dtype == tf.float32.as_datatype_enum
 
 
-def test_what_is_not_finite_is_itself(tmp_path):
+def test_numbers_that_are_not_finite_are_written_as_they_are(tmp_path):
     report(tmp_path, {"loss": math.nan, "norm": math.inf})
     (_, _, loss), (_, _, norm) = values(tmp_path, "scalars")
     assert math.isnan(loss) and math.isinf(norm)
@@ -113,7 +113,7 @@ def test_a_picture_is_one_with_its_size(tmp_path):
 
 @pytest.fixture(scope="module")
 def plugin_data():
-    """HParamsPluginData as TensorBoard declares it, in as far as it is written."""
+    """The part of TensorBoard's HParamsPluginData that is written."""
     proto = descriptor_pb2.FileDescriptorProto(
         name="hparams_for_a_test.proto", package="t", syntax="proto3"
     )
@@ -191,7 +191,7 @@ def test_accuracies_are_curves_and_take_nothing_back(tmp_path):
     assert tags == ["_hparams_/session_start_info", "_hparams_/session_end_info"]
 
 
-def test_a_run_that_is_not_through_has_not_ended(tmp_path):
+def test_an_unfinished_run_has_no_end(tmp_path):
     TensorBoard().result(run(tmp_path, start=10), RESULT)
     assert values(tmp_path, "hparams") == []
 

@@ -1,4 +1,4 @@
-"""Weights & Biases, against a module that stands for its package."""
+"""Weights & Biases, against a module that replaces its package."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_reports_numbers_pictures_and_accuracies(begun):
     assert second.summary["result/raw_pixels/linear/top1"] == 0.5
 
 
-def test_a_run_that_goes_on_is_the_same_there(begun):
+def test_a_resumed_run_has_the_same_id_there(begun):
     for start in (0, 10):
         WandB().open(INFO._replace(start=start))
     WandB().open(INFO._replace(workdir="runs/other"))

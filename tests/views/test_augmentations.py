@@ -172,9 +172,9 @@ def test_placements_agree_to_the_last_bit_where_all_is_integer(kind):
 @pytest.mark.slow
 def test_placements_agree_to_one_step(kind):
     host, device = in_both_placements(kind, blur=False)
-    # Half a step: the way from the host rounds the grayscale of some views. Before
-    # RandAugment, one value in 100,000 lies so near to half way between two steps
-    # that the order of a sum decides, and an operation may widen that.
+    # Half a step: on the host, the grayscale of some views is rounded. Before
+    # RandAugment, one value in 100,000 is so near to half way between two steps that
+    # the order of a sum decides, and an operation may enlarge the difference.
     apart = np.abs(host - device) > 0.51 / 255
     assert apart.mean() < 1e-4
 
@@ -197,7 +197,7 @@ def test_auto_finishes_on_an_accelerator_and_else_on_the_host():
         "host (placement 'auto' on a CPU), blurred on the device"
     )
     assert on["GPU"].describe() == "device (placement 'auto' on a GPU)"
-    # Here, where nobody said what a step runs on, there is a CPU alone.
+    # Without a given kind of device, there is only a CPU here.
     assert auto.placement == "host"
     for placement in ("host", "device"):
         assert contrastive(placement=placement).on("GPU").placement == placement
@@ -206,7 +206,7 @@ def test_auto_finishes_on_an_accelerator_and_else_on_the_host():
     assert CropFlip(size=8).on("GPU").describe() == "host"
 
 
-def test_telling_the_device_leaves_the_other_object_as_it_was():
+def test_setting_the_device_does_not_change_the_original():
     gray = {"strength": 0.0, "randaugment": None, "gray": 1.0}
     first = contrastive(placement="auto", **gray).on("CPU")
     image, seed = photo(32, 32), tf.constant([4, 9])
@@ -227,7 +227,7 @@ def test_groups_continue_the_numbering():
 
 
 def blurred(augmentation, seeds, step_seed):
-    """Returns, for views of one bright pixel, what the batched part left of it."""
+    """Returns the bright pixel of views with one, after the batched part."""
     count = sum(group.count for group in augmentation.groups.values())
     image = np.zeros((count, len(seeds), 32, 32, 3), np.uint8)
     image[:, :, 16, 16] = 255
@@ -242,14 +242,14 @@ def blurred(augmentation, seeds, step_seed):
 def test_one_sigma_for_each_view_of_a_batch():
     augmentation = contrastive(placement="host", groups={"instance": ViewGroup(4, 32)})
     seeds = tf.stack([tf.range(500), tf.zeros(500, tf.int32)], axis=1)
-    # This step draws no sigma under 0.2, which one pixel would not show.
+    # This step has no sigma below 0.2, which would not be visible for one pixel.
     peaks = blurred(augmentation, seeds, [3, 6])
     touched = peaks < 1
-    # Coins are even; standard error 0.022 for one view.
+    # Coins are fair; standard error 0.022 for one view.
     np.testing.assert_allclose(touched.mean(0), 0.5, atol=0.09)
     assert abs(np.corrcoef(touched[:, 0], touched[:, 1])[0, 1]) < 0.18
     sigmas = [np.unique(peaks[touched[:, view], view]) for view in range(4)]
-    # Equal but for the order of sums.
+    # Equal apart from the order of sums.
     assert all(np.ptp(found) < 1e-6 for found in sigmas)
     assert len({round(float(found[0]), 4) for found in sigmas}) == 4
 
@@ -370,8 +370,8 @@ def test_nothing_but_the_crop():
         ({"groups": {"instance": ViewGroup(0, 32)}}, "makes no views"),
         ({"groups": {"instance": ViewGroup(-1, 32)}}, "-1 views of 32 pixels"),
         ({"groups": {"instance": ViewGroup(1, 0)}}, "1 views of 0 pixels"),
-        # Each attempt would fail, and the whole image be shown.
-        ({"area": (0.02, 0.05)}, r"area is \(0.02, 0.05\) .* cover 0.1 of it at least"),
+        # Each attempt would fail, and the whole image would be used.
+        ({"area": (0.02, 0.05)}, r"area is \(0.02, 0.05\) .* cover at least 0.1 of it"),
         ({"blur": (0.5, 0.5)}, "blur has 2 probabilities for 5 views; wanted one for"),
         ({"solarize": (1.5,) * 5}, r"solarize is .*1\.5"),
         ({"area": {"instance": (0.0, 1.0), "support": (0.1, 1.0)}}, "area is"),
@@ -444,13 +444,13 @@ def test_both_placements_make_the_same_views_of_two_sizes():
         }
         found.append(out)
     for name in ("instance", "local"):
-        # Half a step of 8 bits, by which the way from the host rounds; a solarised
-        # value that it moves over the middle jumps by no more.
+        # Half a step of 8 bits, by which the host rounds; solarised values that cross
+        # the middle by it differ by no more.
         np.testing.assert_allclose(found[0][name], found[1][name], atol=0.6 / 255)
 
 
 def test_views_of_another_size_do_not_change_the_large_ones():
-    """They are numbered after them, and a seed goes by the number."""
+    """They are numbered after them, and seeds depend on the number."""
     seed = tf.constant([4, 9])
     with_local, alone = (
         multi_crop(local=n, **PLAIN, placement="device") for n in (3, 0)
@@ -485,7 +485,7 @@ def test_crops_take_their_groups_share_of_the_image():
     assert width["local"].min() > (0.05 * 3 / 4) ** 0.5 - 0.06
 
 
-def test_each_view_is_blurred_and_solarised_by_its_own_odds():
+def test_each_view_is_blurred_and_solarised_with_its_own_probability():
     """Counted over 400 images of a bright pixel on dark ground."""
     odds = {"blur": (1.0, 0.1), "local_blur": 0.5, "solarize": (0.0, 0.2)}
     views = multi_crop(size=40, local_size=40, placement="host", **{**PLAIN, **odds})
@@ -494,7 +494,7 @@ def test_each_view_is_blurred_and_solarised_by_its_own_odds():
     seeds = tf.stack([tf.range(400), tf.zeros(400, tf.int32)], axis=1)
     out = views.batch(
         Views({(("instance", 2), ("local", 3)): tf.constant(image)}),
-        # A step that draws no sigma under 0.7.
+        # A step without a sigma below 0.7.
         step_seed=tf.constant([3, 8]),
         example_seeds=seeds,
     )
@@ -503,7 +503,7 @@ def test_each_view_is_blurred_and_solarised_by_its_own_odds():
     # Standard errors 0.015 and 0.025.
     off = np.abs(blurred.mean(1) - [1.0, 0.1, 0.5, 0.5, 0.5])
     assert np.all(off <= [0, 0.06, 0.1, 0.1, 0.1])
-    # Of a ground in the upper half solarisation leaves what is missing to white.
+    # Solarisation inverts a ground in the upper half.
     bright = np.full((5, 400, 40, 40, 3), 200, np.uint8)
     out = views.batch(
         Views({(("instance", 2), ("local", 3)): tf.constant(bright)}),

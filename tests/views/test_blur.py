@@ -1,4 +1,4 @@
-"""Blur: the published kernel, zeros around, coins, XLA."""
+"""Blur: the published kernel, zeros outside, coins, XLA."""
 
 from __future__ import annotations
 

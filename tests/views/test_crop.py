@@ -37,8 +37,8 @@ def test_crop_and_resize_equals_the_published_one(float_ops):
 
 
 def test_central_crop_equals_the_published_one(float_ops):
-    # The golden asks for 40 by 24. The released code then cuts a box of aspect 40 / 24,
-    # height by width taken for width by height; square views do not show it.
+    # The golden has 40 by 24. The released code then cuts a box of aspect 40 / 24, with
+    # height and width exchanged; for square views it makes no difference.
     for case in float_ops.cases("center_crop"):
         image = tf.constant(float_ops.arrays[case["input"]])
         box = crop.central_box(*image.shape[:2], aspect=40 / 24, proportion=0.875)
@@ -139,7 +139,7 @@ def test_random_boxes_lie_inside_and_repeat():
     assert np.all(drawn[:, :2] >= 0)
     assert np.all(drawn[:, 0] + drawn[:, 2] <= 50)
     assert np.all(drawn[:, 1] + drawn[:, 3] <= 70)
-    # A box is whole pixels, which moves its area by less than its edge.
+    # A box has whole pixels, which changes its area by less than its edge.
     assert np.all(drawn[:, 2] * drawn[:, 3] > 0.2 * 50 * 70 - 50)
     np.testing.assert_array_equal(drawn, boxes(50, 70, 500, area=(0.2, 1.0)))
 

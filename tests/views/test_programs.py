@@ -1,6 +1,6 @@
-"""What an accelerator is given of the views: whole batches, no loop and no branch.
+"""The program of views for an accelerator has whole batches, no loop and no branch.
 
-The programs are traced and lowered for it here, and not run.
+The programs are traced and lowered for it here, but not run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def made(name: str, **changed) -> Augmentation:
 
 
 def finishing(augmentation: Augmentation):
-    """Returns what finishes a batch, and black views for it."""
+    """Returns the function that finishes a batch, and black views for it."""
 
     def finish(stacks, step_seed, example_seeds):
         views = Views(stacks)
@@ -113,10 +113,10 @@ def test_program_has_no_loop_branch_scatter_or_sort(name):
         "outfeed",
     }
     assert "f64" not in text
-    assert "<=" not in text  # no size is known by its bound alone
+    assert "<=" not in text  # no size is known only as a bound
 
 
-def test_what_a_cpu_is_given_would_be_seen():
+def test_loops_in_the_program_for_a_cpu_are_found():
     finish = finishing(made("simclr", placement="device").on("CPU"))
     found = nodes(graph_of(*finish))
     assert any(_GRAPH_FORBIDDEN.search(node.op) for node in found)

@@ -1,4 +1,4 @@
-"""RandAugment: every operation to the last bit, and how operations are drawn."""
+"""RandAugment: every operation bit for bit, and how operations are drawn."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_operations_at_once_equal_the_published_ones(uint8_ops, jit):
     assert sum(map(len, stacks.values())) >= 16 * 16
     for (level, height, width), found in stacks.items():
         cases = [case for case, _ in found]
-        # Places in the middle of a pixel, which a share of the side says exactly.
+        # Places at the centre of a pixel, which are exact as shares of the side.
         centres = np.array([case["cutout_center"] or [0, 0] for case in cases]) + 0.5
         draw = Draw(
             operation=tf.constant([[NAMES.index(case["op"])] for case in cases]),
@@ -170,7 +170,7 @@ def test_distances_scale():
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ({"magnitude": 11}, "magnitude is 11; it runs from 0 to 10"),
+        ({"magnitude": 11}, "magnitude is 11; give a number from 0 to 10"),
         ({"layers": -1}, "layers is -1; give 0 or more"),
         ({"cutout": -2}, "cutout is -2; give 0 or more"),
     ],

@@ -1,4 +1,4 @@
-"""Row by row: every row gets its own treatment, in its own place."""
+"""Row by row: every row is processed separately, and keeps its place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sslkit.views.rows import row_by_row
 
 
 @pytest.mark.parametrize("jit", [False, True])
-def test_every_row_gets_its_treatment(jit):
+def test_every_row_is_processed(jit):
     rows = tf.constant([[1, 2], [3, 4], [5, 6]])
 
     @tf.function(jit_compile=jit)
@@ -23,7 +23,7 @@ def test_every_row_gets_its_treatment(jit):
     assert run().numpy().tolist() == [[1, 2], [30, 40], [500, 600]]
 
 
-def test_a_row_is_treated_once_and_alone():
+def test_a_row_is_processed_once_and_separately():
     shapes = []
 
     def treat(row):
