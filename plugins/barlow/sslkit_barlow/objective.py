@@ -34,10 +34,10 @@ class BarlowTwins(Objective):
     Args:
         backbone: makes the encoder.
         layers: depth of the expander.
-        dim: width of all its layers.
+        dim: width of each of its layers.
         redundancy: weight of the terms off the diagonal, the paper's lambda.
-        scale: of the whole loss; the published code has 0.024 in an earlier version
-            and 1 now, with a rate that fits.
+        scale: factor of the whole loss; the published code has 0.024 in an earlier
+            version and 1 now, each with a suitable learning rate.
         name: the layer's name.
     """
 
@@ -70,7 +70,7 @@ class BarlowTwins(Objective):
         if images < 2:
             raise UserError(
                 f"{self.name}: the global batch is {images} image, and correlations "
-                "take at least 2. Raise train.batch_size."
+                "need at least 2. Raise train.batch_size."
             )
 
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
@@ -86,7 +86,7 @@ class BarlowTwins(Objective):
             for view in each_view(batch.views, ["instance"])
         )
         images = tf.cast(first.shape[0], first.dtype)
-        # The replicas' mean of means is the mean over the global batch.
+        # The mean of the replicas' means is the mean over the global batch.
         correlations = replica.mean(tf.matmul(first, second, transpose_a=True) / images)
         diagonal = tf.linalg.diag_part(correlations)
         on = tf.reduce_sum(tf.square(1 - diagonal))

@@ -22,26 +22,26 @@ from sslkit.objectives import each_view
 
 
 class BYOL(Objective):
-    """Predicts, from one view, what a momentum twin makes of another.
+    """Predicts, from one view, a momentum twin's projection of another view.
 
     Grill et al. 2020 (arXiv:2006.07733). With q the prediction of one view and z' the
     twin's projection of another, both of length 1, the loss of an image is
 
         2 - 2 <q, z'>,
 
-    (eq. 2), summed over both orders of its two views; with more views, over the other
-    views of each on average. There are no negatives, so nothing depends on the other
-    images of the batch but batch normalisation, which as published takes one view at a
-    time.
+    (eq. 2), summed over both orders of its two views. With more views, it is averaged
+    over the other views of each view. There are no negatives, so only batch
+    normalisation depends on the other images of the batch; as published, it takes one
+    view at a time.
 
     Args:
         backbone: makes the encoder, and its twin.
-        views: views of each image; 2 in the paper.
+        views: views per image; 2 in the paper.
         hidden: hidden width of the projection head and of the predictor.
         dim: width of projection and prediction.
         decay: share of the twin that each step keeps, at the start of the run.
-        decay_schedule: `cosine`, as published, by which it rises to 1 at the end of the
-            run; or `constant`.
+        decay_schedule: `cosine`, as published, with which it rises to 1 at the end of
+            the run; or `constant`.
         name: the layer's name.
     """
 
@@ -96,17 +96,17 @@ class BYOL(Objective):
         return Outcome(self._views * (2 - 2 * cosine), {"positive_cosine": cosine})
 
     def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Says how far the twin is from what it follows."""
+        """Measures how far the twin is from the online layers."""
         return {
             "twin_distance": self.momentum.distance([self.encoder, self.projection])
         }
 
     def after_build(self) -> None:
-        """Starts the twin as a copy."""
+        """Sets the twin to a copy of the online layers."""
         self.momentum.copy([self.encoder, self.projection])
 
     def after_update(self, *, step: tf.Tensor) -> None:
-        """Moves the twin towards the weights just updated."""
+        """Moves the twin towards the new weights."""
         scale = decay_scale(
             self._decay_schedule, step=step, steps=self.steps, owner=self.name
         )
@@ -124,11 +124,12 @@ def _cosine_to_other_views(predictions: tf.Tensor, targets: tf.Tensor) -> tf.Ten
     """Returns the mean cosine over images and ordered pairs of different views, [].
 
     Args:
-        predictions: [V, b, D], of length 1.
+        predictions: [V, b, D], rows of length 1.
         targets: likewise.
     """
     views = predictions.shape[0]
-    # The sum over all pairs is one product of sums; pairs of a view with itself go.
+    # The sum over all pairs is one product of sums; pairs of a view with itself are
+    # subtracted.
     everything = tf.reduce_sum(predictions, 0) * tf.reduce_sum(targets, 0)
     own = tf.reduce_sum(predictions * targets, 0)
     return tf.reduce_mean(tf.reduce_sum(everything - own, 1)) / (views * (views - 1))

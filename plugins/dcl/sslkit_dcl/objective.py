@@ -38,7 +38,7 @@ class DCL(Objective):
 
     summed over both views of an image and averaged over images. With `sigma` the weight
     is 2 - exp(z . z' / sigma) / mean of exp(z . z' / sigma) over the global batch
-    (DCLW, eq. 6), through which no gradient flows; else it is 1.
+    (DCLW, eq. 6), through which no gradient flows; without `sigma` it is 1.
 
     Args:
         backbone: makes the encoder.
@@ -89,7 +89,7 @@ class DCL(Objective):
         anchors = unit_views(projected, views=2)
         candidates = gather_view_major(anchors)
         logits = tf.einsum("vid,cd->vic", anchors, candidates) / self._temperature
-        # Both views of the image itself leave the denominator.
+        # Both views of the image itself are left out of the denominator.
         total = candidates.shape[0] // 2
         image = own_columns(views=1, batch=images)[0]
         itself = image[:, tf.newaxis] == tf.range(2 * total) % total

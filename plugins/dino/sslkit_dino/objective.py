@@ -25,35 +25,35 @@ from sslkit_dino.teaching import Teaching
 
 
 class DINO(Objective):
-    """Predicts, from each view, what a momentum teacher says of the large ones.
+    """Predicts, from each view, a momentum teacher's output for the large views.
 
     Caron et al. 2021 (arXiv:2104.14294, eq. 1 to 4, algorithm 1). With s and t the
-    scores that student and teacher give `prototypes` weight-normalised directions, and
-    c the centre, a running mean of t over the global batch,
+    scores of student and teacher for `prototypes` weight-normalised directions, and c
+    the centre, a running mean of t over the global batch,
 
         L = mean over large views u and other views v of
             -sum softmax((t_u - c) / T_t) log softmax(s_v / T_s)
 
-    The teacher sees the large views alone, is never trained, and follows the student.
+    The teacher gets only the large views. It is not trained, but follows the student.
 
     Args:
         backbone: makes the encoder, and the teacher's.
-        local: small views of an image, in the group `local`; 8 or 10 in the paper, 0
-            for two views alone.
+        local: small views per image, in the group `local`; 8 or 10 in the paper, 0 for
+            only the two large views.
         prototypes: width of the scores.
-        hidden: hidden width of the three-layer head before them.
-        dim: width of what it returns, at length 1.
-        norm: whether the head has batch normalisation; not in the paper's ViTs, but in
-            its convolutional networks.
+        hidden: hidden width of the three-layer head before the scores.
+        dim: width of the head's output, which has length 1.
+        norm: whether the head has batch normalisation; in the paper, it has for
+            convolutional networks and not for ViTs.
         student_temperature: T_s.
         teacher_temperature: T_t after its warm-up.
         warmup_temperature: T_t at first.
-        warmup_steps: updates over which it moves from one to the other in a line.
+        warmup_steps: updates over which T_t changes linearly from one to the other.
         centre_decay: share of the centre that each step keeps.
         decay: share of the teacher that each step keeps, at the start of the run.
-        decay_schedule: `cosine`, by which it rises to 1, or `constant`.
-        freeze_steps: updates for which the last layer stays; 1,251 is an epoch of
-            batches of 1,024.
+        decay_schedule: `cosine`, with which it rises to 1, or `constant`.
+        freeze_steps: updates for which the last layer keeps its initial values; 1,251
+            is an epoch of batches of 1,024.
         name: the layer's name.
     """
 
@@ -119,7 +119,7 @@ class DINO(Objective):
 
     @property
     def frozen_steps(self) -> Mapping[str, int]:
-        """The last layer starts moving after `freeze_steps`."""
+        """The last layer is trained after `freeze_steps`."""
         return {"^prototypes/": self._freeze_steps}
 
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
@@ -144,15 +144,15 @@ class DINO(Objective):
         return Outcome(loss, metrics)
 
     def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Says how far the teacher is from what it follows."""
+        """Measures how far the teacher is from the student."""
         return {"twin_distance": self.momentum.distance(self._online)}
 
     def after_build(self) -> None:
-        """Starts the teacher as a copy."""
+        """Sets the teacher to a copy of the student."""
         self.momentum.copy(self._online)
 
     def after_update(self, *, step: tf.Tensor) -> None:
-        """Moves the teacher towards the weights just updated."""
+        """Moves the teacher towards the new weights."""
         scale = decay_scale(
             self._decay_schedule, step=step, steps=self.steps, owner=self.name
         )

@@ -1,4 +1,4 @@
-"""What a teacher's scores become: centred, sharpened, distributions."""
+"""Centring and sharpening a teacher's scores to distributions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ class Teaching(keras.layers.Layer):
 
     Args:
         centre_decay: share of the centre that each step keeps.
-        temperature: what centred scores are divided by after the warm-up.
-        warmup_temperature: likewise at first.
-        warmup_steps: updates over which it moves from one to the other in a line.
+        temperature: divides centred scores after the warm-up.
+        warmup_temperature: divides them at first.
+        warmup_steps: updates over which the temperature changes linearly from one to
+            the other.
         name: the layer's name.
     """
 
@@ -29,7 +30,7 @@ class Teaching(keras.layers.Layer):
         name: str,
     ) -> None:
         """Keeps the options; see the class."""
-        # The centre is kept, and subtracted, in float32 whatever the policy.
+        # The centre is kept and subtracted in float32, whatever the policy.
         super().__init__(name=name, autocast=False)
         self._kept = centre_decay
         self._last = temperature
@@ -37,7 +38,7 @@ class Teaching(keras.layers.Layer):
         self._steps = max(1, warmup_steps)
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Makes the centre, of the width of the scores."""
+        """Makes the centre, as wide as the scores."""
         self.centre = self.add_weight(
             name="centre",
             shape=(shape[-1],),
@@ -50,17 +51,18 @@ class Teaching(keras.layers.Layer):
     def call(
         self, scores: tf.Tensor, *, step: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Returns what the teacher says, and moves the centre afterwards.
+        """Returns the teacher's distributions, and updates the centre afterwards.
 
         Args:
-            scores: float [n, K], the teacher's of this replica.
+            scores: float [n, K], the teacher's scores on this replica.
             step: int64 [], updates done so far.
 
         Returns:
-            The distributions, float [n, K], and metrics in nats that show both ways of
-            collapse: `teacher_entropy`, of what it says of a view on average, log(K)
-            where it says nothing; and `spread`, the entropy of what it says of the
-            global batch together, 0 where it says the same of all.
+            The distributions, float [n, K], and metrics in nats that show both kinds of
+            collapse: `teacher_entropy`, the mean entropy of the distribution of a view,
+            which is log(K) if all are uniform; and `spread`, the entropy of the mean
+            distribution of the global batch, which is 0 if one score wins for all
+            views.
         """
         centre = tf.convert_to_tensor(self.centre)
         mean = replica.mean(tf.reduce_mean(scores, axis=0))

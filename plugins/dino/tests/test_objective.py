@@ -25,7 +25,7 @@ def entropy(p):
 def test_equals_a_loop_over_steps(local):
     rehearsal = Rehearsal(lambda: DINO(TinyBackbone, local=local, **OPTIONS))
     objective = rehearsal.state.objective
-    # Away from the student, so that it matters whose scores are which.
+    # Different from the student, so that it matters which scores are used.
     draw = np.random.default_rng(0)
     for variable in objective.momentum.variables:
         variable.assign(variable.numpy() + draw.uniform(0, 0.3, variable.shape))
@@ -66,7 +66,7 @@ def test_equals_a_loop_over_steps(local):
         )
 
 
-def test_the_last_layer_waits_and_the_teacher_follows():
+def test_the_last_layer_is_frozen_at_first_and_the_teacher_follows():
     rehearsal = Rehearsal(lambda: DINO(TinyBackbone, freeze_steps=1, **OPTIONS))
     start = rehearsal.values()
     name = "prototypes/kernel"

@@ -1,4 +1,4 @@
-"""When in a run detection looks, and how its numbers move."""
+"""When detection begins in a run, and how its numbers change over the run."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import tensorflow as tf
 from sslkit.errors import UserError
 
 Shape = Literal["linear", "cosine"]
-"""How a number goes from its first to its last value: in a line, or along half a
-cosine, which leaves and arrives slowly."""
+"""How a number changes from its first to its last value: linearly, or along half a
+cosine, which is slow at both ends."""
 
 
 class Moment(NamedTuple):
-    """Where in a run a batch is looked at, and which images it holds."""
+    """The place of a batch in a run, and its images."""
 
     begun: tf.Tensor | None = None
-    """bool [], whether detection has begun; None where it always has."""
+    """bool [], whether detection has begun; None if it begins with the run."""
     done: tf.Tensor | None = None
-    """float32 [], share of the way from there to the end of the run, in [0, 1]; None
-    where the length of the run is not known."""
+    """float32 [], the progress from the beginning of detection to the end of the run,
+    in [0, 1]; None if the length of the run is not known."""
     indices: tf.Tensor | None = None
     """int32 [b], see `Batch.index`."""
     examples: int | None = None
-    """In the training split."""
+    """The number of examples in the training split."""
 
 
 ALWAYS = Moment()
-"""Of a detection that has always begun and that does not move."""
+"""For a detection that begins with the run and does not change."""
 
 
 class Start:
-    """An epoch before which nothing is detected, because scores mean little yet.
+    """The epoch at which detection begins; earlier scores mean little.
 
     Args:
-        epochs: how many pass before; may be a part of one.
+        epochs: how many epochs come before; it may be a fraction.
     """
 
     def __init__(self, epochs: float):
@@ -71,7 +71,7 @@ class Start:
         steps: int | None,
         indices: tf.Tensor | None,
     ) -> Moment:
-        """Says where in the run an update is.
+        """Returns the place of an update in the run.
 
         Args:
             step: int64 [], updates done so far.
@@ -90,13 +90,13 @@ class Start:
 
 
 class Course:
-    """A number that moves from detection's start to the end of the run.
+    """A number that changes from the start of detection to the end of the run.
 
     Args:
         first: its value at the start; None for no number at all.
-        last: its value at the end; None for the first throughout.
+        last: its value at the end; None for the first value throughout.
         shape: how it goes.
-        option: what it is called, for messages.
+        option: the name of the option, for messages.
     """
 
     def __init__(
@@ -114,8 +114,8 @@ class Course:
         """
         if first is None and last is not None:
             raise UserError(
-                f"fnc: final_{option} is {last} and {option} is None; there is nothing "
-                f"to move. Set {option}, or leave final_{option} out."
+                f"fnc: final_{option} is {last} and {option} is None, so there is no "
+                f"first value. Set {option}, or leave final_{option} out."
             )
         self.first = first
         self.last = None if last == first else last
@@ -123,23 +123,23 @@ class Course:
         self._option = option
 
     def __str__(self) -> str:
-        """Returns the value in words: `5`, or `0.9 to 0.7` where it moves."""
+        """Returns the value in words: `5`, or `0.9 to 0.7` if it changes."""
         if self.first is None or self.last is None:
             return "none" if self.first is None else f"{self.first:g}"
         return f"{self.first:g} to {self.last:g}"
 
     @property
     def most(self) -> float | None:
-        """The larger of the two values; None where there is none."""
+        """The larger of the two values; None if there is none."""
         if self.first is None or self.last is None:
             return self.first
         return max(self.first, self.last)
 
     def at(self, moment: Moment) -> tf.Tensor | float | None:
-        """Returns the value at a moment: a plain number where it does not move.
+        """Returns the value at a moment: a Python number if it does not change.
 
         Raises:
-            UserError: if it moves and the length of the run is not known.
+            UserError: if it changes and the length of the run is not known.
         """
         if self.first is None or self.last is None:
             return self.first

@@ -1,4 +1,4 @@
-"""Which candidates are taken for false negatives: one policy a class."""
+"""Policies of detection: which candidates are taken for false negatives."""
 
 from __future__ import annotations
 
@@ -15,69 +15,69 @@ Count = TypeVar("Count", int, tf.Tensor)
 
 
 class Detection(abc.ABC):
-    """A policy that picks the false negatives of each image by its scores."""
+    """A policy that chooses the false negatives of each image by scores."""
 
     needs_labels: bool = False
-    """Whether it looks at labels."""
+    """Whether it uses labels."""
     needs_examples: bool = False
-    """Whether it looks at `Moment.indices`: which examples of training these are."""
+    """Whether it uses `Moment.indices`, the examples' indices in the training split."""
 
     @abc.abstractmethod
     def select(self, scores: Scores, moment: Moment = ALWAYS) -> Selection:
         """Returns the false negatives of this replica's images.
 
-        A policy that keeps state of its own is a layer of Keras, too. What it selects
-        before detection has begun is not used.
+        A policy with state of its own is also a Keras layer. Its selection is not used
+        before detection has begun.
 
         Args:
             scores: of all candidates, against these images.
-            moment: where in the run, and which images.
+            moment: the place in the run, and the images.
         """
 
     def describe(self) -> str:
-        """Returns how it chooses, in words that follow `takes`."""
+        """Returns how it chooses, in words that can follow `takes`."""
         return f"what {type(self).__name__} takes"
 
     def check(self, *, candidates: int) -> None:
-        """Refuses what no image can have.
+        """Refuses options that do not fit the number of candidates.
 
         Args:
-            candidates: how many an image has that show other images, at most.
+            candidates: the most candidates of an image that show other images.
 
         Raises:
-            UserError: saying what there is.
+            UserError: with the number of candidates.
         """
         del candidates
 
     def most(self, candidates: int | None) -> int | None:
-        """Returns how many an image has at most, where the scores decide how many.
+        """Returns the most false negatives of an image, if scores decide their number.
 
         Args:
-            candidates: how many it has that show other images; None if not known.
+            candidates: how many candidates show other images; None if not known.
 
         Returns:
-            None where it is not known, or all images have the same number.
+            The number; None if it is not known, or if all images have the same number.
         """
         del candidates
         return None
 
 
 class TopKThreshold(Detection):
-    """The candidates among the highest scores that also exceed a threshold.
+    """The candidates that are among the highest scores and also exceed a threshold.
 
     Huynh et al. 2022, section 3.3. Equal scores are taken in the order of their
     columns.
 
     Args:
-        topk: how many candidates at most; None for no limit.
+        topk: the most candidates; None for no limit.
         threshold: the score to exceed; None for no threshold.
-        final_topk: where `topk` goes to the end of the run; the nearest whole number on
-            the way. None: it stays.
-        final_threshold: likewise for `threshold`.
-        schedule: how both go there.
+        final_topk: the value of `topk` at the end of the run; in between, it is rounded
+            to a whole number. None: `topk` does not change.
+        final_threshold: the value of `threshold` at the end of the run, likewise.
+        schedule: how both change.
 
     Raises:
-        UserError: for a final value of what is None.
+        UserError: for a final value of an option that is None.
     """
 
     def __init__(
@@ -143,11 +143,12 @@ class TopKThreshold(Detection):
 class Quantile(Detection):
     """The candidates in the upper tail of an image's own scores.
 
-    Unlike a threshold it keeps its rate as the scores drift during training.
+    Unlike with a threshold, the number of false negatives stays the same when scores
+    change during training.
 
     Args:
         quantile: share of an image's candidates that are true negatives, in [0, 1);
-            floor((1 - quantile) x candidates) are false ones.
+            floor((1 - quantile) x candidates) are false negatives.
     """
 
     def __init__(self, *, quantile: float):
@@ -158,7 +159,7 @@ class Quantile(Detection):
         """Implements `Detection.select`."""
         found, places = scores.best(tail(self._quantile, scores.others))
         if not isinstance(scores.others_written, int):
-            # A bank that is still filling has fewer.
+            # A bank that is not full yet has fewer candidates.
             count = tail(self._quantile, scores.others_written)
             places = tf.where(tf.range(found.shape[1]) < count, places, -1)
         return Listed(places, columns=scores.columns, block=scores.block)
@@ -177,9 +178,10 @@ class Quantile(Detection):
 
 
 class Oracle(Detection):
-    """The candidates that have the image's label: what a perfect detector finds.
+    """The candidates with the image's label, as a perfect detector would find.
 
-    For measuring, not for learning without labels. Images without a label have none.
+    It is for measuring, not for learning without labels. Images without a label have no
+    false negatives.
     """
 
     needs_labels = True
@@ -194,11 +196,11 @@ class Oracle(Detection):
 
 
 def from_start(selected: Selection, moment: Moment) -> Selection:
-    """Returns what a policy selects, and nothing before detection has begun.
+    """Returns a policy's selection, which is empty before detection has begun.
 
     Args:
-        selected: by the policy.
-        moment: where in the run.
+        selected: the policy's selection.
+        moment: the place in the run.
     """
     begun = moment.begun
     if begun is None:
@@ -212,14 +214,14 @@ def from_start(selected: Selection, moment: Moment) -> Selection:
 
 
 def tail(quantile: float, candidates: Count) -> Count:
-    """Returns how many of some candidates are above a quantile.
+    """Returns the number of candidates above a quantile.
 
     Args:
         quantile: in [0, 1).
-        candidates: how many there are; int32 [] where that changes.
+        candidates: the number of all; int32 [] if it changes over time.
     """
     if isinstance(candidates, int):
-        # 0.9 of 100 leaves 10, whatever 1 - 0.9 is in binary.
+        # A quantile of 0.9 of 100 leaves 10, in spite of the rounding of 1 - 0.9.
         return int((1 - quantile) * candidates + 1e-6)
     count = (1 - quantile) * tf.cast(candidates, tf.float32)
     return tf.cast(count + 1e-3, tf.int32)

@@ -1,4 +1,4 @@
-"""A threshold for every example of the training split, learned as it is met."""
+"""A learned threshold for every example of the training split."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from sslkit_fnc.course import ALWAYS, Moment
 from sslkit_fnc.detection import Detection, tail
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.98, 1e-8
-_HALF = 4096  # float32 holds whole numbers to the square of this, and more.
+_HALF = 4096  # Whole numbers up to its square, and more, are exact in float32.
 
 
 class LearnedThreshold(keras.layers.Layer, Detection):
-    """Candidates above a threshold of the image's own, which follows its quantile.
+    """Candidates above a separate threshold per image, which follows a quantile.
 
-    GloFND (Balmaseda et al. 2025, arXiv:2502.20612, eq. 4 and 5). With a = 1 - quantile
-    the share of false negatives, the threshold of image i is what minimises
+    GloFND (Balmaseda et al. 2025, arXiv:2502.20612, eq. 4 and 5). With a = 1 -
+    quantile, the share of false negatives, the threshold l of image i minimises
 
         a l + mean over candidates k of max(score_ik - l, 0),
 
-    the a-quantile of its scores over the whole training split. Each visit takes a step
-    along a - share of the candidates above it, by Adam as published (0.9, 0.98), so
-    that a small batch is enough in which a quantile of its own would be all noise. The
-    first visit takes the quantile of the batch. Thresholds stay in [-1, 1].
+    so it is the upper a-quantile of its scores over the whole training split. Each time
+    that the image is in a batch, the threshold makes a step of Adam, as published (0.9,
+    0.98), with the gradient a - share of the candidates above it. So a small batch is
+    enough, although a quantile of that batch would be very noisy. The first time, the
+    threshold is the quantile of the batch. Thresholds stay in [-1, 1].
 
-    State is of the length of the split, moves by what the global batch gathers, and is
-    saved with the run. An image that stands twice in a batch, as where an epoch ends,
-    takes the mean of both steps.
+    The state is as long as the split, is updated from the global batch, and is saved
+    with the run. If an image is in a batch twice, which is possible where an epoch
+    ends, the mean of both steps is used.
 
     Args:
         quantile: share of the candidates that are true negatives, in [0, 1).
-        rate: of Adam, in cosines.
+        rate: learning rate of Adam, in units of cosine.
         name: the layer's name.
     """
 
@@ -42,13 +43,13 @@ class LearnedThreshold(keras.layers.Layer, Detection):
 
     def __init__(self, *, quantile: float, rate: float, name: str = "detection"):
         """Keeps the options; see the class."""
-        # Thresholds are kept, and compared, in float32 whatever the policy.
+        # Thresholds are kept and compared in float32, whatever the policy.
         super().__init__(name=name, autocast=False)
         self._quantile = quantile
         self._rate = rate
 
     def build(self, examples: int) -> None:
-        """Makes a threshold, two moments and a count of visits for each example."""
+        """Makes a threshold, two moments and a number of visits for each example."""
         self.table = {
             name: self.add_weight(
                 name=name,
@@ -66,7 +67,7 @@ class LearnedThreshold(keras.layers.Layer, Detection):
         if moment.indices is None or moment.examples is None:
             raise UserError(
                 "fnc: detection is 'glofnd', which keeps a threshold for every "
-                "example, and the batch does not say which these are. Give "
+                "example, and the batch does not have their indices. Give "
                 "`Batch.index`, and `examples` of the objective."
             )
         if not self.built:
@@ -96,7 +97,7 @@ class LearnedThreshold(keras.layers.Layer, Detection):
         return candidates
 
     def _moved(self, scores: Scores, old: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Returns what a visit makes of these images' numbers, [b] each."""
+        """Returns these images' new values after a visit, [b] each."""
         dtype = old["threshold"].dtype
         before = old["threshold"][:, tf.newaxis]
         (above,) = scores.computed(lambda columns: scores.of(columns) > before).sizes()
@@ -106,7 +107,7 @@ class LearnedThreshold(keras.layers.Layer, Detection):
         known = visits > 0
         mean = _BETA1 * old["mean"] + (1 - _BETA1) * slope
         square = _BETA2 * old["square"] + (1 - _BETA2) * tf.square(slope)
-        # The first visit moves no moment, so this one is number `visits` of Adam.
+        # The first visit does not change the moments, so this is Adam's step `visits`.
         number = tf.maximum(visits, 1)
         step = mean / (1 - _BETA1**number)
         step /= tf.sqrt(square / (1 - _BETA2**number)) + _EPSILON
@@ -124,15 +125,16 @@ class LearnedThreshold(keras.layers.Layer, Detection):
         }
 
     def _first(self, scores: Scores, dtype: tf.DType) -> tf.Tensor:
-        """Returns the highest scores that are no false negatives', [b]."""
+        """Returns the highest score of true negatives, per image, [b]."""
         found, _ = scores.best(tail(self._quantile, scores.others) + 1)
         rank = tail(self._quantile, scores.others_written)
         return tf.cast(tf.gather(found, rank, axis=1), dtype)
 
     def _write(self, new: dict[str, tf.Tensor], index: tf.Tensor) -> None:
-        """Sets the numbers of the images of the global batch, on all replicas."""
+        """Sets the values of the images of the global batch, on all replicas."""
         dtype = new["threshold"].dtype
-        # Gathering multiplies, and float32 does not hold a large index in one piece.
+        # Gathering multiplies in float32, in which a large index is not exact, so it is
+        # gathered in two parts.
         place = [tf.cast(index // _HALF, dtype), tf.cast(index % _HALF, dtype)]
         rows = replica.gather(tf.stack([*new.values(), *place], axis=1))
         *columns, high, low = tf.unstack(rows, axis=1)

@@ -1,4 +1,4 @@
-"""How good the detection of false negatives is."""
+"""Measures of the quality of the detection of false negatives."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sslkit.objectives import Scores, Selection
 def detection_metrics(
     detected: Selection, scores: Scores, *, measure: bool
 ) -> dict[str, tf.Tensor]:
-    """Counts what was detected and, if asked, how much of it has the image's label.
+    """Counts detected candidates and, if `measure`, how many have the image's label.
 
-    Pairs of an image and a candidate of which either has no label are left out of all
-    but the first.
+    Pairs of an image and a candidate in which one has no label count only for the first
+    number.
 
     Args:
         detected: the false negatives of this replica's images.
-        scores: what they were detected by; with labels, to measure.
+        scores: the scores by which they were detected; with labels if `measure`.
         measure: whether to compare with the labels.
 
     Returns:
-        `false_negatives`, detected candidates an image. To measure, also
-        `false_negatives_judged` of them with labels, `false_negatives_right` of those
-        with the image's label, and `false_negatives_present`, candidates with the
-        image's label; all an image, so that they may be averaged over any stretch of
-        training before they are divided. And over the global batch of the step,
-        `detection_precision`, right of judged, and `detection_recall`, right of
-        present; 0 where there are none.
+        `false_negatives`, detected candidates per image. If `measure`, also
+        `false_negatives_judged`, those in pairs with labels; `false_negatives_right`,
+        those with the image's label; and `false_negatives_present`, all candidates with
+        the image's label. All are per image, so that they can be averaged over any part
+        of training before they are divided. For the global batch of the step there are
+        also `detection_precision`, right / judged, and `detection_recall`, right /
+        present; 0 if the denominator is 0.
     """
     if not measure:
         return {"false_negatives": tf.reduce_mean(detected.sizes()[0])}

@@ -50,56 +50,61 @@ from sslkit_fnc.policies import Policy, detection_policy
 
 
 class FNC(Objective):
-    """Contrasts views while likely false negatives are attracted or left out.
+    """A contrastive loss in which likely false negatives are attracted or left out.
 
-    Huynh et al. 2022 (arXiv:2011.11765). As released, all views of an image, its two
-    instance views and its support views, are anchors, positives of one another, and
-    what detection looks at; and with `bank` > 0 the candidates are embeddings of a
-    momentum encoder (He et al. 2020) kept over several batches. Without a bank they are
-    those of the global batch, through which gradients flow.
+    Huynh et al. 2022 (arXiv:2011.11765). As in the released code, all views of an
+    image, its two instance views and its support views, are anchors, are positives of
+    one another, and are compared with candidates for detection. With `bank` > 0 the
+    candidates are embeddings of a momentum encoder (He et al. 2020) from several
+    batches. Without a bank they are embeddings of the global batch, through which
+    gradients flow.
 
     Args:
         backbone: makes the encoder, and its momentum twin.
-        support: support views of each image, beside the two instance views; >= 0.
+        support: support views per image, in addition to the two instance views; >= 0.
         support_role: `anchors`, as released: support views are contrasted like instance
-            views. `support`: they are what the candidates are scored against, and
-            nothing else; no backward pass sees them.
-        support_encoder: whose embeddings the candidates are scored against: `momentum`
-            or `online`. None, as released: the momentum encoder's if there is a bank.
+            views. `support`: they are used only to score the candidates, without a
+            backward pass.
+        support_encoder: the encoder of the embeddings with which the candidates are
+            scored: `momentum` or `online`. None, as released: the momentum encoder if
+            there is a bank.
         temperature: divides cosine similarities; positive.
         false_negatives: `attract` makes them positives that stay in the denominator
-            (eq. 4, as released), `eliminate` takes them out of it (eq. 3), `ignore`
+            (eq. 4, as released), `eliminate` removes them from it (eq. 3), `ignore`
             does neither.
         detection: the policy that finds them: `topk` (with `topk` and `threshold`),
-            `quantile`, `glofnd`, a threshold learned for every example of the training
-            split (Balmaseda et al. 2025, arXiv:2502.20612), or `oracle`, which looks at
+            `quantile`, `glofnd` (a learned threshold for every example of the training
+            split; Balmaseda et al. 2025, arXiv:2502.20612), or `oracle`, which uses
             labels.
         detection_start: epochs before it begins; until then nothing is cancelled.
-        topk: at most so many candidates are false negatives of an image; None: any.
-        final_topk: where `topk` goes from detection's start to the end of the run;
-            None: it stays.
-        threshold: the cosine a false negative exceeds, in [-1, 1]; None: any.
-        final_threshold: likewise where `threshold` goes.
-        detection_schedule: how both go there: `linear`, or along half a `cosine`.
-        quantile: share of an image's candidates that are no false negatives, in [0, 1),
-            for `quantile` and `glofnd`.
+        topk: the most false negatives of an image; None for no limit.
+        final_topk: the value of `topk` at the end of the run; None if it does not
+            change.
+        threshold: the cosine that a false negative exceeds, in [-1, 1]; None for no
+            threshold.
+        final_threshold: the value of `threshold` at the end of the run, likewise.
+        detection_schedule: how both change from the start of detection on: `linear`, or
+            along half a `cosine`.
+        quantile: share of an image's candidates that are not false negatives, in [0,
+            1), for `quantile` and `glofnd`.
         threshold_rate: learning rate of the thresholds of `glofnd`.
-        aggregate: how the similarities to an image's views become one score: `max` as
-            released, or `mean`.
+        aggregate: how the similarities to an image's views are combined to a score:
+            `max` as released, or `mean`.
         bank: length of the memory bank in global batches of images, at least the views
             that are contrasted; 0 for no bank.
         bank_fill: `zeros`, as released: a row that was not written yet is a negative
             with logit 0. `lazy`: it does not count.
         decay: share of the momentum encoder that each step keeps, in [0, 1].
-        decay_schedule: `constant`, or `cosine`, by which it rises to 1 at the end of
+        decay_schedule: `constant`, or `cosine`, with which it rises to 1 at the end of
             the run: 1 - (1 - decay) (cos(pi step / steps) + 1) / 2, as in BYOL.
-        momentum_init: `random` starts the momentum encoder from weights of its own, as
-            released; `copy` from the encoder's.
+        momentum_init: `random` starts the momentum encoder with separate random
+            weights, as released; `copy` with the encoder's weights.
         projection_layers: depth of the projection head.
         projection_dim: width of the embedding that is contrasted.
-        measure_detection: whether metrics compare what was detected with the labels.
-        block: candidates handled at once, so that no full similarity matrix is held; 0
-            holds it, None decides by its size (see `sslkit.objectives.block_size`).
+        measure_detection: whether metrics compare the detection with labels.
+        block: candidates handled at once, to avoid a full similarity matrix; 0 for the
+            full matrix, None to decide by its size (see
+            `sslkit.objectives.block_size`).
         name: the layer's name.
     """
 
@@ -150,9 +155,8 @@ class FNC(Objective):
         if 0 < bank < contrasted:
             raise UserError(
                 f"fnc: bank is {bank} global batches; each step writes {contrasted} "
-                "views of every image, so it is 0 or at least "
-                f"{contrasted}. Set objectives.fnc.bank = {contrasted}, or lower "
-                "objectives.fnc.support."
+                f"views of every image, so it must be 0 or at least {contrasted}. Set "
+                f"objectives.fnc.bank = {contrasted}, or lower objectives.fnc.support."
             )
         self._support = support
         self._temperature = temperature
@@ -176,10 +180,10 @@ class FNC(Objective):
         )
         self._start = Start(detection_start)
         self._images = 1
-        # With both left out there is a policy in name alone: it takes everything.
+        # With both None, the policy would take all candidates.
         self._has_policy = detection != "topk" or (topk, threshold) != (None, None)
         self.needs_labels = self._detection.needs_labels or measure_detection
-        # The groups of views that are contrasted, and those that detection looks at.
+        # The groups of views that are contrasted, and those that detection uses.
         everything = list(self.requires)
         self._anchors = everything if support_role == "anchors" else ["instance"]
         self._references = everything if support_role == "anchors" else everything[-1:]
@@ -286,7 +290,7 @@ class FNC(Objective):
         )
 
     def compared(self, views: Views) -> Compared:
-        """Implements `Objective.compared`: what the loss compares."""
+        """Implements `Objective.compared`: the embeddings that the loss compares."""
         keys, references = self._embed(views, self._online(views, self._anchors))
         return Compared(references, keys)
 
@@ -297,9 +301,10 @@ class FNC(Objective):
     def detect(
         self, compared: Compared, labels: tf.Tensor, *, step: tf.Tensor
     ) -> Detected | None:
-        """Implements `Objective.detect`, by the policy as it is at that step.
+        """Implements `Objective.detect`, by the policy at that step.
 
-        None without a policy, and with one that knows the images of training alone.
+        It returns None without a policy, and with a policy that only works for training
+        images.
         """
         if not self._has_policy or self._detection.needs_examples:
             return None
@@ -322,11 +327,12 @@ class FNC(Objective):
         )
 
     def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Says how bank, momentum encoder and detector are; see `MemoryBank.health`.
+        """Measures bank, momentum encoder and detector; see `MemoryBank.health`.
 
         `false_negatives` is how many candidates an image has cancelled on average, and
-        `detected_share` that number of the most it could be: of `topk`, or of the
-        candidates where there is none. A detector that takes a fixed number has none.
+        `detected_share` that number as a share of the largest possible: of `topk`, or
+        of all candidates without it. A detector that takes a fixed number does not have
+        this measure.
         """
         found: dict[str, float] = {}
         if self.momentum is not None:
@@ -345,16 +351,16 @@ class FNC(Objective):
         return found
 
     def _begun(self, step: int) -> bool:
-        """Says whether detection had begun in the last of so many updates."""
+        """Returns whether detection had begun in the last of `step` updates."""
         return step > self._start.step(images=self._images, examples=self.examples)
 
     def after_build(self) -> None:
-        """Starts the momentum encoder as a copy where that is asked for."""
+        """Sets the momentum encoder to a copy, if the options say so."""
         if self.momentum is not None and self._momentum_init == "copy":
             self.momentum.copy([self.encoder, self.projection])
 
     def after_update(self, *, step: tf.Tensor) -> None:
-        """Moves the momentum encoder towards the weights just updated."""
+        """Moves the momentum encoder towards the new weights."""
         if self.momentum is None:
             return
         scale = decay_scale(
@@ -365,7 +371,7 @@ class FNC(Objective):
         )
 
     def _online(self, views: Views, groups: list[str]) -> tf.Tensor:
-        """Embeds groups of views with the weights that learn, [V, b, D]."""
+        """Embeds groups of views with the trained weights, [V, b, D]."""
         features = self.encoder(join_views(views, groups), training=True)
         return self._unit(self.projection(features, training=True), groups)
 
@@ -373,10 +379,10 @@ class FNC(Objective):
         return unit_views(projected, views=sum(self.requires[g] for g in groups))
 
     def _embed(self, views: Views, anchors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns what becomes candidates and what detection looks at, [V, b, D]."""
+        """Returns the embeddings for candidates and for detection, [V, b, D] each."""
         found = Views({})
         if self.momentum is not None:
-            # One pass over all that the momentum encoder has to see.
+            # One forward pass of the momentum encoder over all views that it needs.
             wanted = [
                 group
                 for group in self.requires
@@ -396,7 +402,7 @@ class FNC(Objective):
         return keys, tf.stop_gradient(self._online(views, self._references))
 
     def _candidates(self, keys: tf.Tensor, labels: tf.Tensor | None) -> Remembered:
-        """Returns the rows that anchors are contrasted with, and their labels."""
+        """Returns the rows with which anchors are contrasted, and their labels."""
         everyone = gather_view_major(keys)
         if self.bank is None:
             return Remembered(everyone, labels, None)
@@ -404,7 +410,7 @@ class FNC(Objective):
 
     def _everyones(self, labels: tf.Tensor) -> tf.Tensor:
         """Returns the labels of the global batch, view-major, int32 [V * B]."""
-        # Labels are small whole numbers, which float32 holds; not every device
-        # multiplies integers, and gathering multiplies.
+        # Labels are small whole numbers, which are exact in float32. Gathering
+        # multiplies, and some devices cannot multiply integers.
         gathered = replica.gather(tf.cast(labels, tf.float32))
         return tf.tile(tf.cast(gathered, tf.int32), [self._views])

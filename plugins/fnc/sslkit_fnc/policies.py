@@ -26,17 +26,17 @@ def detection_policy(
     """Makes the policy that a recipe names.
 
     Args:
-        name: of the policy.
+        name: the policy.
         topk: see `TopKThreshold`.
         final_topk: its value at the end of the run; None for the same throughout.
         threshold: see `TopKThreshold`.
-        final_threshold: likewise.
-        schedule: how both go from the first value to the last.
+        final_threshold: its value at the end of the run, likewise.
+        schedule: how both change from the first value to the last.
         quantile: see `Quantile` and `LearnedThreshold`.
         threshold_rate: see `LearnedThreshold`.
 
     Raises:
-        UserError: for final values of what the policy has not.
+        UserError: for final values of options that the policy does not have.
     """
     finals = {"final_topk": final_topk, "final_threshold": final_threshold}
     if name != "topk":

@@ -53,13 +53,14 @@ class FNCViews(ContrastiveViews):
 
         Args:
             size: side of the views, in pixels.
-            views: instance views an image.
-            support: support views an image; 0 for none.
-            strength: of the colour jitter; 1 lets brightness, contrast and saturation
-                change by up to 80% and the hue by a fifth of a turn, 0 is none.
-            area_min: smallest share of the image that a crop takes.
+            views: instance views per image.
+            support: support views per image; 0 for none.
+            strength: of the colour jitter; with 1, brightness, contrast and saturation
+                change by up to 80% and the hue by up to a fifth of the colour circle; 0
+                for none.
+            area_min: smallest area of a crop, as a share of the image.
             flip: whether to mirror half of the views; not for digits or text.
-            randaugment_layers: operations of RandAugment a view; 0 for none.
+            randaugment_layers: operations of RandAugment per view; 0 for none.
             randaugment_magnitude: their common magnitude, 0 to 10.
             translate: their shift at magnitude 10, in pixels. Scale it with `size`.
             cutout: half the side of their cut square at magnitude 10, in pixels. Scale
@@ -67,9 +68,9 @@ class FNCViews(ContrastiveViews):
             gray: probability of grayscale.
             blur: whether to blur half of the views. Views under 20 pixels stay sharp.
             kernel: how crops are resized: "legacy", the published one, or "modern".
-            placement: where all but crop and blur is made: "device", with the training,
-                "host", with the reading, or "auto": on the device where that is a GPU
-                or a TPU, and else on the host.
+            placement: where all steps except crop and blur happen: on the "device",
+                with the training; on the "host", with the reading; or "auto": on the
+                device if that is a GPU or a TPU, and else on the host.
 
         Raises:
             UserError: if an argument is out of its range.

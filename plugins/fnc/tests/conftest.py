@@ -37,7 +37,7 @@ class Published:
         return [case for case in self._cases if case["kind"] == kind]
 
     def views(self, hidden, case):
-        """[V * b, D] -> [V, b, D], normalised where the case says so."""
+        """[V * b, D] -> [V, b, D], normalised if the case says so."""
         if case["hidden_norm"]:
             return unit_views(hidden, views=case["views"])
         return tf.reshape(hidden, [case["views"], -1, case["dim"]])
@@ -91,8 +91,8 @@ def published(golden):
 def is_tied(case):
     """Whether rounding decides what a published case selects.
 
-    The recorded gap between the last score taken and the first one left is that of
-    float64; below its resolution the two are equal, and float32 sums decide.
+    The recorded gap between the last selected score and the first other one is in
+    float64. Below its resolution the two are equal, and rounding in float32 decides.
     """
     gap = case.get("min_topk_gap")
     return gap is not None and gap < 1e-12

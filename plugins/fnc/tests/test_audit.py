@@ -1,4 +1,4 @@
-"""What the objective tells an audit, against loops over its embeddings."""
+"""The objective's methods for an audit, against loops over its embeddings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def best(scores, columns, _):
         ),
     ],
 )
-def test_tells_what_its_policy_takes(options, pick, words):
+def test_returns_what_its_policy_takes(options, pick, words):
     objective = tiny.build(**options)
     batch = tiny.batch(objective, 0)
     compared = objective.compared(batch.views)
@@ -70,7 +70,7 @@ def test_tells_what_its_policy_takes(options, pick, words):
 
 def test_scores_what_training_scores():
     momentum = tiny.build(bank=5)
-    # The twin starts from weights of its own, so who was asked can be told.
+    # The twin starts with separate weights, so it is known which encoder was used.
     batch = tiny.batch(momentum, 0)
     compared = momentum.compared(batch.views)
     groups = list(momentum.requires)
@@ -86,7 +86,7 @@ def test_is_compared_with_as_many_images_as_in_training():
     assert tiny.build(bank=0).compared_images(64) == 64
 
 
-def test_without_a_policy_there_is_nothing_to_tell():
+def test_without_a_policy_nothing_is_detected():
     objective = tiny.build(false_negatives="ignore", topk=None, threshold=None)
     batch = tiny.batch(objective, 0)
     compared = objective.compared(batch.views)

@@ -1,4 +1,4 @@
-"""When detection begins, and how its numbers move, in runs of the objective."""
+"""When detection begins, and how its numbers change, in runs of the objective."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_nothing_is_cancelled_before_the_start_epoch():
     np.testing.assert_allclose(early, plain(seen, step=tf.constant(2, tf.int64)).loss)
 
 
-def test_health_says_nothing_of_a_detector_that_has_not_begun():
+def test_health_has_no_measure_of_a_detector_that_has_not_begun():
     objective = of_run(detection_start=1.5, threshold=0.1)
     metrics = {"false_negatives": 0.0}
     assert "detected_share" not in objective.health(step=3, metrics=metrics)
@@ -69,7 +69,7 @@ def test_a_threshold_moves_along_a_cosine():
     assert (low, high) == (4 * (IMAGES - 1), 0)
 
 
-def test_a_number_that_stays_is_plain():
+def test_a_number_that_does_not_change_is_a_python_number():
     assert Course(0.7, option="threshold").at(Moment()) == 0.7
     assert Course(0.7, 0.7, option="threshold").at(Moment()) == 0.7
     assert (

@@ -23,7 +23,7 @@ EXAMPLES, CANDIDATES = 5000, 40
 
 
 class Fixed:
-    """Scores that are given, of candidates that all show other images."""
+    """Given scores, of candidates that all show other images."""
 
     others = others_written = columns = CANDIDATES
     block = None
@@ -44,7 +44,7 @@ class Fixed:
 
 
 class Loop:
-    """The published update of one threshold, visit after visit."""
+    """The published update of one threshold, visit by visit."""
 
     def __init__(self):
         self.mean = self.square = self.visits = 0.0
@@ -81,7 +81,7 @@ def moment(index, begun=None):
 
 def test_equals_a_loop_over_examples():
     draw, made, loops = np.random.default_rng(0), policy(), {}
-    # Indices of more digits than half of float32's.
+    # Indices with more digits than half of float32's.
     for index in ([4999, 3, 4097], [3, 7, 4999], [7, 4999, 4097], [3, 4097, 7]):
         scores = draw.uniform(-1, 1, [3, CANDIDATES]).astype(np.float32)
         selected = made.select(Fixed(scores), moment(index))
@@ -101,11 +101,11 @@ def test_settles_at_the_quantile_of_all_scores():
         scores = np.clip(draw.normal(0.1, 0.3, [1, CANDIDATES]), -1, 1)
         made.select(Fixed(scores), moment([2]))
     wanted = 0.1 + 0.3 * 1.2816  # the normal's 0.9 quantile
-    # Adam's steps are of 0.05 at most, either way, around where it settles.
+    # Adam's steps around the final value are 0.05 at most.
     assert abs(made.table["threshold"].numpy()[2] - wanted) < 0.1
 
 
-def test_an_image_that_stands_twice_takes_the_mean_of_both():
+def test_an_image_that_is_in_a_batch_twice_takes_the_mean_of_both_steps():
     draw, made = np.random.default_rng(2), policy()
     scores = draw.uniform(-1, 1, [2, CANDIDATES]).astype(np.float32)
     made.select(Fixed(scores), moment([5, 5]))
@@ -136,7 +136,7 @@ def test_cancels_about_its_share_in_the_objective():
     np.testing.assert_allclose(outcome.metrics["false_negatives"], 5)
 
 
-def test_refuses_batches_that_do_not_say_which_examples_they_hold():
+def test_refuses_batches_without_indices():
     with pytest.raises(UserError, match="'glofnd', which keeps a threshold for every"):
         tiny.build(detection="glofnd", quantile=0.75)
     with pytest.raises(UserError, match=r"leaves none of the 20 candidates .* start"):

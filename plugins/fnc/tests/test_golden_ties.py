@@ -1,11 +1,11 @@
 """Published cases in which only rounding decides what is selected.
 
 Three images are copies of one another. A view's score against its own copies is the
-square of its length, 1 up to the last bit, and which view's is largest hangs on the
-order in which 16 products are added and on whether they are fused. What can be said of
-such a case: copies within a view are bit-equal, so the lower column comes first; the
-order of the views is free. The published loss and gradient must be ours under one of
-those orders, and our own selection must be one of them, too.
+square of its length, which is 1 up to the last bit. Which view has the largest depends
+on the order in which 16 products are added, and on whether they are fused. So copies
+within a view are bit-equal, and the lower column comes first, but the order of the
+views is free. The published loss and gradient must be ours with one of these orders,
+and our own selection must be one of them, too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from sslkit.objectives import Listed
 
-# Equal but for the rounding of float64.
+# Equal up to rounding in float64.
 SAME = 1e-12
 
 
@@ -91,7 +91,7 @@ def test_published_choice_is_one_of_the_tied_ones(published, tied):
             z = hidden / np.linalg.norm(hidden, axis=1, keepdims=True)
         scores = scores_of(z, case["views"])
         options = [list(choices(z, row, case)) for row in scores]
-        # Copies have bit-equal scores, and so choose alike.
+        # Copies have bit-equal scores, and so select the same.
         open_images = [image for image, some in enumerate(options) if len(some) > 1]
         assert len({len(options[image]) for image in open_images}) <= 1
         assert len({z[image].tobytes() for image in open_images}) <= 1

@@ -14,7 +14,7 @@ def check_count(detected, case):
 def test_batch_candidates(published, tied):
     cases = [case for case in published.cases("plain") if not tied(case)]
     for index, case in enumerate(cases):
-        # Some in blocks, which the laws of the streamed form compare in full.
+        # Some in blocks, which other tests compare with the full matrix in general.
         block = 13 if index % 40 == 0 else None
         hidden = published.inputs[case["input"]]
         loss, gradient, detected = published.batch_loss(hidden, case, block=block)

@@ -19,7 +19,7 @@ _spec.loader.exec_module(tiny)
 
 # Float32 embeddings, compared in float64.
 RTOL = 1e-5
-# The whole matrix is compared with blocks elsewhere, and here only if asked for.
+# The full matrix is compared with blocks elsewhere, and here only for the option.
 BLOCKS = pytest.mark.parametrize("block", [7, pytest.param(0, marks=pytest.mark.slow)])
 
 
@@ -44,8 +44,8 @@ def same_label(_, columns, same):
     return [k for k in columns if same(k)]
 
 
-# Options, how they pick false negatives, and what is looked at: which groups with which
-# encoder, and whether the bank's encoder is the same.
+# Options, how they choose false negatives, and what is compared: which groups with
+# which encoder, and whether the bank's encoder is the same.
 CASES = {
     "released": ({}, topk),
     "no bank": ({"bank": 0}, topk),
@@ -96,7 +96,7 @@ def expected(objective, batch, labels, options, pick):
     bank = options.get("bank", 5)
     encoder = options.get("support_encoder") or ("momentum" if bank else "online")
     groups = ["support"] if alone else everything
-    # The momentum encoder normalises over all that it sees in its one pass.
+    # The momentum encoder normalises over all views of its single forward pass.
     passed = everything if alone and bank and encoder == "momentum" else groups
     references = tiny.embed(
         objective, batch.views, passed, momentum=encoder == "momentum"
@@ -183,12 +183,12 @@ def test_measures_detection(block):
 
 @pytest.mark.parametrize("bank", [0, 9])
 def test_an_unlabelled_pair_is_never_of_one_class(bank):
-    """Neither for the oracle nor for what is measured of it."""
+    """Neither for the oracle nor for its measures."""
     objective = tiny.build(detection="oracle", measure_detection=True, bank=bank)
     for seed in (0, 1):
         batch = tiny.batch(objective, seed, (-1, -1, -1, -1, -1, 4))
         metrics = objective(batch, step=tf.constant(seed, tf.int64)).metrics
-    # Image 5 stands in the bank once more, in four views; nobody else has its label.
+    # Image 5 is in the bank once more, in four views; no other image has its label.
     last = 4 / tiny.IMAGES if bank else 0
     np.testing.assert_allclose(metrics["false_negatives"], last)
     np.testing.assert_allclose(metrics["false_negatives_present"], last)
@@ -202,7 +202,7 @@ def test_ignored_false_negatives_can_be_measured():
     assert objective.needs_labels
 
 
-def test_support_alone_gets_no_backward_pass():
+def test_support_views_only_for_scores_get_no_backward_pass():
     for encoder in ("online", "momentum"):
         objective = tiny.build(
             support_role="support", support_encoder=encoder, bank=0, topk=None
@@ -252,9 +252,9 @@ def health(step=1, found=1.5, **options):
     return objective.health(step=step, metrics={"false_negatives": found})
 
 
-def test_says_how_bank_momentum_encoder_and_detector_are():
+def test_measures_bank_momentum_encoder_and_detector():
     told = health(momentum_init="copy")
-    # Nothing is written yet, and nothing has moved.
+    # Nothing is written yet, and no weight has changed.
     assert told == {
         "twin_distance": 0.0,
         "bank_filled": 0.0,
@@ -280,6 +280,6 @@ def test_a_detector_that_takes_a_fixed_number_is_not_judged(options, share):
     assert health(**options).get("detected_share") == (share and pytest.approx(share))
 
 
-def test_without_a_detector_there_is_nothing_to_tell_of_it():
+def test_without_a_detector_there_is_no_measure_of_it():
     told = health(false_negatives="ignore", bank=0)
     assert told == {}

@@ -1,4 +1,4 @@
-"""What the FNC objective refuses, and in which words."""
+"""What the FNC objective refuses, and its messages."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_schedule_needs_the_length_of_the_run():
 @pytest.mark.parametrize("bank", [0, 5])
 @pytest.mark.parametrize("mode", ["attract", "eliminate", "ignore"])
 def test_a_broken_embedding_breaks_the_loss(mode, bank, block):
-    """The training loop stops at a loss that is no number, so none may hide."""
+    """The training loop stops at a loss that is not finite, so NaN must reach it."""
     objective = tiny.build(false_negatives=mode, bank=bank, block=block)
     batch = tiny.batch(objective, 0)
     views = {group: stack.numpy() for group, stack in batch.views.items()}

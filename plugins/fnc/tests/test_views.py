@@ -50,9 +50,9 @@ def test_no_support_no_group():
 
 
 def bare(**changed) -> FNCViews:
-    """Views that are the image itself but for RandAugment."""
+    """Views that are the image itself apart from RandAugment."""
     arguments = {"strength": 0.0, "area_min": 1.0, "flip": False, "gray": 0.0}
-    arguments["placement"] = "host"  # so that `example` shows the whole of it
+    arguments["placement"] = "host"  # so that `example` does all steps
     return FNCViews(**{"size": 30, "support": 4, **arguments, **changed})
 
 
@@ -70,7 +70,7 @@ def test_randaugment_changes_most_views():
 
 
 def test_shift_and_cut_scale_with_the_view():
-    # Shifting a 30-pixel view by the published 70 pixels leaves nothing of it.
+    # A 30-pixel view that is shifted by the published 70 pixels is empty.
     def empty(**distances):
         once = bare(support=100, randaugment_layers=1, **distances)
         views = once.example(IMAGE[:, :30], SEED)

@@ -21,11 +21,11 @@ from sslkit.objectives import each_view, gather_view_major
 
 
 class MoCoV2(Objective):
-    """Tells the momentum twin's view of an image from a queue of earlier images.
+    """Finds the momentum twin's view of an image among a queue of earlier images.
 
     He et al. 2020 (arXiv:1911.05722, eq. 1 and 2) with the head of Chen et al. 2020
-    (arXiv:2003.04297). View 0 is the query q; the twin makes the key k of view 1; the
-    negatives are the keys of the batches before this one:
+    (arXiv:2003.04297). View 0 is the query q; the twin makes the key k from view 1; the
+    negatives are the keys of earlier batches:
 
         L = -log(exp(q . k / t)
                  / (exp(q . k / t) + sum over the queue of exp(q . n / t)))
@@ -73,7 +73,7 @@ class MoCoV2(Objective):
         self.momentum = MomentumTwin(
             [backbone(name="encoder"), head()], name="momentum"
         )
-        # One batch longer: this batch's keys are in it when it is read.
+        # One batch longer, because this batch's keys are in it when it is read.
         self.bank = MemoryBank(batches=bank + 1, views=1, start="random", name="bank")
 
     @property
@@ -85,7 +85,7 @@ class MoCoV2(Objective):
         """Implements `Objective.call`.
 
         Metrics: `positive_cosine`, the mean of q . k; `top1`, the share of queries
-        whose key is nearer than the whole queue.
+        whose key is nearer than all of the queue.
         """
         first, second = each_view(batch.views, ["instance"])
         query = self.projection(self.encoder(first, training=True), training=True)
@@ -104,16 +104,16 @@ class MoCoV2(Objective):
         return Outcome(tf.reduce_mean(losses), metrics)
 
     def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Says how the queue is, and how far the twin is from what it follows."""
+        """Measures the queue, and how far the twin is from the online layers."""
         return {
             "twin_distance": self.momentum.distance([self.encoder, self.projection]),
             **self.bank.health(step=step),
         }
 
     def after_build(self) -> None:
-        """Starts the twin as a copy."""
+        """Sets the twin to a copy of the online layers."""
         self.momentum.copy([self.encoder, self.projection])
 
     def after_update(self, *, step: tf.Tensor) -> None:
-        """Moves the twin towards the weights just updated."""
+        """Moves the twin towards the new weights."""
         self.momentum.follow([self.encoder, self.projection], decay=self._decay)

@@ -21,7 +21,7 @@ from sslkit.objectives import check_contrast, each_view, info_nce
 
 
 class MoCoV3(Objective):
-    """Predicts the momentum twin's view of an image out of those of the global batch.
+    """Predicts the twin's view of an image among those of the global batch.
 
     Chen, Xie, He 2021 (arXiv:2104.02057, eq. 1 and algorithm 1). With q the prediction
     of one view and k the twin's projection of another, of length 1,
@@ -33,10 +33,10 @@ class MoCoV3(Objective):
         projection_layers: depth of the projection head: 2 for a ResNet, 3 for a ViT.
         hidden: hidden width of the heads.
         dim: width of prediction and key.
-        norm_prediction: whether a batch normalisation without weights ends the
-            predictor, as for a ViT.
+        norm_prediction: whether the predictor ends with a batch normalisation without
+            weights, as for a ViT.
         decay: share of the twin that each step keeps, at the start of the run.
-        decay_schedule: `cosine`, by which it rises to 1, or `constant`.
+        decay_schedule: `cosine`, with which it rises to 1, or `constant`.
         temperature: divides cosine similarities: 1.0 for a ResNet, 0.2 for a ViT.
         name: the layer's name.
     """
@@ -115,17 +115,17 @@ class MoCoV3(Objective):
         )
 
     def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Says how far the twin is from what it follows."""
+        """Measures how far the twin is from the online layers."""
         return {
             "twin_distance": self.momentum.distance([self.encoder, self.projection])
         }
 
     def after_build(self) -> None:
-        """Starts the twin as a copy."""
+        """Sets the twin to a copy of the online layers."""
         self.momentum.copy([self.encoder, self.projection])
 
     def after_update(self, *, step: tf.Tensor) -> None:
-        """Moves the twin towards the weights just updated."""
+        """Moves the twin towards the new weights."""
         scale = decay_scale(
             self._decay_schedule, step=step, steps=self.steps, owner=self.name
         )

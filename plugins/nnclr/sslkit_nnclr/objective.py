@@ -32,15 +32,15 @@ class NNCLR(Objective):
 
         L = (InfoNCE(NN(z1), p2) + InfoNCE(NN(z2), p1)) / 2
 
-    against the predictions of the global batch. The embeddings of view 0 join the queue
-    afterwards. No gradient flows through neighbours.
+    against the predictions of the global batch. The embeddings of view 0 are added to
+    the queue afterwards. No gradient flows through neighbours.
 
     Args:
         backbone: makes the encoder.
         bank: length of the queue, in global batches; 24 of 4,096 images in the paper.
         temperature: divides cosine similarities.
         projection_layers: depth of the projection head.
-        hidden: width of its layers but the last.
+        hidden: width of its layers except the last.
         dim: width of embedding and prediction.
         predictor_hidden: hidden width of the predictor.
         name: the layer's name.
@@ -73,7 +73,7 @@ class NNCLR(Objective):
         self.predictor = MLPHead(
             hidden=predictor_hidden, dim=dim, last_bias=True, name="predictor"
         )
-        # One batch longer: this batch's embeddings are in it when it is read.
+        # One batch longer, because this batch's embeddings are in it when it is read.
         self.bank = MemoryBank(batches=bank + 1, views=1, start="random", name="bank")
 
     @property
@@ -111,5 +111,5 @@ class NNCLR(Objective):
         )
 
     def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Says how the queue is."""
+        """Measures the queue."""
         return self.bank.health(step=step)

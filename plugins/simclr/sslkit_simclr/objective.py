@@ -32,20 +32,21 @@ from sslkit.objectives import (
 
 
 class SimCLR(Objective):
-    """Contrasts views of an image with all other images of the global batch.
+    """Contrasts the views of an image with all other images of the global batch.
 
-    Chen et al. 2020 (arXiv:2002.05709, eq. 1); with three projection layers the
+    Chen et al. 2020 (arXiv:2002.05709, eq. 1); with three projection layers it is the
     pretraining of SimCLR v2 (arXiv:2006.10029).
 
     Args:
         backbone: makes the encoder.
-        views: views of each image; 2 in the paper. With more, the other views of an
-            image are all positives.
+        views: views per image; 2 in the paper. With more, all other views of the image
+            are positives.
         temperature: divides cosine similarities; positive.
         projection_layers: depth of the projection head: 2 in SimCLR, 3 in v2.
         projection_dim: width of the embedding that is contrasted.
-        block: candidates handled at once, so that no full similarity matrix is held; 0
-            holds it, None decides by its size (see `sslkit.objectives.block_size`).
+        block: candidates handled at once, to avoid a full similarity matrix; 0 for the
+            full matrix, None to decide by its size (see
+            `sslkit.objectives.block_size`).
         name: the layer's name.
     """
 
@@ -98,7 +99,7 @@ class SimCLR(Objective):
         return Outcome(loss, {"positive_cosine": cosine})
 
     def compared(self, views: Views) -> Compared:
-        """Implements `Objective.compared`: what the loss compares."""
+        """Implements `Objective.compared`: the embeddings that the loss compares."""
         features = self.encoder(join_views(views, ["instance"]), training=True)
         projected = self.projection(features, training=True)
         unit = unit_views(projected, views=self._views)

@@ -10,8 +10,8 @@ class SimCLRViews(ContrastiveViews):
     """Crop, mirror, colour jitter, grayscale and blur (Chen et al. 2020, appendix A).
 
     Chen et al., "A simple framework for contrastive learning of visual
-    representations", arXiv:2002.05709. CIFAR-10 takes size 32, strength 0.5 and no
-    blur.
+    representations", arXiv:2002.05709. For CIFAR-10 they use size 32, strength 0.5 and
+    no blur.
     """
 
     @checked
@@ -32,17 +32,18 @@ class SimCLRViews(ContrastiveViews):
 
         Args:
             size: side of the views, in pixels.
-            views: views an image.
-            strength: of the colour jitter; 1 lets brightness, contrast and saturation
-                change by up to 80% and the hue by a fifth of a turn, 0 is none.
-            area_min: smallest share of the image that a crop takes.
+            views: views per image.
+            strength: of the colour jitter; with 1, brightness, contrast and saturation
+                change by up to 80% and the hue by up to a fifth of the colour circle; 0
+                for none.
+            area_min: smallest area of a crop, as a share of the image.
             flip: whether to mirror half of the views; not for digits or text.
             gray: probability of grayscale.
             blur: whether to blur half of the views. Views under 20 pixels stay sharp.
             kernel: how crops are resized: "legacy", the published one, or "modern".
-            placement: where all but crop and blur is made: "device", with the training,
-                "host", with the reading, or "auto": on the device where that is a GPU
-                or a TPU, and else on the host.
+            placement: where all steps except crop and blur happen: on the "device",
+                with the training; on the "host", with the reading; or "auto": on the
+                device if that is a GPU or a TPU, and else on the host.
 
         Raises:
             UserError: if an argument is out of its range.

@@ -58,8 +58,8 @@ def test_two_views(golden):
             atol=GRADIENT_RTOL * np.abs(wanted).max(),
             err_msg=name,
         )
-        # Published logits and labels are those of view 0 against view 1, which stands
-        # first there and second among our columns.
+        # Published logits and labels are those of view 0 against view 1, whose columns
+        # are first there and second here.
         logits = (anchors[0] @ tf.transpose(candidates))[:, batch:]
         largest = np.abs(outputs[f"{name}/logits"]).max()
         np.testing.assert_allclose(

@@ -19,8 +19,9 @@ class SimSiam(Objective):
 
         L = -1/2 cos(p1, z2) - 1/2 cos(p2, z1),
 
-    from 1 to -1. As published, batch normalisation takes one view at a time, ends the
-    projection head without weights of its own, and is left out after the prediction.
+    which is between 1 and -1. As published, batch normalisation takes one view at a
+    time; the projection head ends with one without weights; and there is none after the
+    prediction.
 
     Args:
         backbone: makes the encoder.
@@ -65,8 +66,8 @@ class SimSiam(Objective):
         """Implements `Objective.call`.
 
         Metrics: `spread`, the standard deviation of the components of z at length 1,
-        times the root of their number: 1 where directions are even, 0 where all
-        images are one point.
+        times the root of their number: 1 if directions are uniform, 0 if all images
+        have the same one.
         """
         projected, predicted = [], []
         for view in each_view(batch.views, ["instance"]):

@@ -55,7 +55,7 @@ def test_no_gradient_flows_through_the_target():
                 objective.encoder(view, training=True), training=True
             )
             p = objective.predictor(z, training=True)
-            # Keras has the cosine with its sign turned.
+            # Keras returns the negative cosine.
             losses.append(
                 tf.reduce_mean(tf.keras.losses.cosine_similarity(target, p)) / 2
             )

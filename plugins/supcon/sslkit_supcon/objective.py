@@ -34,17 +34,16 @@ class SupCon(Objective):
     """Attracts the views of all images of a class.
 
     Khosla et al. 2020 (arXiv:2004.11362, eq. 2, L_out). With P the views of the same
-    image or class in the global batch, all but the anchor itself, the loss of an anchor
+    image or class in the global batch, except the anchor itself, the loss of an anchor
     is
 
         t / base * mean over p in P of -log softmax over a != i of (z . z_a / t) [p],
 
-    averaged over anchors. An image without a label has its own other views in P and no
-    more.
+    averaged over anchors. For an image without a label, P has only its own other views.
 
     Args:
         backbone: makes the encoder.
-        views: views of each image; 2 in the paper.
+        views: views per image; 2 in the paper.
         temperature: divides cosine similarities, the paper's tau.
         base_temperature: the loss is multiplied by temperature / base_temperature, as
             in the published code, where both are 0.07 on ImageNet.
@@ -95,7 +94,7 @@ class SupCon(Objective):
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
         """Implements `Objective.call`.
 
-        Metrics: `positives`, how many an anchor has on average.
+        Metrics: `positives`, the mean number of positives per anchor.
         """
         views = join_views(batch.views, ["instance"])
         projected = self.projection(self.encoder(views, training=True), training=True)
@@ -116,7 +115,7 @@ class SupCon(Objective):
         )
 
     def _masks(self, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Says where each anchor itself stands, and its positives.
+        """Returns the masks of each anchor itself, and of its positives.
 
         Returns:
             bool [V * b, V * B] each.
@@ -126,7 +125,8 @@ class SupCon(Objective):
         mine = tf.reshape(own_columns(views=self._views, batch=images), [-1])
         columns = tf.range(self._views * total)
         own = mine[:, tf.newaxis] == columns
-        # Labels are small whole numbers, which float32 holds and every device gathers.
+        # Labels are small whole numbers, which are exact in float32, and every device
+        # can gather float32.
         everyone = tf.cast(replica.gather(tf.cast(labels, tf.float32)), tf.int32)
         alike = labels[:, tf.newaxis] == everyone
         alike &= labels[:, tf.newaxis] >= 0

@@ -1,4 +1,4 @@
-"""Codes: what the large views of the global batch are assigned to."""
+"""Codes: the assignments of the large views of the global batch to prototypes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from sslkit.objectives import gather_view_major, own_columns
 
 
 def sinkhorn(scores: tf.Tensor, *, epsilon: float, iterations: int) -> tf.Tensor:
-    """Returns soft assignments of images that share out prototypes evenly.
+    """Returns soft assignments of images that use all prototypes equally.
 
-    Sinkhorn-Knopp (Cuturi 2013), as Caron et al. 2020 (arXiv:2006.09882, eq. 3 to 5)
-    take it: Q = diag(u) exp(scores / epsilon) diag(v), where u and v are found by
-    dividing, in turns, by the sums over images and over prototypes. The last turn is
-    over prototypes, so that each image has a distribution.
+    This is Sinkhorn-Knopp (Cuturi 2013) as in Caron et al. 2020 (arXiv:2006.09882, eq.
+    3 to 5): Q = diag(u) exp(scores / epsilon) diag(v), where u and v are found by
+    dividing alternately by the sums over images and over prototypes. The last division
+    is by the sums over prototypes, so that each image has a distribution.
 
-    Logarithms are added where the paper multiplies, so that no exponential of
-    1 / epsilon is ever held.
+    Logarithms are added where the paper multiplies, so exponentials of 1 / epsilon are
+    never computed.
 
     Args:
         scores: float [..., images, prototypes]; cosines.
-        epsilon: weight of the entropy; small is sharp.
-        iterations: how often both are done.
+        epsilon: weight of the entropy; a small one gives sharp assignments.
+        iterations: how often both divisions are done.
 
     Returns:
         float [..., images, prototypes]; rows sum to 1.
@@ -43,8 +43,8 @@ class Codes(keras.layers.Layer):
     Args:
         epsilon: see `sinkhorn`.
         iterations: see `sinkhorn`.
-        queue: earlier global batches whose embeddings join; 0 for none.
-        queue_start: updates before they join.
+        queue: earlier global batches whose embeddings are used, too; 0 for none.
+        queue_start: updates before they are used.
         name: the layer's name.
     """
 
@@ -62,21 +62,22 @@ class Codes(keras.layers.Layer):
         self._sinkhorn = functools.partial(
             sinkhorn, epsilon=epsilon, iterations=iterations
         )
-        # What was not written yet is not read.
+        # Rows that were not written yet are not read.
         self._start = max(queue, queue_start)
         self.bank = None
         if queue:
-            # One batch longer: this batch's embeddings are in it when it is read.
+            # One batch longer, because this batch's embeddings are in it when it is
+            # read.
             self.bank = MemoryBank(batches=2 * (queue + 1), views=2, name="bank")
 
     def call(
         self, large: tf.Tensor, *, prototypes: Prototypes, step: tf.Tensor
     ) -> tf.Tensor:
-        """Returns the codes of this replica's large views; no gradient passes.
+        """Returns the codes of this replica's large views, without a gradient.
 
         Args:
             large: float [2, b, D], of length 1.
-            prototypes: a layer that is built.
+            prototypes: the layer, which is built.
             step: int64 [], updates done so far.
 
         Returns:

@@ -27,30 +27,31 @@ from sslkit_swav.codes import Codes
 
 
 class SwAV(Objective):
-    """Predicts, from one view, the prototypes that another is assigned to.
+    """Predicts, from one view, the prototypes to which another view is assigned.
 
     Caron et al. 2020 (arXiv:2006.09882, eq. 1 to 5 and sec. 3.2). With z the embedding
     of a view and C the prototypes, all of length 1, the codes q of a large view are
-    what `sinkhorn` makes of z'C over the global batch, and
+    computed by `sinkhorn` from z'C over the global batch, and
 
         L = mean over large views t and other views v of -sum q_t log softmax(z_v'C / T)
 
-    No gradient passes the codes. Prototypes are brought back to length 1 after each
-    update, and stay as they start for the first of them.
+    No gradient flows through the codes. Prototypes are divided by their length after
+    each update, and keep their initial values for the first `freeze_steps` updates.
 
     Args:
         backbone: makes the encoder.
-        local: small views of an image, in the group `local`; 6 in the paper's best, 0
-            for two views alone.
-        prototypes: how many.
-        temperature: divides cosines where codes are predicted.
+        local: small views per image, in the group `local`; 6 in the paper's best
+            result, 0 for only the two large views.
+        prototypes: number of prototypes.
+        temperature: divides cosines when codes are predicted.
         epsilon: sharpness of the codes, see `sinkhorn`.
-        iterations: of `sinkhorn`.
-        queue: earlier global batches whose embeddings join this one's where codes are
-            made, for small batches; 15 batches of 256 images in the paper. 0 for none.
-        queue_start: updates before they join, if more than it takes to fill the queue.
-        freeze_steps: updates for which the prototypes stay; 313 in the paper, an epoch
-            of batches of 4,096.
+        iterations: number of iterations of `sinkhorn`.
+        queue: earlier global batches whose embeddings are used, too, to compute codes,
+            for small batches; 15 batches of 256 images in the paper. 0 for none.
+        queue_start: updates before they are used, if that is later than when the queue
+            is full.
+        freeze_steps: updates for which the prototypes keep their initial values; 313 in
+            the paper, an epoch of batches of 4,096.
         hidden: hidden width of the projection head.
         dim: width of the embedding.
         name: the layer's name.
@@ -100,7 +101,7 @@ class SwAV(Objective):
 
     @property
     def frozen_steps(self) -> Mapping[str, int]:
-        """Prototypes start moving after `freeze_steps`."""
+        """Prototypes are trained after `freeze_steps`."""
         return {"^prototypes/": self._freeze_steps}
 
     def check_batch(self, images: int) -> None:
@@ -130,14 +131,14 @@ class SwAV(Objective):
         )
 
     def health(self, *, step: int, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Says how the queue is."""
+        """Measures the queue."""
         bank = self.codes.bank
         return {} if bank is None else bank.health(step=step)
 
     def after_build(self) -> None:
-        """Starts the prototypes at length 1."""
+        """Divides the initial prototypes by their length."""
         self.prototypes.renormalise()
 
     def after_update(self, *, step: tf.Tensor) -> None:
-        """Brings the prototypes back to length 1."""
+        """Divides the prototypes by their length."""
         self.prototypes.renormalise()

@@ -70,7 +70,7 @@ def test_equals_a_loop(local):
     )
 
 
-def test_a_full_queue_joins_where_codes_are_made():
+def test_a_full_queue_is_used_to_compute_codes():
     rehearsal = Rehearsal(lambda: SwAV(TinyBackbone, queue=2, **OPTIONS))
     objective = rehearsal.state.objective
     kernel = objective.prototypes.kernel.numpy()
@@ -85,7 +85,7 @@ def test_a_full_queue_joins_where_codes_are_made():
         earlier = [[z[crop], *earlier[crop]][:2] for crop in (0, 1)]
 
 
-def test_prototypes_wait_and_are_of_length_1():
+def test_prototypes_are_frozen_at_first_and_have_length_1():
     rehearsal = Rehearsal(lambda: SwAV(TinyBackbone, freeze_steps=2, **OPTIONS))
     start = rehearsal.values()["prototypes/kernel"]
     held = rehearsal.run(0, 2).table["prototypes/kernel"]
@@ -95,7 +95,7 @@ def test_prototypes_wait_and_are_of_length_1():
     np.testing.assert_allclose(np.linalg.norm(moved, axis=0), 1, rtol=1e-12)
 
 
-def test_sinkhorn_shares_prototypes_out_and_holds_no_large_exponential():
+def test_sinkhorn_uses_prototypes_equally_without_large_exponentials():
     scores = np.random.default_rng(0).uniform(-1, 1, [40, 8])
     even = sinkhorn(tf.constant(scores), epsilon=0.05, iterations=200).numpy()
     np.testing.assert_allclose(even.sum(axis=1), 1, rtol=1e-12)

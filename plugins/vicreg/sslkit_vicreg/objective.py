@@ -32,14 +32,14 @@ class VICReg(Objective):
             + covariance * (c(Z) + c(Z')),
 
     where v is the mean over dimensions of max(0, 1 - sqrt(Var + 1e-4)), and c the sum
-    of the squared covariances between different dimensions, divided by D. Variances
-    and covariances have B - 1 below them. As in the published code, v is halved and the
+    of the squared covariances between different dimensions, divided by D. Variances and
+    covariances are divided by B - 1. As in the published code, v is halved and the
     invariance is a mean over dimensions.
 
     Args:
         backbone: makes the encoder.
         layers: depth of the expander.
-        dim: width of all its layers.
+        dim: width of each of its layers.
         invariance: weight of the first term.
         variance: weight of the second.
         covariance: weight of the third.
@@ -75,7 +75,7 @@ class VICReg(Objective):
         """Implements `Objective.check_batch`."""
         if images < 2:
             raise UserError(
-                f"{self.name}: the global batch is {images} image, and variances take "
+                f"{self.name}: the global batch is {images} image, and variances need "
                 "at least 2. Raise train.batch_size."
             )
 
@@ -102,7 +102,7 @@ class VICReg(Objective):
 
 
 def _spread(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns how far variances fall short of 1, and the squared covariances.
+    """Returns how far variances are below 1, and the squared covariances.
 
     Args:
         z: [B, D].
