@@ -1,11 +1,11 @@
-"""How long a run stands still for a checkpoint, and how long writing it takes.
+"""How long a run stops for a checkpoint, and how long writing it takes.
 
     python benchmarks/checkpoint_stall.py --folder DIR
 
 A table of the size of ResNet-50 pretraining with a bank: encoder, momentum twin, one
-slot and 65,536 rows of 128. Saved behind the run, as `train` does, and with the run
-waiting, as it did before. Prints one line of JSON for each, in seconds, the median and
-the worst of several rounds.
+slot and 65,536 rows of 128. It is saved in the background, as `train` does, and with
+the run waiting. Prints one line of JSON for each, in seconds, with the median and the
+worst of several rounds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _PARTS = 160
 def main() -> None:
     """Measures what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", required=True, help="on the disk that is measured")
+    parser.add_argument(
+        "--folder", required=True, help="a folder on the disk that is measured"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     random = np.random.default_rng(0)
@@ -48,12 +50,12 @@ def main() -> None:
     }
     bytes_ = sum(4 * variable.shape[0] for variable in table.values())
     store = Checkpoints(os.path.join(args.folder, "checkpoints"), keep=1)
-    for behind in (False, True):
+    for background in (False, True):
         stalls, whole = [], []
         for round_ in range(args.rounds):
             start = time.perf_counter()
-            store.save_behind(table, step=round_)
-            if not behind:
+            store.save_in_background(table, step=round_)
+            if not background:
                 store.finish()
             stalls.append(time.perf_counter() - start)
             store.finish()
@@ -61,7 +63,9 @@ def main() -> None:
         print(
             json.dumps(
                 {
-                    "saved": "behind the run" if behind else "with the run waiting",
+                    "saved": "in the background"
+                    if background
+                    else "with the run waiting",
                     "megabytes": round(bytes_ / 1e6),
                     "stall_median": round(statistics.median(stalls), 3),
                     "stall_worst": round(max(stalls), 3),

@@ -1,12 +1,13 @@
-"""How fast a device finishes views, beside the least that it could do.
+"""How fast a device finishes views, compared with a lower bound.
 
     python benchmarks/device_views.py
     python benchmarks/device_views.py --sizes 224 --images 128 --step 5462
 
-Finishes batches of random crops by what a training step compiles for this device, or
-for another kind (`--kind`): FNC's views (jitter, two layers of RandAugment, grayscale,
-blur) and SimCLR's. Beside it, in turns, the floor: the same bytes read and written once
-as floats, which every step does. Prints one line of JSON for each.
+Finishes batches of random crops with the code that a training step compiles for this
+device, or for another kind (`--kind`): FNC's views (jitter, two layers of RandAugment,
+grayscale, blur) and SimCLR's. In turn with it, the lower bound ("floor") is measured:
+the same bytes read and written once as floats, which every step does. Prints one line
+of JSON for each.
 
 `measure` and `Measured.share_of` are for other scripts.
 """
@@ -34,14 +35,14 @@ from sslkit.views import ContrastiveViews, RandAugment
 _WIDTH = {"pred": 1, "u8": 1, "s8": 1, "bf16": 2, "f16": 2, "s64": 8, "u64": 8}
 """Bytes of XLA's element types; of all others 4."""
 _FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "iota"}
-"""What moves no byte."""
+"""Operations that move no bytes."""
 _SHAPE = re.compile(r"\b(pred|bf16|[csuf]\d+)\[([\d,]*)\]")
 _LINE = re.compile(r"^\s*(?:ROOT )?%?(\S+) = (.*?) ([a-z][a-z-]*)\((.*)$")
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What finishing views costs on this device."""
+    """The cost of finishing views on this device."""
 
     size: int
     """Side of the views, in pixels."""
@@ -52,22 +53,22 @@ class Measured:
     floor_per_s: float
     """Only read as bytes and written as floats, median of the rounds."""
     first_seconds: float
-    """Until the first batch was there: tracing and compiling."""
+    """Until the first batch was ready: tracing and compiling."""
     kernels: int
-    """Programs that one batch starts, by XLA's own words; 0 if not asked for."""
+    """Kernels per batch, from XLA's program; 0 if not measured."""
     passes: float
-    """Bytes through memory, by XLA's own words, by those of the floor; 0 likewise."""
+    """Bytes moved, from XLA's program, relative to the floor; 0 if not measured."""
 
     @property
     def times_floor(self) -> float:
-        """How many times the floor's time."""
+        """The time as a multiple of the floor's."""
         return self.floor_per_s / self.views_per_s
 
     def share_of(self, step_per_s: float) -> float:
         """Returns the views' share of a training step.
 
         Args:
-            step_per_s: views a second of a step on constant views.
+            step_per_s: views per second of a step on constant views.
         """
         return 1 / (1 + self.views_per_s / step_per_s)
 
@@ -94,10 +95,10 @@ def measure(
     """Measures how fast the default device finishes batches.
 
     Args:
-        made: makes one group of views, told what it runs on (`Augmentation.on`).
+        made: makes one group of views, for a kind of device (`Augmentation.on`).
         images: in a batch.
         rounds: how often each is timed, in turns; a round is at least 0.2 s.
-        program: whether to compile once more and read what XLA made of it.
+        program: whether to compile once more and read XLA's program.
     """
     ((name, (count, size)),) = made.groups.items()
     shape = [count, images, size, size, 3]
@@ -137,19 +138,19 @@ def measure(
         floor_per_s=rows / statistics.median(spent[1]),
         first_seconds=first,
         kernels=kernels,
-        passes=moved / (5 * math.prod(shape)),  # a byte in, four out
+        passes=moved / (5 * math.prod(shape)),  # one byte is read, four are written
     )
 
 
 def traffic(text: str) -> tuple[int, float]:
-    """Reads an optimised program of XLA's.
+    """Reads an optimised program of XLA.
 
     Args:
-        text: of its modules, as XLA writes it.
+        text: the text of its modules, as written by XLA.
 
     Returns:
-        How many kernels it starts, and the bytes that they read and write if each
-        reads its arguments once.
+        The number of kernels, and the bytes that they read and write if each reads its
+        arguments once.
     """
     entry = text[text.index("\nENTRY ") :]
     sizes: dict[str, float] = {}
@@ -171,12 +172,12 @@ def traffic(text: str) -> tuple[int, float]:
 
 
 def _wait(images: tf.Tensor) -> None:
-    # A number on the host: all that was asked of the device before is done.
+    # When a number is on the host, all earlier work of the device is done.
     images[0, 0, 0, 0, 0].numpy()
 
 
 def _seconds(work: Callable[[], tf.Tensor]) -> float:
-    """Returns the seconds of one call, of as many as fill 0.2 s."""
+    """Returns the seconds per call, over as many calls as take 0.2 s."""
     calls, start = 0, time.perf_counter()
     while not calls or time.perf_counter() - start < 0.2:
         for _ in range(max(1, calls)):  # twice as many before each wait
@@ -187,19 +188,21 @@ def _seconds(work: Callable[[], tf.Tensor]) -> float:
 
 
 def main() -> None:
-    """Measures what the command line asks for."""
+    """Measures with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 224])
-    parser.add_argument("--views", type=int, default=2, help="views an image")
-    parser.add_argument("--images", type=int, help="in a batch (default 256, or 16)")
+    parser.add_argument("--views", type=int, default=2, help="views per image")
+    parser.add_argument(
+        "--images", type=int, help="images per batch (default 256, or 16)"
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
         "--kind",
         choices=get_args(DeviceKind),
-        help="compile what this kind of device is given (default: what is here)",
+        help="compile for this kind of device (default: the device here)",
     )
     parser.add_argument(
-        "--step", type=float, help="views a second of a training step, for the share"
+        "--step", type=float, help="views per second of a training step, for the share"
     )
     args = parser.parse_args()
     accelerators = tf.config.list_logical_devices("GPU")

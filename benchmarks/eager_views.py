@@ -1,12 +1,12 @@
-"""How much processor time the views of an image cost image by image, in Pillow.
+"""How much processor time the views of an image cost when made eagerly, in Pillow.
 
     python benchmarks/eager_views.py --data-dir DIR
 
-The same operations as `input_pipeline.py` compares, written as torchvision's transforms
-are: eagerly, one view after the other, on Pillow images of 8 bits, a branch in Python
-for whatever is drawn, and an array of floats at the end. Prints one line of JSON for it
-and one for each of this project's two placements, measured in the same process:
-processor time on one thread, the best of several rounds.
+These are the operations that `input_pipeline.py` compares, written like torchvision's
+transforms: eagerly, one view after the other, on Pillow images of 8 bits, with a branch
+in Python for every random choice, and an array of floats at the end. Prints one line of
+JSON for it and one for each of this project's two placements, measured in the same
+process: processor time on one thread, the best of several rounds.
 
 Needs the TFDS datasets that `input_pipeline.py` needs.
 """
@@ -36,7 +36,7 @@ _LEVEL = 0.7  # magnitude 7 of 10
 
 
 def main() -> None:
-    """Measures what the command line asks for."""
+    """Measures with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--small", default="cifar10_subset", help="the 32 px dataset")
@@ -102,7 +102,7 @@ def measure(
 
 
 def views(content: bytes, rng: random.Random, *, size: int, count: int) -> np.ndarray:
-    """Returns float32 [count, size, size, 3] in [0, 1], views of an encoded image."""
+    """Returns views of an encoded image, float32 [count, size, size, 3] in [0, 1]."""
     image = Image.open(io.BytesIO(content)).convert("RGB")
     arrays = [
         np.asarray(_view(image, rng, size), np.float32) / 255 for _ in range(count)

@@ -1,15 +1,15 @@
-"""What cancelling false negatives brings, over seeds: digits, or a sample of CIFAR-10.
+"""How much cancelling false negatives helps, over seeds: digits, a CIFAR-10 sample.
 
     python benchmarks/false_negatives.py --workdir W
     python benchmarks/false_negatives.py --workdir W --data cifar10 --data-dir D
 
-Trains one small network with each method and seed, by the shipped recipes and nothing
-but overrides, and prints three tables: accuracies, differences to SimCLR with as many
-views, and how good the detection was. All methods see views by the same view maker, the
-same number of steps and, for a seed, the same images in the same order. But for one row
-candidates are the views of the batch: the methods differ in what they do with false
-negatives alone. Runs that W holds already are not repeated, and one that was
-interrupted goes on.
+Trains one small network with each method and seed, by the shipped recipes with only
+overrides, and prints three tables: accuracies, differences from SimCLR with as many
+views, and the quality of the detection. All methods have the same augmentation, the
+same number of steps and, for a seed, the same images in the same order. Candidates are
+the views of the batch, except in one row: the methods differ only in what they do with
+false negatives. Runs that are in W already are not repeated, and an interrupted run is
+resumed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ LATE: dict[str, dict[str, list[str]]] = {
         for what, how in (("eliminated", ELIMINATE), ("attracted", ATTRACT))
     },
 }
-"""Detection that begins when embeddings mean something, and takes the surest first."""
+"""Detection that starts after some epochs, with the highest similarities first."""
 
 COMMON = {
     "digits": ["train.knn_every = 0"],
@@ -94,7 +94,7 @@ def workdir(root: pathlib.Path, method: str, seed: int) -> pathlib.Path:
 
 
 def train(data: str, settings: Sequence[str], given: Sequence[str], to: str) -> None:
-    """Runs `sslkit train`; what it prints goes beside the run's folder."""
+    """Runs `sslkit train`; its output goes into a log beside the run's folder."""
     command = [
         *(sys.executable, "-m", "sslkit", "train", *given),
         *("--gin", f"gin/fnc_{data}_pretrain.gin", "--workdir", to),
@@ -121,7 +121,7 @@ def accuracies(folder: pathlib.Path, who: str) -> dict[str, float]:
 
 
 def detection(folder: pathlib.Path, stretch: tuple[float, float]) -> dict[str, float]:
-    """Returns what was detected over a stretch of training, told in shares of it."""
+    """Returns what was detected in a part of training, given in shares of its steps."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     records = [record for record in records if "false_negatives_right" in record]
@@ -190,7 +190,7 @@ def difference_table(runs: Mapping[str, Sequence[pathlib.Path]]) -> list[str]:
 def detection_table(runs: Mapping[str, Sequence[pathlib.Path]]) -> list[str]:
     """Returns three rows for each method, in the course of training."""
     stretches = {"first tenth": (0, 0.1), "middle": (0.45, 0.55), "last": (0.9, 1)}
-    lines = ["| method | training | detected an image | precision | recall |"]
+    lines = ["| method | training | detected per image | precision | recall |"]
     lines.append("|---|---|---|---|---|")
     for name, folders in runs.items():
         for when, stretch in stretches.items():

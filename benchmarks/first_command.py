@@ -1,13 +1,13 @@
-"""What the README's first command takes, and how good its encoder is, seed by seed.
+"""The time of the README's first command, and the quality of its encoder, per seed.
 
     python benchmarks/first_command.py --seeds 0 1 2 3 4
     python benchmarks/first_command.py --seeds 0 1 --set 'train.epochs = 25'
     python benchmarks/first_command.py --seeds 0 1 --against OTHER/.venv/bin/python
 
-Each seed is a process of its own. With `--against`, the interpreter of an environment
-with another version, both run in turn for each seed, each with the recipe that it
-ships, and ratios are of pairs. A shared machine changes seconds on the clock much more
-than processor seconds.
+Each seed runs in a separate process. `--against` is the interpreter of an environment
+with another version: both run in turn for each seed, each with its own version of the
+recipe, and ratios are of pairs. On a shared machine, wall time varies much more than
+processor time.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ RECIPE = "gin/fnc_digits_pretrain.gin"
 
 
 class Taken(NamedTuple):
-    """One command."""
+    """The measures of one command."""
 
     seconds: float
-    """From start to exit, on the clock."""
+    """From start to exit, wall time."""
     before: float
-    """From start to the first line about steps; not a number if there was none."""
+    """From start to the first line about steps; NaN if there was none."""
     cpu: float
-    """Processor seconds, of the user's and of the system's."""
+    """Processor seconds, of user and system."""
     faults: int
-    """Pages touched for the first time, or again after they were given back."""
+    """Page faults: pages that are used for the first time, or again after a release."""
     memory: float
-    """Most megabytes held."""
+    """The most megabytes in use."""
     top1: dict[str, float]
-    """Protocol -> percent of test images that are classified right."""
+    """Protocol -> percent of test images that are classified correctly."""
 
 
 def run(python: str, recipe: str, seed: int, settings: list[str]) -> Taken:
@@ -59,7 +59,7 @@ def run(python: str, recipe: str, seed: int, settings: list[str]) -> Taken:
             command += ["--set", setting]
         command += ["--workdir", str(work)]
         start, before = time.perf_counter(), float("nan")
-        # In an empty folder a recipe's name means the one that was installed.
+        # In an empty folder, a recipe's name means the installed one.
         process = subprocess.Popen(
             command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -107,14 +107,14 @@ def spread(values: list[float]) -> str:
 
 
 def main() -> None:
-    """Runs all seeds and prints what they come to."""
+    """Runs all seeds and prints their results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gin", default=RECIPE)
     parser.add_argument("--set", action="append", default=[], metavar="BINDING")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--against", metavar="PYTHON")
     args = parser.parse_args()
-    # A path is looked for from here, and the command runs elsewhere.
+    # A path is relative to this folder, and the command runs in another one.
     recipe = args.gin
     if recipe != RECIPE and os.path.exists(recipe):
         recipe = os.path.abspath(recipe)

@@ -1,19 +1,19 @@
-"""The whole check of a GPU: one table, each row a ratio taken in the same run.
+"""The complete check of a GPU: one table, each row a ratio measured in the same run.
 
     python benchmarks/gpu.py --data-dir D          # under eight minutes on an H100
-    python benchmarks/gpu.py --size toy            # does it run? on a CPU, too
-    python benchmarks/gpu.py --only steps resume   # some of it
+    python benchmarks/gpu.py --size toy            # whether it runs; on a CPU, too
+    python benchmarks/gpu.py --only steps resume   # a part of it
 
 - steps: the training step on a constant batch, against plain Keras and PyTorch, in
   float32, TF32 and bfloat16; with ten views, momentum encoder and memory bank
-- command: `sslkit train` as a user types it, against a constant batch; what share of
-  its step the views on the device take; first and second start
-- resume: a run that was killed and went on, against one that was not, bit for bit
+- command: `sslkit train` as a user types it, against a constant batch; the share of its
+  step that the views on the device take; first and second start
+- resume: a run that was killed and resumed, against one that was not, bit for bit
 - accuracy: a short run in both precisions
 
-Steps are compiled side by side and timed one by one, each in a process of its own. What
-does not run says so in its row. After --limit seconds nothing more is started. One line
-of JSON a row goes to --out.
+Steps are compiled in parallel and timed one by one, each in a separate process. The row
+of a part that does not run says so. After --limit seconds nothing more is started. One
+line of JSON per row goes to --out.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Check:
     """Runs the parts and collects their rows.
 
     Args:
-        size: how large everything is.
+        size: the sizes of all parts.
         folder: for workdirs.
-        data_dir: where `cifar10_subset` is; None for the digits that need no data.
-        ends: when nothing more is started, by `time.monotonic`.
+        data_dir: where `cifar10_subset` is; None for the digits, which need no folder.
+        ends: the time after which nothing more is started, by `time.monotonic`.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class Check:
 
     @property
     def left(self) -> float:
-        """Seconds in which something may still be started."""
+        """Returns the seconds in which parts may still be started."""
         return self.ends - time.monotonic()
 
     def recipe(self, *bindings: str) -> list[str]:
-        """Returns the options of the recipe that is run."""
+        """Returns the options for the recipe."""
         name = "fnc_cifar10_pretrain" if self._cifar else "fnc_digits_pretrain"
         options = ["--gin", f"gin/{name}.gin", *self._data]
         for binding in (*self.size.overrides, "train.knn_every = 0", *bindings):
@@ -100,7 +100,7 @@ class Check:
                 yield Row(f"first step, {name}", f"{first:.1f} s", "", None)
 
     def _groups(self) -> Iterator[list[str]]:
-        """Yields cases that fit the device's memory together."""
+        """Yields groups of cases that fit in the device's memory together."""
         large, *small = self.size.networks
         yield [f"{who}:{large}:bfloat16" for who in ("ours", "plain", "torch-compiled")]
         yield [f"ours:{large}:tf32", f"ours:{large}:float32", f"torch:{large}:bfloat16"]
@@ -114,7 +114,7 @@ class Check:
         yield group
 
     def _timed(self, cases: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Compiles some cases side by side, then takes the time of one by one."""
+        """Compiles some cases in parallel, and then times them one by one."""
         running = {case: self._case(case) for case in cases}
         found: dict[str, dict[str, Any]] = {}
         try:
@@ -157,7 +157,7 @@ class Check:
         )
 
     def _answer(self, case: str, process: subprocess.Popen[str]) -> dict[str, Any]:
-        """Returns the next line of a case; what went wrong, if there is none."""
+        """Returns the next line of a case; if there is none, the error."""
         assert process.stdout is not None
         while line := process.stdout.readline():
             if line.startswith("{"):
@@ -170,7 +170,7 @@ class Check:
     # The command.
 
     def command(self) -> Iterator[Row]:
-        """Runs what a user types, twice, and the parts of its step."""
+        """Runs the user's command twice, and the parts of its step."""
         kept = str(self.folder / "programs")
         starts, rate, output = [], None, ""
         for place in ("first", "second"):
@@ -221,7 +221,7 @@ class Check:
     def _watched(
         self, arguments: Sequence[str], **environment: str
     ) -> Iterator[tuple[float, str]]:
-        """Runs the command; yields its lines, with when they came."""
+        """Runs the command; yields its lines, with their times."""
         with subprocess.Popen(
             [*SSLKIT, *arguments],
             stdout=subprocess.PIPE,
@@ -237,7 +237,7 @@ class Check:
     # Bit equality.
 
     def resume(self) -> Iterator[Row]:
-        """Compares a run that was killed and went on with one that was not."""
+        """Compares a run that was killed and resumed with one that was not."""
         for name, bindings in (("default", ()), ("deterministic", (DETERMINISTIC,))):
             if self.left < 0:
                 return
@@ -278,7 +278,7 @@ class Check:
         )
 
     def _kill_half_way(self, workdir: pathlib.Path, bindings: Sequence[str]) -> bool:
-        """Kills a run once its first checkpoint is there; returns whether it was."""
+        """Kills a run when it has a first checkpoint; returns whether it was killed."""
         step = self.size.resume_steps // 2
         wanted = workdir / "checkpoints" / f"step_{step:08d}.index"
         process = self._started(workdir, bindings)
@@ -337,10 +337,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", choices=SIZES, default="full")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     parser.add_argument(
-        "--data-dir", help="holds cifar10_subset; the digits if left out"
+        "--data-dir",
+        help="the folder of cifar10_subset; without it, the digits are used",
     )
     parser.add_argument("--limit", type=float, default=450.0, help="seconds")
-    parser.add_argument("--out", help="a file for one line of JSON a row")
+    parser.add_argument("--out", help="a file for one line of JSON per row")
     args = parser.parse_args(argv)
     began = time.monotonic()
     rows: list[Row] = []
@@ -351,7 +352,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in args.only:
             part: Callable[[], Iterator[Row]] = getattr(check, name)
             if check.left < 0:
-                rows.append(Row(name, "", "", None, "not started: the time was over"))
+                rows.append(Row(name, "", "", None, "not started: no time was left"))
                 continue
             for row in part():
                 rows.append(row)

@@ -1,4 +1,4 @@
-"""Rows of the table of `gpu.py`, and what several of its parts need for them."""
+"""Rows of the table of `gpu.py`, and functions for several of its parts."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Row(NamedTuple):
     ours: str
     against: str
     ratio: float | None
-    """Ours over the other; None where there is nothing to compare."""
+    """Ours / the other; None if there is nothing to compare."""
     note: str = ""
 
 
 def compared(rates: dict[str, dict[str, Any]], ours: str, other: str) -> Row:
-    """Returns the row of two cases."""
+    """Returns the row that compares two cases."""
     shown = []
     for case in (ours, other):
-        found = rates.get(case, {"error": "not started: the time was over"})
+        found = rates.get(case, {"error": "not started: no time was left"})
         if "views_per_second" not in found:
             missing = found.get("missing")
             why = f"{missing} is not installed" if missing else found.get("error", "")
@@ -41,9 +41,9 @@ def compared(rates: dict[str, dict[str, Any]], ours: str, other: str) -> Row:
 
 
 def last_line(texts: Sequence[str]) -> str:
-    """Returns what processes said last, for the note of a row."""
+    """Returns the last output line of processes, for the note of a row."""
     lines = [line for text in texts for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "it said nothing"
+    return lines[-1][:200] if lines else "no output"
 
 
 def equal_arrays(one: pathlib.Path, other: pathlib.Path, step: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""How large the parts of `gpu.py` are: for a GPU, and to see whether they run."""
+"""Sizes of the parts of `gpu.py`: for a GPU, and to see whether they run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Size(NamedTuple):
-    """How large everything is."""
+    """The sizes of all parts."""
 
     images: int
     fnc_images: int

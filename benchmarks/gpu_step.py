@@ -1,4 +1,4 @@
-"""One training step on a constant batch, in a process of its own; see gpu.py.
+"""One training step on a constant batch, in a separate process; see gpu.py.
 
 A case is WHO:NETWORK:PRECISION, such as `ours:resnet50:bfloat16`:
 
@@ -7,9 +7,10 @@ A case is WHO:NETWORK:PRECISION, such as `ours:resnet50:bfloat16`:
 - plain: the same network and head as `ours` of stock Keras layers, a Keras optimizer
 - torch, torch-compiled: the same in PyTorch, channels last, torchvision's ResNet
 
-It builds and compiles, prints a line of JSON, waits for a line on standard input, takes
-the time and prints another: so cases are compiled side by side and timed one by one.
-Between processes nothing is shared, so that no case finds what another has warmed up.
+It builds and compiles, prints a line of JSON, waits for a line on standard input,
+measures the time and prints another line. So cases are compiled in parallel and timed
+one by one. Processes share nothing, so no case profits from what another case has
+warmed up.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ FNC_VIEWS = 10
 TEMPERATURE, RATE = 0.1, 1e-3
 
 Run = Callable[[], float]
-"""Makes one step; returns its loss, having waited for the device."""
+"""Does one step; returns its loss when the device has finished."""
 
 Launch = Callable[[], Any]
-"""Makes one step and waits for nothing."""
+"""Does one step without waiting for the device."""
 
 
 def tensorflow_case(
@@ -79,7 +80,7 @@ def _ours(who: str, depth: int, size: int, images: int) -> Callable[[], Any]:
     optimizer: Optimizer = Momentum()
     make = functools.partial(SimCLR, resnet, temperature=TEMPERATURE)
     if who == "fnc":
-        # As gin/parts/fnc.gin binds it.
+        # With the bindings of gin/parts/fnc.gin.
         groups["support"] = ViewGroup(FNC_VIEWS - 2, size)
         optimizer = LARS(momentum=0.9, weight_decay=1e-4, trust=0.001)
         make = functools.partial(
@@ -225,7 +226,7 @@ def torch_case(
 
 
 def _torch_loss() -> Callable[[Any, Any], Any]:
-    """Returns lightly's loss where it is installed, else the same written plainly."""
+    """Returns lightly's loss if it is installed, or else the same in plain PyTorch."""
     try:
         from lightly.loss import NTXentLoss
     except ImportError:
@@ -254,7 +255,7 @@ def main() -> None:
     args = parser.parse_args()
     who, network, precision = args.case.split(":")
     if who not in WHO or network not in DEPTH or precision not in PRECISIONS:
-        parser.error(f"there is no case {args.case}")
+        parser.error(f"{args.case} is not a case")
     build = torch_case if who.startswith("torch") else tensorflow_case
     try:
         start = time.perf_counter()

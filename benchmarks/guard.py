@@ -1,12 +1,12 @@
-"""What watching a run costs: the guard of each step, spikes, and looks at its health.
+"""The cost of watching a run: the guard of each step, spikes, and its health.
 
     python benchmarks/guard.py --gin gin/fnc_digits_pretrain.gin
 
-Makes calls of the recipe's step on one batch that stays the same, with and without the
-guard in turn, and prints quartiles of the pairs' ratios: of the time that went by, and
-of that of the processors, which means more where other processes run. Then how long a
-look at the health takes, after the first, as a share of the steps between two looks;
-and what the running median takes. One line of JSON.
+Calls the recipe's step on a constant batch, alternately with and without the guard, and
+prints quartiles of the pairs' ratios: of wall time, and of processor time, which is
+more reliable if other processes run. Then it measures the time of a health measurement,
+after the first, as a share of the steps between two of them; and the time of the
+running median. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from sslkit.training.spikes import Spikes
 
 
 def main() -> None:
-    """Measures what the command line asks for."""
+    """Measures with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--gin", required=True)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--pairs", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one call, about")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="approximate duration of one call"
+    )
     args = parser.parse_args()
     training = config.load([args.gin], args.set).train()
     training.arithmetic.take()
@@ -46,7 +48,7 @@ def main() -> None:
     )
     timed = []
     for guarded in (False, True):
-        step = training.step()
+        step = training.train_step()
         if not guarded:
             step.guard = None
         advance = training.runner.compile(step, step.metrics)
@@ -75,20 +77,20 @@ def main() -> None:
 
 
 def _seconds(advance, batches, inner: int) -> tuple[float, float]:
-    """Returns the seconds of a call, and those of the processors."""
+    """Returns the wall time and processor time of a call, in seconds."""
     began = time.perf_counter(), time.process_time()
     advance(batches, tf.constant(inner)).numpy()
     return time.perf_counter() - began[0], time.process_time() - began[1]
 
 
 def _more(pairs, clock: int) -> list[float]:
-    """Returns quartiles of what the guard adds, as shares: lower, median, upper."""
+    """Returns quartiles of the guard's share of the time: lower, median, upper."""
     ratios = [guarded[clock] / plain[clock] for plain, guarded in pairs]
     return [round(ratio - 1, 4) for ratio in statistics.quantiles(ratios, n=4)]
 
 
 def _look(training) -> float:
-    """Returns the seconds that a look takes, after the first, which traces."""
+    """Returns the seconds of a measurement, after the first, which traces."""
     health = Health(
         training.objective,
         training.source,
@@ -108,7 +110,7 @@ def _look(training) -> float:
 
 
 def _spikes(steps: int = 2000) -> float:
-    """Returns the seconds that the running median takes for a step."""
+    """Returns the seconds that the running median takes per step."""
     spikes = Spikes(every=steps, say=print)
     began = time.perf_counter()
     for step in range(steps):

@@ -1,12 +1,12 @@
-"""How much processor time the views of an image cost, on the host and after it.
+"""How much processor time the views of an image cost, on the host and the device.
 
     python benchmarks/input_pipeline.py --data-dir DIR
 
-Compares, in one run, the published views written straightforwardly in tf.data with
-this project's on the host and on the device (here the CPU, too), and with two floors
-that no pipeline of the same crops can go below. Prints one line of JSON for each. All
-times are processor time, so they hold per core; the best of several rounds, taken in
-turns, so that a neighbour's load meets all alike.
+Compares, in one run, the published views written in a straightforward way in tf.data
+with this project's on the host and on the device (here the CPU, too), and with two
+lower bounds for every pipeline of the same crops. Prints one line of JSON for each. All
+times are processor time, so they are per core. They are the best of several rounds,
+which are done in turn, so that other load affects all of them equally.
 
 Needs the TFDS datasets `cifar10_subset` or `cifar10` (32 px) and `imagenet2012` (224
 px) in DIR.
@@ -33,13 +33,13 @@ from sslkit.views import ContrastiveViews, RandAugment
 Work = Callable[[], object]
 
 OURS = ("host", "device")
-"""Rows of what this project does, by where it is placed."""
+"""Names of the rows of this project's pipelines, by placement."""
 CACHED = "device, cache in memory"
-"""The same with `data.cache = 'memory'`, as the recipes for small images have it."""
+"""The same with `data.cache = 'memory'`, as in the recipes for small images."""
 
 
 def main() -> None:
-    """Measures what the command line asks for."""
+    """Measures with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--small", default="cifar10_subset", help="the 32 px dataset")
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, nargs="+", default=[2, 10])
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    # One thread: a core's own speed, without what threads cost one another.
+    # One thread: the speed of a core, without interaction between threads.
     tf.config.threading.set_intra_op_parallelism_threads(1)
     for size in args.sizes:
         name = args.small if size == 32 else args.large
@@ -89,7 +89,7 @@ def measure(
     def finish(augmentation: ContrastiveViews) -> Callable[[tf.Tensor], tf.Tensor]:
         @tf.function
         def run(stack: tf.Tensor) -> tf.Tensor:
-            # Turned on the host in training.
+            # In training, the host transposes.
             return augmentation.batch(
                 Views.of({"instance": tf.transpose(stack, [1, 0, 2, 3, 4])}),
                 step_seed=tf.constant([1, 2]),
@@ -136,7 +136,7 @@ def measure(
     works: dict[str, tuple[Work, Work | None]] = {}
     cached = InMemory(source)
     for name, (make, after) in pipelines.items():
-        # Ours go on when an image cannot be read, and that costs something.
+        # Ours handle images that cannot be read, which costs some time.
         read = source.search if name in ours else source.example
         read = cached.search if name == CACHED else read
         dataset = host_part(read, make, images)
@@ -178,7 +178,7 @@ def host_part(read: Callable, make: Callable, images: int) -> tf.data.Dataset:
 
     options = tf.data.Options()
     options.threading.private_threadpool_size = 1
-    # Nothing ahead of time, or one pipeline's work would be counted as another's.
+    # No prefetching, because then one pipeline's work would be counted as another's.
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     dataset = tf.data.Dataset.range(images).repeat().map(example)

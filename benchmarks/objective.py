@@ -5,11 +5,11 @@
     python benchmarks/objective.py --block 256 --limit 0  # memory at a fixed block
     python benchmarks/objective.py --bank 65536 --replicas 32 --batches 4096
 
-Each measurement runs in a process of its own: loss, detection and gradient of random
-unit vectors, three times after a first call that traces. Memory is the highest
-resident size of the process above what it had when its inputs were made. The whole
-form is left out where it would take more than `--limit` of memory: about six matrices
-of V b x columns float32. With a limit of 0 it is left out everywhere.
+Each measurement runs in a separate process: loss, detection and gradient of random unit
+vectors, three times after a first call that traces. Memory is the highest resident size
+of the process, minus its size when the inputs were made. The full matrix is left out if
+it would take more than `--limit` of memory: about six matrices of V b x columns
+float32. With a limit of 0 it is never used.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def measure(
 
 
 def main() -> None:
-    """Prints a table, and one line of JSON a measurement."""
+    """Prints a table, and one line of JSON per measurement."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--batches", type=int, nargs="+", default=[256, 512, 1024, 2048]

@@ -4,9 +4,9 @@
     python benchmarks/precision.py --gin gin/fnc_cifar10_pretrain.gin --workdir W \\
         --data-dir D --set "data.name = 'cifar10_subset'" --set "train.epochs = 10"
 
-Prints a line as each run ends, then a table: mean and standard deviation over the seeds
-of each accuracy, and of the differences of two runs that have a seed in common. A run
-that is in the workdir already is not run again.
+Prints a line when a run ends, and then a table: mean and standard deviation over the
+seeds of each accuracy, and of the differences between two runs with the same seed. Runs
+that are in the workdir already are not repeated.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from sslkit.evaluate.report import TRAINED
 
 PRECISIONS = ("float32", "bfloat16")
 CHOSEN = ("evaluate.baselines = False", "train.knn_every = 0")
-"""What both do without: it is the same for both, or no number of the table."""
+"""Parts that are left out, because they are the same for both or not in the table."""
 
 Accuracies = dict[str, float]
 """Protocol -> top-1 of the trained encoder, in %."""
 
 
 def main() -> None:
-    """Runs all, and prints the table."""
+    """Does all runs, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--gin", required=True, help="the recipe")
     parser.add_argument("--workdir", required=True, help="where the runs go")
     parser.add_argument("--data-dir", help="where datasets are prepared")
     parser.add_argument("--set", action="append", default=[], help="an override")
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each precision")
+    parser.add_argument("--seeds", type=int, default=3, help="runs per precision")
     args = parser.parse_args()
     found: dict[str, list[Accuracies]] = {precision: [] for precision in PRECISIONS}
     for seed in range(args.seeds):
@@ -64,7 +64,7 @@ def accuracies(result: Mapping[str, Any]) -> Accuracies:
     """Returns the accuracies of a run's trained encoder.
 
     Args:
-        result: as `result.json` holds it.
+        result: the contents of `result.json`.
     """
     return {
         row["protocol"].partition(" ")[0]: 100 * row["top1"]
@@ -77,7 +77,7 @@ def table(found: Mapping[str, Sequence[Accuracies]]) -> list[str]:
     """Returns the lines of a table in Markdown.
 
     Args:
-        found: precision -> what each seed came to, in one order.
+        found: precision -> the accuracies of each seed, in the same order.
     """
     protocols = list(found[PRECISIONS[0]][0])
     lines = [

@@ -1,8 +1,9 @@
-"""How fast is a training step, and where does its time go?
+"""The speed of a training step, and the share of time of each operation.
 
 Times the real training step on a constant batch against a plain one of the same
-network: stock Keras layers, a Keras optimizer, the same loss, in one tf.function. All
-contestants take turns, so that a busy machine slows them alike. One JSON line for each.
+network: stock Keras layers, a Keras optimizer, the same loss, in one tf.function. They
+are timed in turn, so that other load slows them equally. Prints one line of JSON for
+each.
 
     python benchmarks/step.py                     # ResNet-18, 32 px, 64 images, 2 views
     python benchmarks/step.py --network resnet50  # ResNet-50, 224 px, 8 images, 2 views
@@ -135,10 +136,10 @@ def plain(images: tf.Tensor, depth: int, precision: str) -> Step:
 
 
 def flops_per_view(depth: int, size: int) -> int:
-    """Counts a training step's convolutions; 2 for each multiply-add.
+    """Counts the operations of a training step's convolutions; 2 per multiply-add.
 
-    The gradients by the weights and by the input cost as much as the convolution
-    itself; the first layer needs none by its input.
+    The gradients for the weights and for the input cost as much as the convolution
+    itself. The first layer needs no gradient for its input.
     """
     with tf.Graph().as_default() as graph:
         encoder = ResNet(depth=depth)
@@ -168,7 +169,7 @@ def _seconds(step: Step) -> float:
 
 
 def profile(step: Step) -> dict[str, float]:
-    """Returns operation -> its share of the time all operations took."""
+    """Returns operation -> its share of the time of all operations."""
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     with tempfile.TemporaryDirectory() as folder:
@@ -184,7 +185,8 @@ def profile(step: Step) -> dict[str, float]:
         for line in plane.lines:
             for event in line.events:
                 name = names[event.metadata_id].name
-                # Operations are traced as `name:Type`; all else is the runtime's.
+                # Operations are traced as `name:Type`; other entries are of the
+                # runtime.
                 _, separator, kind = name.rpartition(":")
                 if separator and kind.isidentifier() and "::" not in name:
                     times[kind] += event.duration_ps

@@ -1,9 +1,9 @@
-"""The published views, written the straightforward way, to be compared with.
+"""The published views, written in a straightforward way, for comparison.
 
-One view at a time and one operation at a time, on the host, with TensorFlow's own image
-operations and a branch for whatever is drawn; only the blur is batched. The
-distribution is that of the published code (Chen et al. 2020; Huynh et al. 2020). Kept
-apart from sslkit.views on purpose: it shares no code with what it is compared to.
+One view and one operation at a time, on the host, with TensorFlow's image operations
+and a branch for every random choice; only the blur is batched. The distribution is that
+of the published code (Chen et al. 2020; Huynh et al. 2020). It shares no code with
+sslkit.views, with which it is compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FILL = 128
 def views(
     image: tf.Tensor, seed: tf.Tensor, *, count: int, size: int, magnitude: float = 7
 ) -> tf.Tensor:
-    """Makes all views of an image but for the blur: float32 [count, size, size, 3]."""
+    """Makes all views of an image without the blur: float32 [count, size, size, 3]."""
     return tf.map_fn(
         lambda number: _view(
             image, tf.random.fold_in(seed, number, alg="philox"), size, magnitude
@@ -30,7 +30,7 @@ def views(
 
 
 def blur(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Blurs half of a batch [batch, views, size, size, 3], one sigma for each view."""
+    """Blurs half of a batch [batch, views, size, size, 3], with one sigma per view."""
     size = images.shape[2]
     radius = size // 10 // 2
     blurred = []
@@ -55,7 +55,7 @@ def blur(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def crop(image: tf.Tensor, seed: tf.Tensor, size: int) -> tf.Tensor:
-    """Cuts one random box out and resizes it: float32 [size, size, 3] in 0 to 255."""
+    """Cuts out one random box and resizes it: float32 [size, size, 3] in 0 to 255."""
     begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.shape(image),
         bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),

@@ -14,7 +14,7 @@ def gpu(repository):
     spec = importlib.util.spec_from_file_location("gpu", path)
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
-        # As where Python is started with its path: beside it are its other files.
+        # As if Python had started it: its other files are in the same folder.
         patch.syspath_prepend(path.parent)
         spec.loader.exec_module(module)
     return module
@@ -27,7 +27,7 @@ def test_what_is_not_started_in_time_says_so(gpu, capsys, tmp_path):
     lines = capsys.readouterr().out.splitlines()
     names = ["steps", "command", "resume", "accuracy"]
     assert [line.split()[0] for line in lines[:5]] == ["what", *names]
-    assert all("not started: the time was over" in line for line in lines[1:5])
+    assert all("not started: no time was left" in line for line in lines[1:5])
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["name"] for row in rows] == names
 
@@ -46,7 +46,7 @@ def test_a_row_compares_two_rates_or_says_why_it_does_not(gpu):
         "torch: torch is not installed"
     )
     assert gpu.compared(rates, "ours", "broken").note == "broken: out of memory"
-    assert "time was over" in gpu.compared(rates, "ours", "later").note
+    assert "no time was left" in gpu.compared(rates, "ours", "later").note
 
 
 @pytest.mark.slow
