@@ -1,4 +1,4 @@
-"""Installs made-up distributions into a folder, the way pip leaves them."""
+"""Installs synthetic distributions into a folder, in the layout of pip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the recipes of the methods come to, as published; see tests/test_recipes.py."""
+"""The published values in the methods' recipes; see tests/test_recipes.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every installed plugin of the core and of this repository, under all laws."""
+"""All laws for every installed plugin of the core and of this repository."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sslkit.optimize.adam import Adam
 from sslkit.optimize.momentum import Momentum
 from sslkit.testing import laws_of, style_laws_of
 
-# At this threshold, false negatives are found among embeddings that mean nothing yet.
+# With this threshold, false negatives are found among untrained embeddings, too.
 FNC = {"threshold": 0.2, "projection_layers": 2, "projection_dim": 8}
 
-# One row a case: kind, name, and constructor keywords. A new plugin is one row; more
-# rows where options take other paths through the code.
+# One row per case: kind, name, and constructor keywords. A new plugin is one row; there
+# are more rows if options use other paths through the code.
 CASES = [
     ("augmentations", "crop_flip", {"size": 8}),
     ("augmentations", "fnc", {"size": 24, "support": 1, "randaugment_layers": 1}),
@@ -90,10 +90,11 @@ CASES = [
     ("optimizers", "momentum", {"weight_decay": 0.1}),
     ("reporters", "metrics_file", {}),
     ("reporters", "tensorboard", {}),
-    # Against a package that stands for it in tests/reporters; skipped here without.
+    # Tested in tests/reporters with a replacement of the package; skipped here without
+    # it.
     ("reporters", "wandb", {"project": "p"}),
     ("runners", "mirrored", {"replicas": 2}),
-    # Run for real in tests/runners; here they say why they cannot, and are skipped.
+    # Really run in tests/runners; skipped here, because their devices are missing.
     ("runners", "multiworker", {"workers": ["127.0.0.1:1"], "index": 0}),
     ("runners", "single", {"device": "CPU:0", "jit": True}),
     ("runners", "tpu", {"name": "grpc://127.0.0.1:1", "connect_seconds": 1}),
@@ -187,7 +188,7 @@ def judged():
             case = f"{kind}.{name}{extra}-{law.name}"
             replicas = law.name == "replicas_do_not_change_the_result"
             own = law.name in OF_THEIR_OWN or (name in GLOBAL and replicas)
-            # Another policy is another state, and no other loss.
+            # Another policy has other state, and the same loss.
             again = "detection" in options and not replicas
             less = name in FAMILY or options.get("bank") == 0
             inherited = less and not own if "detection" not in options else again
@@ -206,7 +207,7 @@ def test_what_is_slow_is_a_law():
 
 
 def test_no_plugin_is_without_law():
-    """An installed plugin that no row names fails here: add a row for it."""
+    """Fails for an installed plugin that has no row: add one."""
     visited = {(kind, name) for kind, name, _ in CASES} | ELSEWHERE
     missed = [
         plugin.title

@@ -1,7 +1,8 @@
-"""Runs of earlier versions are read by this one.
+"""This version reads runs of earlier versions.
 
-`tests/left_by/<version>/` holds workdirs as that version left them, and they stay as
-they are. Who renames a layer or a slot fails here: these checkpoints would be lost.
+`tests/left_by/<version>/` has workdirs that were written by that version. They must not
+be changed. Renaming a layer or a slot fails here, because these checkpoints would be
+lost.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def test_is_opened_and_restored(left, tmp_path, capsys):
 def test_gives_its_encoder():
     encoder = load_encoder(LEFT / "0.1" / "fnc")
     pixels = np.linspace(0, 1, 16 * 16 * 3, dtype=np.float32).reshape(1, 16, 16, 3)
-    # What 0.1 computed.
+    # Computed by 0.1.
     np.testing.assert_allclose(encoder(pixels)[0], FEATURES, rtol=1e-4, atol=1e-6)
 
 
@@ -52,7 +53,7 @@ def test_keeps_what_was_seen_since_its_last_line():
 
 @pytest.mark.slow
 def test_goes_on_to_where_it_got_then(tmp_path, monkeypatch, repository):
-    """Weights to float error: other processors round otherwise."""
+    """Weights up to rounding, which differs between processors."""
     monkeypatch.chdir(repository)
     folder = tmp_path / "run"
     shutil.copytree(LEFT / "0.1" / "fnc", folder)

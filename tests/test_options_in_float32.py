@@ -1,7 +1,7 @@
-"""No option of a plugin brings float64 into the step: a TPU has none.
+"""No option of a plugin uses float64 in the step, because a TPU does not have it.
 
-`test_conformance.py` holds one row of options for each plugin to all laws; here the
-other ways through the code are held to this one, traced and not run.
+`test_conformance.py` tests all laws with one row of options per plugin. Here the other
+paths through the code are traced, but not run, to test this law.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def test_computes_in_float32(kind, name, options):
 
 
 def test_no_choice_between_words_is_left_out():
-    """A new word of an option's is a new way through the code: add a row."""
+    """A new choice of an option is a new path through the code: add a row."""
     rows = [getattr(row, "values", row) for row in OPTIONS]
     tried = {(kind, name, key) for kind, name, options in rows for key in options}
     for plugin in sslkit.plugins.installed():

@@ -1,4 +1,4 @@
-"""What ships, and that plugins stand on the public interface alone."""
+"""The contents of distributions, and that plugins use only the public interface."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_one_wheel_holds_core_plugins_and_recipes(whole):
     assert {f"sslkit/page/templates/{name}" for name in templates} <= names
     assert {"sslkit_fnc/objective.py", "sslkit_simclr/objective.py"} <= names
     assert not [name for name in names if "tests/" in name]
-    # A folder called gin with code in it would shadow gin-config.
+    # A folder called gin with code in it would hide gin-config.
     assert not [name for name in names if name.startswith("gin/")]
 
 
@@ -134,13 +134,13 @@ def test_the_wheel_needs_what_the_core_and_the_plugins_need(whole):
         if line.startswith("Requires-Dist: ") and "extra ==" not in line
     }
     assert {"numpy>=1.26", "gin-config>=0.5", "stevedore>=5"} <= found
-    # What is in the wheel itself is not asked for.
+    # Packages in the wheel itself are not required.
     assert not [name for name in found if name.startswith("sslkit")]
 
 
 @pytest.fixture
 def checkout(tmp_path):
-    """The core with plugins of the test's making."""
+    """The core with plugins that the test makes."""
 
     def make(**plugins: str):
         shutil.copy(REPOSITORY / "setup.py", tmp_path)
@@ -188,7 +188,7 @@ def test_the_dependencies_of_plugins_reach_the_distribution(checkout):
 
 @pytest.mark.slow
 def test_core_and_plugins_install_apart(tmp_path):
-    """Core alone, then each plugin's own wheel, in an environment with neither."""
+    """Only the core, then the wheel of each plugin, in an environment without them."""
     home = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
     python = home / "bin" / "python"
@@ -223,6 +223,6 @@ def test_core_and_plugins_install_apart(tmp_path):
         assert f"sslkit-{plugin.parent.name} 0.1.0" in listed()
         project = tmp_path / f"tests_of_{plugin.parent.name}"
         shutil.copytree(plugin.parent / "tests", project / "tests")
-        # The tests may have a conftest of their own, below this one.
+        # The tests may have another conftest, below this one.
         shutil.copy(REPOSITORY / "conftest.py", project)
         subprocess.run([python, "-m", "pytest", "-q", "."], check=True, cwd=project)

@@ -1,4 +1,4 @@
-"""Every shipped recipe: resolves, loads, is a document, holds published values."""
+"""Every shipped recipe resolves, loads, has its header and its published values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RECIPES = [path for path in EVERY if path not in CHAINS]
 
 
 def overrides(path: pathlib.Path) -> list[str]:
-    """What the recipe's comment says must be set."""
+    """The settings that the recipe's comment lists under `Must set`."""
     comment = path.read_text().partition("include")[0]
     return [
         text for name, text in MUST_SET.items() if name in comment.split("Often")[0]
@@ -71,7 +71,7 @@ def test_is_a_document(path):
     for words in ("Must set:", "--workdir", f"sslkit train --gin gin/{path.name}"):
         assert words in comment
     if "linear" not in path.stem and not path.stem.startswith("digits_"):
-        # A method has a source, and its differences from it are said.
+        # A method has a source, and the differences from it are listed.
         assert re.search(r"arXiv:\d{4}\.\d{5}", comment)
         assert re.search(r"[Dd]iffers|Published", comment)
 
@@ -216,7 +216,7 @@ CIFAR10_LINEAR = {
     "objectives.supervised.zero_init": True,
 }
 
-# The square root keeps small batches learning; the views scale with the image.
+# The square root is good for small batches; the views scale with the image.
 FOLDER = {
     "train.batch_size": 128,
     "schedules.cosine.base": 0.1,
@@ -265,7 +265,7 @@ ONE_PERCENT = {"data.name": "imagenet2012_subset/1pct"}
 TEN_PERCENT = {"data.name": "imagenet2012_subset/10pct"}
 ALL = {"data.name": "imagenet2012"}
 
-# Recipe -> what it must come to. Recipes of digits are nobody else's.
+# Recipe -> its values. Recipes for digits follow no publication.
 TABLE = {
     "fnc_r50_pretrain": FNC_R50,
     "fnc_r50_pretrain_1000epochs": {**FNC_R50, "train.epochs": 1000},

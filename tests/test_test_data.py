@@ -1,4 +1,4 @@
-"""Where the tests look for data, and what they say if there are none."""
+"""Where the tests find data, and the message if there is none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VARIABLE = "SSLKIT_TEST_DATA"
 
 @pytest.fixture
 def checkout(repository, tmp_path):
-    """A folder with nothing but the conftest.py."""
+    """A folder with only the conftest.py."""
     folder = tmp_path / "here"
     folder.mkdir()
     (folder / "conftest.py").write_bytes((repository / "conftest.py").read_bytes())
@@ -23,7 +23,7 @@ def checkout(repository, tmp_path):
 
 @pytest.fixture
 def look(checkout, monkeypatch):
-    """Looks for a part as tests in that folder would."""
+    """Finds a part as tests in that folder would."""
     spec = importlib.util.spec_from_file_location("copy", checkout / "conftest.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -31,8 +31,8 @@ def look(checkout, monkeypatch):
     return module._test_data
 
 
-def test_a_session_that_is_pointed_nowhere_ends_before_it_begins(checkout):
-    """And is no session in which all that compares was skipped."""
+def test_a_session_without_its_data_ends_before_it_begins(checkout):
+    """And not a session in which all comparisons are skipped."""
     nowhere = checkout / "nowhere"
     ended = subprocess.run(
         [sys.executable, "-m", "pytest"],

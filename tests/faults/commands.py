@@ -1,8 +1,8 @@
 """Commands of sslkit in forks of a process that has imported TensorFlow.
 
-A start of Python and TensorFlow takes ten seconds of a core, a fork none. It is sound
-because TensorFlow is imported and not started: no device is looked for, and no thread
-runs, until a child does so.
+Starting Python and TensorFlow takes ten seconds of a core, and a fork none. Forking is
+safe because TensorFlow is imported but not started: no device is used and no thread
+runs before a child does so.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Ended:
 
 
 def prepare() -> None:
-    """Imports what commands import, and refuses if forks would not be sound."""
+    """Imports what commands import, and refuses if forks would not be safe."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["SSLKIT_PROGRAMS"] = "off"
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -70,7 +70,7 @@ def prepare() -> None:
 
 
 def check_forkable() -> None:
-    """Refuses where a thread runs besides this one: a fork would lose it."""
+    """Refuses if another thread runs: a fork would lose it."""
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise RuntimeError(
@@ -85,7 +85,7 @@ def fork(call: Callable[[], int], output: pathlib.Path) -> int:
 
     Args:
         call: returns its exit code.
-        output: what it prints is added to this file.
+        output: its output is appended to this file.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -103,7 +103,7 @@ def fork(call: Callable[[], int], output: pathlib.Path) -> int:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        # Not `sys.exit`: what the parent has to do at its end is not the child's.
+        # Not `sys.exit`: the exit handlers of the parent must not run in the child.
         os._exit(code)
 
 
@@ -118,9 +118,9 @@ def run(
 
     Args:
         words: of the command line, after `sslkit`.
-        output: what it prints is added to this file.
+        output: its output is appended to this file.
         kill: when it is killed.
-        limit: seconds after which it is taken to hang.
+        limit: seconds after which it counts as hanging.
 
     Raises:
         TimeoutError: if it hangs.
@@ -149,7 +149,7 @@ def _main(words: list[str], output: pathlib.Path) -> int:
     start = main.start_tensorflow
 
     def stage(command: Sequence[str]) -> int:
-        """Runs a stage in a fork, where the command would start a process."""
+        """Runs a stage in a fork instead of a new process."""
         assert command[:4] == [sys.executable, "-P", "-m", "sslkit"]
 
         def call() -> int:
@@ -179,7 +179,7 @@ def _is_chain(words: Sequence[str]) -> bool:
 def _watch(
     pid: int, pipe: int, kill: Kill | None, limit: float
 ) -> tuple[bool, dict[str, list[float]]]:
-    """Follows a child until its pipe is closed; kills it when it is time."""
+    """Waits for a child until its pipe is closed; kills it when it is due."""
     began: dict[str, float] = {}
     seconds: dict[str, list[float]] = {}
     counts: dict[str, int] = {}
@@ -199,7 +199,7 @@ def _watch(
             continue
         piece = os.read(pipe, 65536).decode()
         if not piece:
-            # Nobody holds the other end: all its processes have ended.
+            # The other end is closed: all its processes have ended.
             return killed, seconds
         text += piece
         *lines, text = text.split("\n")

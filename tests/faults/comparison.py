@@ -1,4 +1,4 @@
-"""What a run left in its folder, so that two runs compare bit for bit."""
+"""The contents of a run's folder, to compare two runs bit for bit."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _TIMES = ("time", "machine")
 
 
 def left_by(workdir: pathlib.Path) -> dict[str, Any]:
-    """Returns all that a run left, but for what differs each time that it is repeated.
+    """Returns the contents of a run's folder, without what differs between repetitions.
 
-    Tensors are digested. Of metrics the fields `time` and `machine` are left out, of
-    TensorBoard the curves under `machine/`, of checkpoints when they were saved.
+    Tensors are digested. Left out are the fields `time` and `machine` of metrics, the
+    curves under `machine/` of TensorBoard, and the times of checkpoints.
     """
     return {
         "files": sorted(_names(workdir)),
@@ -69,8 +69,8 @@ def _digest(value: Any) -> str:
 def scalars(folder: pathlib.Path) -> dict[str, list[list[Any]]]:
     """Returns the curves that TensorBoard shows: tag -> [step, bits], in order.
 
-    Its rules: files in the order of their names, a file as far as it is whole, and a
-    START takes back the steps from its own on.
+    Its rules are: files in the order of their names; a file up to its last complete
+    record; and a START record removes the steps from its own on.
     """
     import numpy as np
     import tensorflow as tf
@@ -87,7 +87,7 @@ def scalars(folder: pathlib.Path) -> dict[str, list[list[Any]]]:
                     bits = np.asarray(tf.make_ndarray(value.tensor)).tobytes().hex()
                     points = found.setdefault(value.tag, [])
                     point = [int(event.step), bits]
-                    # Accuracies may be told twice, where a run was killed in between.
+                    # Accuracies may be reported twice, if a run was killed in between.
                     twice = value.tag.startswith("result/") and points[-1:] == [point]
                     if not twice:
                         points.append(point)
@@ -105,7 +105,7 @@ def _events(path: pathlib.Path) -> Iterator[Any]:
 
 
 def exported(folder: pathlib.Path) -> dict[str, Any]:
-    """Returns what an export computes of fixed images, and which files it has."""
+    """Returns an export's results for fixed images, and its files."""
     import numpy as np
     import tensorflow as tf
 

@@ -1,15 +1,16 @@
-"""Tries inputs that are wrong, and looks whether each ends as it should.
+"""Tries wrong inputs, and checks that each is handled.
 
     python tests/faults/fuzz.py --count 10000 --seed 0
     python tests/faults/fuzz.py --only images:4711 --seed 0
 
-Recipes, images, TFRecord files, prepared datasets, checkpoints, records of runs and
-plugins, damaged and made up. Each has to be read, or passed over and named, or refused
-in one line: never a traceback, a hang or a dead process. Prints a table and what was
-found; exits with 1 if anything was. An input is a function of its kind, its number and
-the seed, so that `--only` tries one again.
+The inputs are recipes, images, TFRecord files, prepared datasets, checkpoints, records
+of runs and plugins, damaged or synthetic. Each must be read, or skipped and named, or
+refused in one line: a traceback, a hang or a dead process is a finding. Prints a table
+and the findings; exits with 1 if there are any. An input depends only on its kind, its
+number and the seed, so `--only` can try one again.
 
-Inputs are tried in children, so that one that ends its process is found, too.
+Inputs are tried in child processes, so that an input that ends its process is found,
+too.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ KINDS = tuple(_MODULES)
 
 
 def target_class(kind: str) -> type[Target]:
-    """Imports what makes the inputs of a kind, and TensorFlow where it uses that."""
+    """Imports the target of a kind, and TensorFlow if it is used."""
     module, name, _ = _MODULES[kind]
     return getattr(__import__(f"faults.{module}", fromlist=[name]), name)
 
@@ -59,7 +60,7 @@ def fuzz(
     say: Callable[[str], None],
     first: int = 0,
 ) -> tuple[collections.Counter[str], list[str]]:
-    """Tries inputs of one kind in children, which are replaced where they die.
+    """Tries inputs of one kind in child processes, which are replaced if they die.
 
     Args:
         kind: one of `KINDS`.
@@ -69,7 +70,7 @@ def fuzz(
         first: number of the first.
 
     Returns:
-        How many ended how, and what was found.
+        The number of inputs per outcome, and the findings.
     """
     outcomes: collections.Counter[str] = collections.Counter()
     found: list[str] = []
@@ -77,7 +78,7 @@ def fuzz(
     while start < stop:
         tried = _child(kind, start, stop, seed, outcomes, found, say)
         if tried == start - 1:
-            # It did not come to any: what is tried cannot be set up.
+            # No input was tried: the target cannot be set up.
             break
         start = tried + 1
     return outcomes, found
@@ -133,14 +134,14 @@ def _child(
 
 
 def _try_all(kind: str, start: int, stop: int, seed: int, pipe: int) -> None:
-    """Is a child: says in lines what it tries and how that ends."""
+    """Runs in a child: prints lines with each input and its outcome."""
 
     def tell(**line: object) -> None:
         os.write(pipe, json.dumps(line).encode() + b"\n")
 
     code = 1
     try:
-        # Decoders write to it as they like.
+        # Decoders write to it, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         with tempfile.TemporaryDirectory(prefix="sslkit-fuzz-") as folder:
             target = target_class(kind)(pathlib.Path(folder))  # type: ignore[call-arg]
@@ -161,14 +162,14 @@ def _try_all(kind: str, start: int, stop: int, seed: int, pipe: int) -> None:
 
 
 def _counts(kinds: Sequence[str], count: int) -> dict[str, int]:
-    """Shares inputs out among kinds."""
+    """Distributes inputs among kinds."""
     shares = {kind: _MODULES[kind][2] for kind in kinds}
     whole = sum(shares.values())
     return {kind: math.ceil(count * share / whole) for kind, share in shares.items()}
 
 
 def main() -> int:
-    """Does what the command line asks for."""
+    """Runs with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--count", type=int, default=10_000, help="of all kinds")

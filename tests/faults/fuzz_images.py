@@ -19,7 +19,7 @@ from sslkit.data.headers import look
 
 
 class Images(Target):
-    """JPEG, PNG, GIF, BMP and WebP files: looked at, decoded, turned upright."""
+    """JPEG, PNG, GIF, BMP and WebP files: recognised, decoded, rotated."""
 
     name = "images"
 
@@ -49,7 +49,7 @@ class Images(Target):
         """Implements `Target.attempt`."""
         content = draw.choice(self._seeds)
         if draw.random() < 0.5:
-            # Most of what a decoder decides by stands at the beginning.
+            # Most of the bytes that matter to a decoder are at the beginning.
             head = draw.choice((16, 40, 100))
             content = damaged(content[:head], draw) + content[head:]
         else:
@@ -77,7 +77,7 @@ def _fits(shape: tf.TensorShape) -> bool:
 
 
 def _whole_files() -> Iterator[bytes]:
-    """Encodes images of each kind, in several of its ways."""
+    """Encodes images of each kind, in several variants."""
     random = np.random.default_rng(0)
     smooth = np.linspace(0, 255, 24 * 20 * 3).reshape(24, 20, 3)
     pixels = (smooth + random.integers(0, 40, smooth.shape)).clip(0, 255)
@@ -121,6 +121,6 @@ def _whole_files() -> Iterator[bytes]:
         except (OSError, KeyError):
             continue  # This Pillow does not write it.
         yield out.getvalue()
-    # A JPEG whose segments are filled up before they begin, and which ends there.
+    # A JPEG with fill bytes before a segment, which ends there.
     yield b"\xff\xd8\xff\xff\xff\xff"
     yield b"\xff\xd8" + struct.pack(">BBH", 0xFF, 0xE1, 10) + b"Exif\0\0MM"

@@ -1,4 +1,4 @@
-"""Distributions with plugins that are wrong: metadata, entry points, modules."""
+"""Distributions with wrong plugins: metadata, entry points, modules."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ _VALUES = (
 
 
 class EntryPoints(Target):
-    """A distribution that announces a schedule, listed, read and loaded."""
+    """A distribution with a schedule, listed, read and loaded."""
 
     name = "plugins"
 
@@ -100,7 +100,7 @@ class EntryPoints(Target):
 
     def attempt(self, draw: random.Random) -> str:
         """Implements `Target.attempt`."""
-        # A module is imported once in a process, so each has a name of its own.
+        # A module is imported once per process, so each has another name.
         self._number += 1
         module = f"fuzzed_{self._number}"
         shutil.rmtree(self._site, ignore_errors=True)
@@ -148,7 +148,7 @@ class EntryPoints(Target):
                     path.write_bytes(damaged(path.read_bytes(), draw))
 
     def _use(self, module: str) -> str:
-        # What others have installed works all the same.
+        # Other installed plugins still work.
         known = {plugin.title for plugin in plugins.installed()}
         if "objectives.fnc" not in known:
             raise Finding("a broken distribution hides those that are not")

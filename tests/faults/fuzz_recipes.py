@@ -178,7 +178,7 @@ class Recipes(Target):
                 nested = f"{left * depth}1{right * depth}"
                 return f"train.seed = {nested}\n".encode()
             case 5:
-                # Each is two of the one before.
+                # Each has twice the length of the one before.
                 count = draw.choice((5, 40))
                 lines = [f"m{n} = (%m{n - 1}, %m{n - 1})" for n in range(1, count)]
                 lines += ["m0 = 1", f"train.seed = %m{count - 1}"]

@@ -1,4 +1,4 @@
-"""TFRecord files with damage, and prepared TFDS datasets of which a file is damaged."""
+"""Damaged TFRecord files, and prepared TFDS datasets with a damaged file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COUNT = 6
 
 
 class Shard(Source):
-    """The records of one file that is written anew for each input."""
+    """The records of a file that is written again for each input."""
 
     name = "shard"
     size = _COUNT
@@ -92,7 +92,7 @@ class Records(Target):
 
 
 class Datasets(Target):
-    """A prepared TFDS dataset of which a file is damaged: shard, index or features."""
+    """A prepared TFDS dataset with a damaged file: shard, index or features."""
 
     name = "datasets"
     seconds: ClassVar[float] = 60.0

@@ -1,4 +1,4 @@
-"""Files of a run's folder with damage: checkpoints, and all that lies beside them."""
+"""Damaged files of a run's folder: checkpoints, and all others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NOTES: dict[int, dict[str, Any]] = {
 
 
 class CheckpointFiles(Target):
-    """Checkpoints with damage: what was saved is restored, or a line says why not."""
+    """Damaged checkpoints: the saved values are restored, or a line says why not."""
 
     name = "checkpoints"
 
@@ -113,7 +113,7 @@ _RESULT = {
 
 
 class WorkdirFiles(Target):
-    """Records of a run damaged, and read by all that read them."""
+    """Damaged records of a run, read by all of their readers."""
 
     name = "workdirs"
 
@@ -158,7 +158,7 @@ class WorkdirFiles(Target):
 
 
 def _odd(draw: random.Random) -> bytes:
-    """Returns JSON of another kind than is wanted."""
+    """Returns JSON of another type than expected."""
     deep = draw.choice((3, 100_000))
     return draw.choice(
         (

@@ -1,7 +1,7 @@
-"""Inputs that are wrong, of several kinds, and whether each ends as it should.
+"""Wrong inputs of several kinds, and whether each is handled.
 
-A target makes its inputs from random numbers and tries one: it is read, it is passed
-over and named, or it is refused in one line. Anything else is a `Finding`.
+A target makes its inputs from random numbers and tries one: it is read, or skipped and
+named, or refused in one line. Anything else is a `Finding`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ READ, SKIPPED, REFUSED = "read", "skipped", "refused"
 
 
 class Finding(Exception):
-    """An input that did not end as it should."""
+    """An input that was not handled."""
 
 
 class Hang(BaseException):
@@ -32,7 +32,7 @@ class Target(abc.ABC):
     """One kind of input.
 
     Attributes:
-        name: what it is called at the command line.
+        name: its name at the command line.
         seconds: how long one input may take.
     """
 
@@ -44,14 +44,14 @@ class Target(abc.ABC):
         """Makes an input and tries it.
 
         Args:
-            draw: makes it.
+            draw: the random numbers for it.
 
         Returns:
             `READ`, `SKIPPED` or `REFUSED`.
 
         Raises:
-            Finding: if what was read is not what it should be.
-            Exception: which is a finding, too; but for `UserError`, which is a refusal.
+            Finding: if wrong values were read.
+            Exception: which is a finding, too, except `UserError`, which is a refusal.
         """
 
 
@@ -64,10 +64,10 @@ def attempt(target: Target, number: int, seed: int) -> str:
         seed: of all of them.
 
     Returns:
-        How it ended.
+        The outcome.
 
     Raises:
-        Finding: naming the input, if it did not end as it should.
+        Finding: naming the input, if it was not handled.
     """
     draw = random.Random(f"{seed} {target.name} {number}")
     name = f"{target.name}:{number} of seed {seed}"
@@ -92,7 +92,7 @@ def attempt(target: Target, number: int, seed: int) -> str:
 
 @contextlib.contextmanager
 def limit(seconds: float) -> Iterator[None]:
-    """Raises `Hang` if Python takes longer; what hangs outside of it is not seen."""
+    """Raises `Hang` if Python code takes longer; other hangs are not found."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Hang
@@ -107,7 +107,7 @@ def limit(seconds: float) -> Iterator[None]:
 
 
 def damaged(data: bytes, draw: random.Random) -> bytes:
-    """Returns bytes with something wrong: flipped, cut off, left out or put in."""
+    """Returns damaged bytes: flipped, cut off, left out or inserted."""
     found = bytearray(data)
     for _ in range(draw.choice((1, 1, 1, 2, 5, 30))):
         if not found:

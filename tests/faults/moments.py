@@ -1,7 +1,7 @@
-"""The moments of a run, announced as they begin and end.
+"""The phases of a run, announced when they begin and end.
 
-What is announced goes into a pipe, a line each: `begin step`, `end step`. Whoever reads
-it may kill the process in the midst of what has begun.
+They are written to a pipe, one line each: `begin step`, `end step`. The reader may kill
+the process within a phase.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TRAINING = MOMENTS[:5]
 
 
 def announce(pipe: int) -> None:
-    """Has this process, which is about to call a command, say what it is at.
+    """Makes this process, which will call a command, announce its phases.
 
     Args:
         pipe: where the lines go.
@@ -50,7 +50,7 @@ def announce(pipe: int) -> None:
     first, steps = Loop._first, Loop._steps
 
     def tracing(self: Loop, *args: Any) -> Any:
-        # The first step is made within; it is one of the moment `trace`.
+        # The first step is done within; it belongs to the phase `trace`.
         self._steps = functools.partial(steps, self)  # type: ignore[method-assign]
         try:
             return first(self, *args)

@@ -1,16 +1,16 @@
-"""Kills runs at random moments, over and over, and compares what they leave.
+"""Kills runs at random moments, repeatedly, and compares the results.
 
     python tests/faults/soak.py --kinds pretrain linear --times 50 --seed 0
 
-Of each kind a run goes through once without a break. Then others are killed by SIGKILL
-as they start, trace, make a step, write a checkpoint, probe, evaluate and export, and
-started again by the same command each time. What they leave in the end must be what the
-first left, bit for bit: weights, slots, bank, metrics, TensorBoard's curves, results,
-and what an export computes. Prints a table, and exits with 1 if anything differs, a
-start fails or a traceback is printed.
+One run of each kind is not interrupted. Others are killed by SIGKILL while they start,
+trace, do a step, write a checkpoint, measure kNN, evaluate and export, and are started
+again by the same command each time. In the end their results must be those of the first
+run, bit for bit: weights, slots, bank, metrics, TensorBoard's curves, accuracies, and
+the outputs of an export. Prints a table, and exits with 1 if anything differs, a start
+fails or a traceback is printed.
 
-Runs are tiny, and each is a fork of a process that has imported TensorFlow, which makes
-a kill cost seconds; `--processes N` adds N kills of real processes for each kind.
+Runs are tiny, and each is a fork of a process that has imported TensorFlow, so a kill
+takes seconds; `--processes N` adds N kills of real processes per kind.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _TINY = {
     "evaluate.test_limit": "30",
 }
 _VIEWS = {
-    # Operations on colours take 5 s to compile in each run, and are not the point.
+    # Operations on colours take 5 s to compile in each run, and are not tested here.
     "augmentations.fnc.randaugment_layers": "0",
     "augmentations.fnc.strength": "0",
     "objectives.fnc.projection_dim": "4",
@@ -59,7 +59,7 @@ _VIEWS = {
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A recipe, and what is bound beside it."""
+    """A recipe, and additional bindings."""
 
     recipe: str
     settings: dict[str, str]
@@ -83,13 +83,13 @@ KINDS = {
 
 
 class Soak:
-    """One kind under fire.
+    """The runs of one kind.
 
     Args:
         kind: which; a key of `KINDS`.
         folder: where its runs go; made anew.
-        start: the workdir that gives it its weights, if any does.
-        random: draws the moments.
+        start: the workdir from which it starts, if any.
+        random: draws the moments of kills.
         say: prints a line.
     """
 
@@ -117,7 +117,7 @@ class Soak:
         self._seconds: dict[str, list[float]] = {}
 
     def train(self, workdir: pathlib.Path) -> list[str]:
-        """Returns the words of the command that trains in a folder."""
+        """Returns the command that trains in a folder."""
         settings = dict(self._of.settings)
         if self._start is not None:
             settings["train.initialize"] = repr(str(self._start))
@@ -127,13 +127,13 @@ class Soak:
         return words
 
     def export(self, workdir: pathlib.Path) -> list[str]:
-        """Returns the words of the command that exports a run."""
+        """Returns the command that exports a run."""
         source = workdir / self._of.exports
         target = workdir.parent / f"{workdir.name}-export" / "encoder"
         return ["export", "--workdir", str(source), "--to", str(target)]
 
     def go_through(self) -> None:
-        """Makes the run that is not killed, and measures its moments."""
+        """Does the run that is not killed, and measures its phases."""
         for words in (self.train(self.reference), self.export(self.reference)):
             ended = commands.run(words, self._output(self.reference))
             if ended.code != 0:
@@ -145,7 +145,7 @@ class Soak:
         self.wanted = self._left(self.reference)
 
     def survive(self, name: str, kills: Iterable[Kill]) -> None:
-        """Makes a run that is killed again and again, and compares what it leaves."""
+        """Does a run that is killed repeatedly, and compares its results."""
         workdir = self._folder / name
         training = [k for k in kills if k.moment in TRAINING]
         self._random.shuffle(training)
@@ -159,7 +159,7 @@ class Soak:
             if ended.killed:
                 self.kills[kill.moment] += 1
                 self.amid[kill.moment] += bool(self._aside(workdir) - before)
-            # The stage or the chain may go on to its own end.
+            # The stage or all stages may go on to the end.
             elif not self._ended_well(ended.code, kill, workdir):
                 return
         if not self._finish(workdir):
@@ -181,11 +181,11 @@ class Soak:
         return False
 
     def _aside(self, workdir: pathlib.Path) -> set[pathlib.Path]:
-        """Returns what was written aside and not moved to its place."""
+        """Returns temporary files that were not renamed."""
         return set(workdir.parent.glob(f"{workdir.name}*/**/.partial-*"))
 
     def compare(self, workdir: pathlib.Path) -> None:
-        """Compares what a run left with what the one that was not killed did."""
+        """Compares the results of a run with those of the run that was not killed."""
         for line in comparison.differences(self.wanted, self._left(workdir)):
             self._wrong(workdir.name, line, workdir)
         text = self._output(workdir).read_text(errors="replace")
@@ -209,7 +209,7 @@ class Soak:
             return found
 
         found = commands.ask(look, self._folder)
-        # A run's own name stands in the configuration of its later stages.
+        # The name of a run is in the configuration of its later stages.
         return _renamed(found, str(workdir), "W")
 
     def _wrong(self, name: str, line: str, workdir: pathlib.Path) -> None:
@@ -220,8 +220,8 @@ class Soak:
         return workdir.with_name(f"{workdir.name}.txt")
 
     def plan(self, times: int) -> list[list[Kill]]:
-        """Returns kills for some runs: at each moment about equally often."""
-        # Evaluation and export come once a run, after all others.
+        """Returns kills for some runs: in each phase about equally often."""
+        # Evaluation and export come once per run, after all others.
         weights = {"start": 8, "trace": 8, "step": 9, "checkpoint": 9, "probe": 8}
         weights |= {"evaluation": 5, "export": 4}
         drawn = self._random.choices(
@@ -243,7 +243,7 @@ class Soak:
         return Kill(moment, count, self._random.random() * usual, whom)
 
     def kill_processes(self, times: int) -> None:
-        """Kills real processes at any time of a run, and compares what it leaves."""
+        """Kills real processes at any time of a run, and compares the results."""
         workdir = self._folder / "processes"
         command = [sys.executable, "-m", "sslkit", *self.train(workdir)]
         began = time.monotonic()
@@ -287,14 +287,14 @@ def soak(
     processes: int = 0,
     say: Callable[[str], None] = print,
 ) -> list[Soak]:
-    """Kills runs of some kinds; returns what came of each.
+    """Kills runs of some kinds; returns the outcome of each.
 
     Args:
         kinds: keys of `KINDS`.
         times: kills of each kind.
         seed: of the moments.
         folder: where runs go.
-        processes: kills of real processes of each kind, besides.
+        processes: additional kills of real processes, per kind.
         say: prints a line.
     """
     done = []
@@ -327,7 +327,7 @@ def soak(
 
 
 def main() -> int:
-    """Does what the command line asks for."""
+    """Runs with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--times", type=int, default=50, help="kills of each kind")

@@ -1,4 +1,4 @@
-"""A hundred inputs that are wrong; `python tests/faults/fuzz.py` tries thousands."""
+"""A hundred wrong inputs; `python tests/faults/fuzz.py` tries thousands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COUNTS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_is_read_or_passed_over_or_refused_in_one_line(kind, tmp_path):
+def test_each_input_is_read_or_skipped_or_refused_in_one_line(kind, tmp_path):
     if not COUNTS[kind]:
         pytest.skip("left to the command")
     target = target_class(kind)(tmp_path)
@@ -34,7 +34,7 @@ def test_each_is_read_or_passed_over_or_refused_in_one_line(kind, tmp_path):
 
 
 class Scripted(Target):
-    """Ends as it is told."""
+    """Ends with a given outcome."""
 
     name = "scripted"
     seconds = 0.05
@@ -50,7 +50,7 @@ def refuse(text):
     raise UserError(text)
 
 
-def test_what_ends_well_is_no_finding():
+def test_an_input_that_is_handled_is_not_a_finding():
     assert attempt(Scripted(lambda: READ), 0, 0) == READ
     assert attempt(Scripted(lambda: refuse("one line")), 0, 0) == REFUSED
 
@@ -65,7 +65,7 @@ def test_what_ends_well_is_no_finding():
         (lambda: time.sleep(5), r"takes over 0\.05 s"),
     ],
 )
-def test_what_does_not_is_one(end, said):
+def test_an_input_that_is_not_handled_is_a_finding(end, said):
     with pytest.raises(Finding, match=rf"scripted:7 of seed 3: {said}"):
         attempt(Scripted(end), 7, 3)
 

@@ -1,4 +1,4 @@
-"""What runs leave compared, and a few kills; tests/faults/soak.py has more."""
+"""Comparison of the results of runs, and a few kills; tests/faults/soak.py has more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sslkit.reporters import TensorBoard
 
 
 def told(folder, start, *numbers):
-    """Reports numbers as a run does that begins at a step, and is killed then."""
+    """Reports numbers like a run that begins at a step and is then killed."""
     board = TensorBoard()
     board.open(RunInfo(str(folder), start, 9, "", {}, {}))
     for step, loss in numbers:
@@ -32,7 +32,7 @@ def test_curves_are_those_of_a_run_that_was_not_killed(tmp_path):
     assert comparison.scalars(killed) == wanted
 
 
-def test_a_file_that_was_cut_off_is_read_as_far_as_it_is_whole(tmp_path):
+def test_an_incomplete_file_is_read_up_to_its_last_complete_record(tmp_path):
     folder = told(tmp_path, 0, (1, 5.0), (2, 4.0))
     (path,) = folder.iterdir()
     path.write_bytes(path.read_bytes()[:-3])
