@@ -136,13 +136,13 @@ def _type_name(base: type) -> str:
 def _bound() -> Iterator[str]:
     """Yields the functions and the built-in plugins, each with its keywords."""
     from sslkit import plugins
-    from sslkit.config.seams import SEAMS
+    from sslkit.config.core_functions import CORE_FUNCTIONS
     from sslkit.config.signatures import signature
     from sslkit.config.types import kinds_of
 
     installed = plugins.installed()
     core = {p.title: p.value for p in installed if p.value.startswith("sslkit.")}
-    for title, value in [*SEAMS.items(), *core.items()]:
+    for title, value in [*CORE_FUNCTIONS.items(), *core.items()]:
         known = signature(value, kinds_of(installed))
         assert known is not None, f"the source of {title} does not tell its keywords"
         yield f"{title}\n"

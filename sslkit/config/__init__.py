@@ -1,10 +1,9 @@
-"""Configuration: recipes and overrides to a checked, loaded, rendered whole.
+"""Configuration: reads recipes and overrides, checks them, and loads the plugins.
 
-`read` is quick and imports no plugin; `load` goes on to import those in use and hands
-out `train`, `data` and `evaluate` with their bindings; a recipe of several stages is
-read stage by stage. Of gin it takes the
-file format and its parser; nothing is registered with gin, and bindings that a user
-has there stay as they are.
+`read` is quick and does not import plugins. `load` also imports those in use and
+provides `train`, `data` and `evaluate` with their bindings. A recipe of several stages
+is read stage by stage. Only gin's file format and its parser are used: nothing is
+registered with gin, so a program's own use of gin is not affected.
 """
 
 from __future__ import annotations

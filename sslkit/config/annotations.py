@@ -1,8 +1,8 @@
-"""Annotations in source, evaluated without importing the module they stand in.
+"""Evaluates annotations in source code without importing their module.
 
-Names are looked up in the module's source and through its imports, as far as they stay
-in its own package or in sslkit; `typing`, the built-in types and the vocabulary of
-`sslkit.arguments` are real. Whatever else there is comes to `Any`.
+Names are looked up in the module's source and followed through its imports within its
+own package and sslkit. `typing`, built-in types and the types of `sslkit.arguments` are
+the real ones. Everything else becomes `Any`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sslkit.config.sources import Imported, Source, read_source
 _BUILT_IN = ("int", "float", "bool", "str", "list", "tuple", "dict", "type")
 _TYPING = ("typing", "typing_extensions")
 _DEEPEST = 12
-"""How many names an annotation is followed through."""
+"""Through how many names an annotation is followed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,20 +37,20 @@ class Reader:
 
     Args:
         source: the module.
-        kinds: `module:Class` -> what stands for that class.
+        kinds: `module:Class` -> the class that is used in its place.
     """
 
     def __init__(self, source: Source, kinds: Mapping[str, type[Kind]]):
         """Keeps the module; see the class."""
         self._source = source
         self._kinds = kinds
-        self._at_home = (source.module.split(".")[0], "sslkit")
+        self._packages = (source.module.split(".")[0], "sslkit")
 
     def evaluate(self, node: ast.expr | None) -> Any:
-        """Returns what an annotation means, to be read by `arguments.wanted.wanted`.
+        """Returns the type of an annotation, for `arguments.wanted.wanted`.
 
         Args:
-            node: the annotation; None for none.
+            node: the annotation; None if there is none.
         """
         if node is None:
             return Any
@@ -59,7 +59,7 @@ class Reader:
     def _evaluate(self, node: ast.expr, source: Source, deep: int) -> Any:
         try:
             found = self._meaning(node, source, deep)
-        except Exception:  # typing refuses what makes no sense in many ways.
+        except Exception:  # typing raises many errors for annotations without meaning.
             return Any
         return Any if isinstance(found, _Module) else found
 
@@ -111,7 +111,7 @@ class Reader:
     def _range(
         self, node: ast.expr, source: Source, deep: int
     ) -> arguments.Range | None:
-        """Evaluates `Range(...)` among what `Annotated` adds; None for the rest."""
+        """Evaluates a `Range(...)` in `Annotated`; None for everything else."""
         if not isinstance(node, ast.Call):
             return None
         if self._evaluate(node.func, source, deep) is not arguments.Range:
@@ -140,7 +140,7 @@ class Reader:
         return Any
 
     def _member(self, module: str, name: str, deep: int) -> Any:
-        """Returns what a name of another module means."""
+        """Returns the type that a name of another module stands for."""
         if module in _TYPING:
             return getattr(typing, name, Any)
         if module == "collections.abc":
@@ -151,7 +151,7 @@ class Reader:
             return getattr(arguments, name)
         if module == "collections" and name == "abc":
             return _Module("collections.abc")
-        if module.split(".")[0] not in self._at_home:
+        if module.split(".")[0] not in self._packages:
             return Any
         source = read_source(module)
         if source is not None and name in source.defined:

@@ -1,8 +1,9 @@
-"""From bindings to objects: what references in a recipe come to.
+"""Builds the objects that references in a recipe stand for.
 
-The meaning is gin's. `@kind.name()` is a new object each time what it is bound to is
-called; `@kind.name` makes one when it is called itself. What is built for a reference
-with a scope, at whatever depth, also takes the bindings of that scope.
+References mean what they mean in gin. `@kind.name()` makes a new object each time the
+function that it is an argument of is called. `@kind.name` is a factory, which makes an
+object when it is called. A reference with a scope also uses the bindings of that scope,
+for its object and for all objects that are built for it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from sslkit.plugins import describe
 
 
 class Builder:
-    """Builds what the bindings of one configuration say; keeps nothing else.
+    """Builds objects from the bindings of one configuration, without other state.
 
     Args:
-        bindings: resolved: one a key, no macros.
-        targets: the classes and functions that they configure or refer to, by name.
+        bindings: resolved bindings: one per key, without macros.
+        targets: name -> class or function, for all that they configure or refer to.
     """
 
     def __init__(
@@ -35,11 +36,12 @@ class Builder:
             place = self._bound.setdefault((binding.scope, binding.target), {})
             place[binding.parameter] = binding
 
-    def seam(self, name: str) -> Callable[..., Any]:
-        """Returns a function of the core with its bindings as defaults.
+    def core_function(self, name: str) -> Callable[..., Any]:
+        """Returns a function of the core with the bound arguments as defaults.
 
         Args:
-            name: e.g. `train`. The function takes keywords, and those given win.
+            name: e.g. `train`. The function takes keywords, which replace the bound
+                arguments.
         """
         function = self._targets[name]
 
@@ -52,11 +54,11 @@ class Builder:
         return call
 
     def options(self, name: str) -> dict[str, Any]:
-        """Builds all values that are bound to a target, by keyword."""
+        """Returns keyword -> value, for all keywords of a target that are bound."""
         return self._arguments(self._bindings(name, ""), (), "")
 
     def _bindings(self, target: str, scope: str) -> dict[str, Binding]:
-        """Returns what holds for a target in a scope: the inner scope wins."""
+        """Returns the bindings of a target in a scope; inner scopes replace outer."""
         parts = scope.split("/") if scope else []
         found: dict[str, Binding] = {}
         for depth in range(len(parts) + 1):
@@ -66,7 +68,7 @@ class Builder:
     def _arguments(
         self, bound: Mapping[str, Binding], given: Iterable[str], scope: str
     ) -> dict[str, Any]:
-        """Builds the bound values, but for those that the caller gives."""
+        """Builds the bound values, except for those that the caller gives."""
         return {
             name: self._value(binding.value, binding, scope)
             for name, binding in bound.items()
@@ -103,7 +105,7 @@ class Builder:
                 raise
             except Exception as error:
                 raise UserError(
-                    f"{reference!r} cannot be made for {binding.key} "
+                    f"{reference!r} cannot be built for {binding.key} "
                     f"({binding.set_at}): {describe(error)}."
                 ) from error
 
@@ -118,6 +120,6 @@ def _check_bound(name: str, function: Callable[..., Any], bound: set[str]) -> No
     ]
     if missing:
         raise UserError(
-            f"{', '.join(f'{name}.{key}' for key in missing)} must be bound. Choose a "
-            f"recipe that does, or add --set '{name}.{missing[0]} = …'."
+            f"{', '.join(f'{name}.{key}' for key in missing)} must be set. Use a "
+            f"recipe that sets it, or add --set '{name}.{missing[0]} = …'."
         )

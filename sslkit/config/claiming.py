@@ -1,4 +1,4 @@
-"""Which recipe a run's folder belongs to."""
+"""Which configuration a run's folder belongs to."""
 
 from __future__ import annotations
 
@@ -35,30 +35,31 @@ FREE = (
     "evaluate.*",
     "evaluations.*",
 )
-"""Bindings that a resumed run may change: they do not change what it computes, but for
-rounding."""
+"""Bindings that may be changed when a run continues: they do not change what it
+computes, except for rounding."""
 
 
 LENGTH = ("train.epochs", "train.steps")
-"""Bindings that an extended run may change, too."""
+"""Bindings that may also be changed with `--extend`."""
 
 
 def claim(
     workdir: Workdir, resolved: str, *, write: bool = True, extend: bool = False
 ) -> None:
-    """Makes a folder that of a configuration.
+    """Makes a folder the workdir of a configuration.
 
-    Paths are kept absolute, so that the run can be opened from any folder; a path is
-    the same however it is spelled, and a start that moved with the run is, too.
+    Paths are written as absolute paths, so that the run can be opened from any folder.
+    Different spellings of a path count as equal, and so do the old and the new path of
+    a start that was moved together with the run.
 
     Args:
         workdir: the folder.
         resolved: the configuration as gin text.
-        write: whether this process writes it; of several, one does.
-        extend: whether the run may be of another length than it was.
+        write: whether this process writes it; of several processes, only one does.
+        extend: whether the length of the run may have changed.
 
     Raises:
-        UserError: if it belongs to a run that computes something else, or cannot
+        UserError: if the folder belongs to a run with another configuration, or cannot
             be written.
     """
     resolved = places.absolute(resolved)
@@ -69,8 +70,8 @@ def claim(
             shown = "; ".join(changes[:5]) + ("; …" if len(changes) > 5 else "")
             if not conflict(workdir.path, there, resolved, extend=True):
                 raise UserError(
-                    f"{workdir.path} is a run of another length ({shown}). With "
-                    "--extend it is made longer; for a shorter one choose another "
+                    f"{workdir.path} is a run of another length ({shown}). Add "
+                    "--extend to make it longer; for a shorter run choose another "
                     "--workdir."
                 )
             raise UserError(
@@ -85,16 +86,16 @@ def claim(
 def conflict(
     workdir: str, there: str, resolved: str, *, extend: bool = False
 ) -> list[str]:
-    """Says why a folder is not one in which a configuration goes on.
+    """Lists why the run in a folder cannot continue with a configuration.
 
     Args:
         workdir: the folder.
-        there: the configuration that it keeps.
-        resolved: the one that is to run there, as gin text.
-        extend: whether the run may be of another length than it was.
+        there: the configuration in that folder.
+        resolved: the configuration to continue with, as gin text.
+        extend: whether the length of the run may have changed.
 
     Returns:
-        A line for each binding that differs and may not, see `difference`.
+        A line for each binding that differs but may not, as from `difference`.
     """
     resolved = places.absolute(resolved)
     old, new = (

@@ -1,4 +1,4 @@
-"""Whether two resolved configurations are of one run."""
+"""Comparing two resolved configurations."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from sslkit.config.renaming import current
 def difference(
     old: str, new: str, *, ignore: Sequence[str] = (), name: str = "there"
 ) -> list[str]:
-    """Says in what two resolved configurations differ, but for names that changed.
+    """Lists the differences between two resolved configurations.
+
+    A name that has changed is not a difference: both texts are read with new names.
 
     Args:
-        old: gin text without includes, e.g. what a workdir keeps.
+        old: gin text without includes, e.g. the `config.gin` of a workdir.
         new: the text to compare with it.
-        name: of what the old text is, for errors.
+        name: the name of the old text, for errors.
         ignore: patterns of keys that may differ, e.g. `train.workdir`, `runners.*`.
 
     Returns:
-        A line for each key, sorted, e.g. `train.epochs: 5 there, 8 here`; empty if
-        they agree.
+        A line for each key that differs, sorted, e.g. `train.epochs: 5 there, 8 here`;
+        empty if there is no difference.
 
     Raises:
         UserError: if either text is not gin.
@@ -36,8 +38,8 @@ def difference(
             continue
         if there.get(key) != here.get(key):
             lines.append(
-                f"{key}: {there.get(key, 'not bound')} there, "
-                f"{here.get(key, 'not bound')} here"
+                f"{key}: {there.get(key, 'not set')} there, "
+                f"{here.get(key, 'not set')} here"
             )
     return lines
 

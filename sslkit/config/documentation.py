@@ -1,4 +1,4 @@
-"""What the docstrings of a class say, read from its source without importing it."""
+"""The docstrings of a class, read from its source without importing it."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _AUTHORS = re.compile(
 
 
 class About(NamedTuple):
-    """A class in the words of its author."""
+    """What the docstrings of a class say."""
 
     summary: str
-    """The first sentence of its docstring, in one line; empty where there is none."""
+    """The first sentence, in one line; empty if there is no docstring."""
     text: str
-    """What follows, but for the sections."""
+    """The text after it, without sections such as `Args:`."""
     papers: tuple[str, ...]
-    """Where it is from: links, or else authors and year."""
+    """The papers it cites: links, or authors and year if there is no link."""
     arguments: Mapping[str, str]
-    """Keyword -> its meaning, in one line."""
+    """Keyword -> its description, in one line."""
 
 
 def summary(value: str) -> str:
     """Reads the first sentence about a class: `about(value).summary`, but quicker.
 
-    Parsing every plugin's module takes most of the time of listing them, so the class
-    is looked for as text; where it is not written there, its source is parsed.
+    Parsing the module of every plugin would take most of the time of listing them. So
+    the class is searched for in the text, and the source is parsed only if that fails.
     """
     module, _, attribute = value.partition(":")
     path = path_of(module)
@@ -52,14 +52,14 @@ def summary(value: str) -> str:
 
 
 def about(value: str) -> About:
-    """Reads what is said of the class behind an entry point's value.
+    """Reads the docstrings of the class behind an entry point's value.
 
     Args:
         value: `package.module:Class`.
 
     Returns:
-        What its docstring says, and that of its constructor; nothing where the source
-        does not tell.
+        What the docstrings of the class and of its constructor say; all empty if the
+        source was not found.
     """
     module, _, attribute = value.partition(":")
     found = find_definition(module, attribute)
@@ -83,13 +83,13 @@ def about(value: str) -> About:
 def _papers(prose: str) -> tuple[str, ...]:
     links = [f"https://arxiv.org/abs/{number}" for number in _ARXIV.findall(prose)]
     links += _LINK.findall(prose)
-    # Without a link, who wrote it and when.
+    # Without a link, the authors and the year.
     found = links or [" ".join(name.split()) for name in _AUTHORS.findall(prose)]
     return tuple(dict.fromkeys(found))
 
 
 def _arguments(doc: str) -> Iterator[tuple[str, str]]:
-    """Yields name and meaning of what a docstring's section `Args:` explains."""
+    """Yields (name, description) for each entry in the `Args:` of a docstring."""
     _, there, section = doc.partition("Args:\n")
     if not there:
         return

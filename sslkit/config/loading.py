@@ -1,4 +1,4 @@
-"""From a resolution to callables: plugins loaded, and what they are built from."""
+"""Turns a resolution into functions to call: loads the plugins and adds arguments."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from sslkit import plugins
 from sslkit.config.building import Builder
+from sslkit.config.core_functions import CORE_FUNCTIONS
 from sslkit.config.resolution import Resolution, check_parameter, read
-from sslkit.config.seams import SEAMS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,15 +19,16 @@ class Config:
     """A loaded configuration, independent of all others in the process."""
 
     resolution: Resolution
-    """The bindings behind it; its `render()` is what a run keeps beside its output."""
+    """The bindings; its `render()` is the text that a run writes to `config.gin`."""
     plugins: Mapping[str, type]
-    """The verified classes in use, by title, e.g. `objectives.fnc`."""
+    """Title, e.g. `objectives.fnc`, -> the verified class, for the plugins in use."""
     train: Callable[..., Any]
-    """`sslkit.training.run.Training` with its bindings; keywords given here win."""
+    """`sslkit.training.run.Training` with the arguments that are bound; arguments that
+    are given in the call replace them."""
     data: Callable[..., Any]
-    """`sslkit.data.dataset.data`, likewise."""
+    """`sslkit.data.dataset.data`, in the same way."""
     evaluate: Callable[..., Any]
-    """`sslkit.evaluate.protocol.evaluate`, likewise."""
+    """`sslkit.evaluate.protocol.evaluate`, in the same way."""
 
 
 def load(
@@ -44,7 +45,7 @@ def load(
         data_dir: short for the override `data.data_dir = '...'`.
 
     Raises:
-        UserError: what `read` and `load_resolved` refuse.
+        UserError: as `read` and `load_resolved`.
     """
     return load_resolved(read(recipes, overrides, data_dir=data_dir))
 
@@ -52,16 +53,16 @@ def load(
 def load_resolved(resolution: Resolution) -> Config:
     """Loads a configuration that was read; imports TensorFlow.
 
-    Only the plugins that the run uses are imported, so that no other can break it.
+    Only the plugins that the run uses are imported, so that others cannot break it.
 
     Raises:
-        UserError: what `plugins.load` refuses; and for a parameter that a class does
-            not have and its source did not tell.
+        UserError: as `plugins.load`; and if a class does not have a parameter, for
+            classes whose signatures could not be read from source code.
     """
     classes = {
         title: plugins.load(*title.split(".", 1)) for title in resolution.targets()
     }
-    functions = {name: _import(value) for name, value in SEAMS.items()}
+    functions = {name: _import(value) for name, value in CORE_FUNCTIONS.items()}
     targets: dict[str, Callable[..., Any]] = {**functions, **classes}
     for binding in resolution.bindings:
         check_parameter(
@@ -71,7 +72,7 @@ def load_resolved(resolution: Resolution) -> Config:
     return Config(
         resolution=resolution,
         plugins=classes,
-        **{name: builder.seam(name) for name in functions},
+        **{name: builder.core_function(name) for name in functions},
     )
 
 

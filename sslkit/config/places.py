@@ -1,4 +1,4 @@
-"""Paths in a resolved configuration: kept so that they hold from anywhere."""
+"""Paths in a resolved configuration, made absolute."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ _LINE = re.compile(r"^((?:[\w/-]+/)?([\w.]+)) = (['\"].*['\"])$", re.MULTILINE)
 
 
 def absolute(resolved: str) -> str:
-    """Returns a resolved configuration whose paths do not depend on the folder.
+    """Returns a resolved configuration whose paths do not depend on the current folder.
 
     Args:
-        resolved: gin text, one binding a line, as `Resolution.render` gives.
+        resolved: gin text with one binding per line, from `Resolution.render`.
 
     Returns:
-        The same with the paths of this machine absolute: of data, of `folder:` names
-        and of what a run starts from.
+        The same text with absolute paths on this machine: those of data, of `folder:`
+        names and of the run's start (`train.initialize`).
     """
     return _changed(resolved, lambda key, path: os.path.abspath(path))
 
 
 def comparable(resolved: str, *, workdir: str, started: str | None) -> str:
-    """Returns a configuration in which one place has one spelling.
+    """Returns a configuration in which each path has only one spelling.
 
     Args:
-        resolved: as `absolute`.
-        workdir: where the run is now.
-        started: what the run starts from by the command that is given now.
+        resolved: as for `absolute`.
+        workdir: the present folder of the run.
+        started: the path that the present command gives as the run's start.
 
     Returns:
-        The text with symbolic links followed. A start that is no longer where it was
-        said to be, but beside the run under its old name, has moved with it.
+        The text with symbolic links followed. If the start does not exist any more, but
+        `started` is beside the run and has the same name, both were moved together, and
+        the text has the new path.
     """
 
     def change(key: str, path: str) -> str:
@@ -54,7 +55,7 @@ def comparable(resolved: str, *, workdir: str, started: str | None) -> str:
 
 
 def start(resolved: str) -> str | None:
-    """Returns the path that a configuration binds as the run's start, if it does."""
+    """Returns the path of the run's start in a configuration; None if it has none."""
     for _, key, value in _LINE.findall(resolved):
         if key == INITIALIZE:
             return ast.literal_eval(value)
@@ -69,7 +70,7 @@ def _changed(resolved: str, change: Callable[[str, str], str]) -> str:
         path = ast.literal_eval(value)
         kind = _FOLDER if path.startswith(_FOLDER) else ""
         path = path.removeprefix(kind)
-        # The name of a dataset is no path.
+        # The name of a dataset is not a path.
         named = key == "data.name" and not kind
         if named or not path or "://" in path or path.startswith("~"):
             return match[0]

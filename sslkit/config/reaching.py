@@ -1,4 +1,4 @@
-"""What bindings come to: macros replaced, and which of them a run reaches."""
+"""Replacing macros in bindings, and finding the bindings that a run uses."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ REQUIRED = ("gin.REQUIRED", "REQUIRED")
 """The macros that leave a value to the user."""
 
 _MOST = 100_000
-"""Values that the macros in one binding may come to: each that holds another twice
-makes them twice as many."""
+"""How many values the macros in one binding may expand to. The number can grow fast: it
+doubles with each macro that holds another one twice."""
 
 
 def references(value: Any) -> Iterator[Reference]:
-    """Yields the references in a value, however deep."""
+    """Yields the references in a value, at any depth."""
     return (leaf for leaf in leaves(value) if isinstance(leaf, Reference))
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Yields what a value holds that is no mapping and no sequence, however deep."""
+    """Yields all items in a value that are not mappings or sequences, at any depth."""
     if isinstance(value, dict):
         for item in value.items():
             yield from leaves(item)
@@ -44,9 +44,9 @@ def expand(binding: Binding, macros: Mapping[str, Binding]) -> Binding:
         left -= 1
         if left < 0 or deep > DEEPEST:
             raise UserError(
-                f"the macros in {binding.key} come to more than {_MOST:,} values, or to"
-                f" some that are more than {DEEPEST} deep ({binding.place}). Write the "
-                "value out."
+                f"the macros in {binding.key} expand to more than {_MOST:,} values, or "
+                f"to values nested more than {DEEPEST} deep ({binding.place}). Write "
+                "the value without macros."
             )
         if isinstance(value, dict):
             return mapping(
@@ -58,11 +58,14 @@ def expand(binding: Binding, macros: Mapping[str, Binding]) -> Binding:
         if not isinstance(value, Macro) or value.name in REQUIRED:
             return value
         if value.name in inside:
-            raise UserError(f"the macro '{value.name}' needs itself ({binding.place}).")
+            raise UserError(
+                f"the macro '{value.name}' uses itself ({binding.place}). Give it a "
+                "value."
+            )
         if value.name not in macros:
             near = did_you_mean(value.name, macros)
             raise UserError(
-                f"no macro is called '{value.name}' ({binding.place}). {near}"
+                f"there is no macro '{value.name}' ({binding.place}). {near}"
                 f"Macros: {', '.join(sorted(macros)) or 'none'}."
             )
         return replace(macros[value.name].value, (*inside, value.name), deep + 1)
@@ -96,18 +99,18 @@ def macro_names(bindings: Iterable[Binding], macros: Mapping[str, Binding]) -> s
 
 
 def reach(
-    bindings: Sequence[Binding], seams: Iterable[str]
+    bindings: Sequence[Binding], roots: Iterable[str]
 ) -> tuple[list[Binding], list[Binding], set[str]]:
-    """Parts the bindings that the seams reach by references from those that idle.
+    """Separates the bindings in use from the others, by following references.
 
     Args:
-        bindings: without macros.
-        seams: the targets that are always in use.
+        bindings: bindings without macros.
+        roots: the targets that are always in use.
 
     Returns:
-        Those in use, those that idle, and the targets that are reached.
+        The bindings in use, the other bindings, and the targets in use.
     """
-    targets = set(seams)
+    targets = set(roots)
     scopes: set[str] = set()
     used: list[Binding] = []
     idle = list(bindings)

@@ -1,7 +1,7 @@
-"""Recipes as data: files, includes and overrides to bindings, importing no plugin.
+"""Reads recipes, their includes and overrides into bindings; imports no plugin.
 
-The parser is gin's own; its delegate builds plain values here, where gin's would look
-every name up among registered classes.
+The parser is gin's own. gin would look up every name among registered classes; the
+delegate here builds plain values instead.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Reference:
     evaluate: bool
 
     def __repr__(self) -> str:
-        """Returns it as gin spells it."""
+        """Returns it as gin writes it."""
         scope = f"{self.scope}/" if self.scope else ""
         return f"@{scope}{self.name}{'()' if self.evaluate else ''}"
 
@@ -41,7 +41,7 @@ class Macro:
     name: str
 
     def __repr__(self) -> str:
-        """Returns it as gin spells it."""
+        """Returns it as gin writes it."""
         return f"%{self.name}"
 
 
@@ -61,23 +61,23 @@ class Binding:
     override: bool
     """Whether it came from the command line."""
     value_place: str = ""
-    """Where the macro that is the value was written; empty where it is none."""
+    """If the value is a macro: where the macro's value was written; else empty."""
 
     @property
     def set_at(self) -> str:
-        """Where the value was written, which a macro may say elsewhere."""
+        """Where the value was written; for a macro, where the macro is bound."""
         return self.value_place or self.place
 
     @property
     def key(self) -> str:
-        """What is left of the equals sign."""
+        """The text to the left of the equals sign."""
         scope = f"{self.scope}/" if self.scope else ""
         return f"{scope}{self.target}" + (self.parameter and f".{self.parameter}")
 
 
 DEEPEST = 50
-"""How deep sequences and mappings may lie in each other: more is a mistake, and Python
-goes through a value by calls in calls."""
+"""How deep sequences and mappings may be nested. More is a mistake, and functions that
+call themselves for each level would reach Python's limit."""
 
 
 def _is_deep(value: Any) -> bool:
@@ -106,7 +106,7 @@ class _Delegate(config_parser.ParserDelegate):
 
 
 def read_files(recipes: Sequence[str]) -> list[Binding]:
-    """Reads recipes and all they include, in the order gin would bind.
+    """Reads recipes and all files they include, in the order in which gin binds.
 
     Args:
         recipes: names as for `find_recipe`.
@@ -126,7 +126,7 @@ def read_override(text: str, option: str = "--set") -> list[Binding]:
         option: the option it came from, for errors.
 
     Raises:
-        UserError: if it is anything but bindings; names it by its text.
+        UserError: if the text is not one or more bindings.
     """
     place = f"{option} '{' '.join(text.splitlines())}'"
     found = [
@@ -135,12 +135,12 @@ def read_override(text: str, option: str = "--set") -> list[Binding]:
         if isinstance(statement, config_parser.BindingStatement)
     ]
     if not found:
-        raise UserError(f"{place} binds nothing.{_OVERRIDE_HINT}")
+        raise UserError(f"{place} does not set a value.{_OVERRIDE_HINT}")
     return found
 
 
 def read_text(text: str, name: str) -> list[Binding]:
-    """Reads gin text that includes nothing, such as a resolved configuration.
+    """Reads gin text without includes, such as a resolved configuration.
 
     Raises:
         UserError: if it is not gin.
@@ -153,7 +153,7 @@ def read_text(text: str, name: str) -> list[Binding]:
 
 
 _OVERRIDE_HINT = (
-    " Write name.parameter = value; strings take quotes, plugins an @: "
+    " Write name.parameter = value; put quotes around strings and @ before plugins: "
     "\"data.name = 'cifar10'\", 'train.runner = @runners.single()'."
 )
 
@@ -166,7 +166,7 @@ def _read_file(name: str, wanted_by: str, above: tuple[str, ...]) -> Iterator[Bi
         beside = pathlib.Path(above[-1]).parent if local else None
         found = find_recipe(name, wanted_by=wanted_by, beside=beside)
         if beside is not None and found == beside / name:
-            # Named so that a person finds it from here.
+            # A name that a person finds from the current folder.
             name = os.path.join(os.path.dirname(wanted_by), name)
         path = str(found.resolve())
     if path in above:
@@ -189,7 +189,7 @@ def _local_text(path: str, name: str) -> str:
 
 
 def _remote_text(path: str) -> str:
-    # Imported here: what is on a disk is read without TensorFlow.
+    # Imported here, because files on a disk are read without TensorFlow.
     import tensorflow as tf
 
     from sslkit.storage import reaching
@@ -208,11 +208,13 @@ def _statements(stream: io.StringIO, source: str, hint: str = "") -> Iterator[An
                 )
             included = isinstance(statement, config_parser.IncludeStatement)
             if included and hint:
-                raise UserError(f"{source} cannot include. Use --gin for files.")
+                raise UserError(
+                    f"{source} cannot include a file. Give the file with --gin."
+                )
             yield statement
     except SyntaxError as error:
         line = "" if hint else f":{error.lineno}"
-        # Where gin adds a line to Python's reason, gin's is the clear one.
+        # If gin adds a line to Python's reason, gin's line is the clearer one.
         reason = str(error.msg).splitlines()[-1].strip().rstrip(".")
         raise UserError(f"{source}{line} is not gin: {reason}.{hint}") from error
     except (RecursionError, MemoryError) as error:
@@ -226,7 +228,8 @@ def _binding(
 ) -> Binding:
     if _is_deep(statement.value):
         raise UserError(
-            f"{place}: the value is nested more than {DEEPEST} deep. What is it to be?"
+            f"{place}: the value is nested more than {DEEPEST} deep. Give a value with "
+            "fewer levels."
         )
     return Binding(
         scope=statement.scope,

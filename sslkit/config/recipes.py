@@ -1,4 +1,4 @@
-"""Where recipes are: the current folder, the checkout, the installed package."""
+"""Finding recipes: in the current folder, the checkout, the installed package."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from sslkit.errors import UserError, did_you_mean
 
 
 def search_path() -> list[pathlib.Path]:
-    """Returns the folders that recipe names are relative to, first match first.
+    """Returns the folders that recipe names are relative to, in the order of search.
 
-    The current folder; the checkout, when sslkit runs from one; the folder where an
-    installed sslkit keeps its own recipes.
+    They are the current folder; the checkout, if sslkit runs from one; and the folder
+    of the recipes that are installed with sslkit.
     """
     package = pathlib.Path(sslkit.__file__).resolve().parent
     roots = [pathlib.Path.cwd()]
     for root in (package.parent, package / "recipes"):
-        # An installed sslkit is a neighbour of the Python package gin.
+        # gin/parts, because an installed sslkit is beside the Python package gin.
         if (root / "gin" / "parts").is_dir() and root not in roots:
             roots.append(root)
     return roots
 
 
 def is_part(name: str) -> bool:
-    """Returns whether a file is a part, made to be included, by where it stands."""
+    """Returns whether a file is made to be included: whether its folder is `parts`."""
     return pathlib.PurePath(name).parent.name == "parts"
 
 
@@ -38,10 +38,11 @@ def find_recipe(
         name: an absolute path, or one relative to a folder of `search_path`, e.g.
             `gin/fnc_r50_pretrain.gin`.
         wanted_by: file and line of the `include`, for the error.
-        beside: the folder of the file that includes, searched last.
+        beside: the folder of the file with the `include`, which is searched last.
 
     Raises:
-        UserError: if no such file exists; says where it looked and what is there.
+        UserError: if no such file exists; names the folders that were searched, and
+            the recipes in them.
     """
     roots = search_path()
     if beside is not None and beside not in roots:
@@ -59,7 +60,7 @@ def find_recipe(
     place = f" ({wanted_by})" if wanted_by else ""
     looked = ", ".join(map(str, roots))
     raise UserError(
-        f"no recipe '{name}'{place}. {near}Looked in {looked}. "
+        f"there is no recipe '{name}'{place}. {near}Searched in {looked}. "
         f"Recipes: {', '.join(available) or 'none'}."
     )
 
@@ -67,12 +68,12 @@ def find_recipe(
 def _is_file(path: pathlib.Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # No file can be called so.
+    except (OSError, ValueError):  # A file cannot have this name.
         return False
 
 
 def recipes(roots: Sequence[pathlib.Path]) -> list[str]:
-    """Lists the recipes below each root's `gin/`, parts left out, as names to give."""
+    """Lists the recipes in each root's `gin/`, without parts, as names for --gin."""
     return sorted(
         {
             path.relative_to(root).as_posix()

@@ -1,4 +1,4 @@
-"""Bindings that use names which have changed, read as if they used the new ones."""
+"""Replaces names that have changed by the new ones, in bindings."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sslkit import deprecation, plugins
+from sslkit.config.core_functions import CORE_FUNCTIONS
 from sslkit.config.reading import Binding, Reference
-from sslkit.config.seams import SEAMS
 from sslkit.config.signatures import renamed_keywords
 
 
@@ -19,17 +19,17 @@ def current(
     *,
     warn: bool = True,
 ) -> list[Binding]:
-    """Puts the new names of plugins and of their keywords for the old ones.
+    """Replaces the old names of plugins and of their keywords by the new names.
 
     Args:
-        written: bindings as they were read.
-        installed: the plugins there are.
-        warn: whether each old name that a person wrote is warned of.
+        written: bindings, as read.
+        installed: the installed plugins.
+        warn: whether to warn about each old name.
 
     Returns:
-        The bindings, in their order.
+        The bindings, in the same order.
     """
-    values = {**SEAMS, **{plugin.title: plugin.value for plugin in installed}}
+    values = {**CORE_FUNCTIONS, **{plugin.title: plugin.value for plugin in installed}}
     titles = {old: new for old, new in plugins.renamed().items() if old not in values}
 
     keywords = functools.cache(renamed_keywords)

@@ -1,4 +1,4 @@
-"""From all bindings to those that take effect, checked without importing a plugin."""
+"""Finds the bindings that take effect and checks them, without importing plugins."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sslkit import plugins
 from sslkit.arguments.wanted import Kind
+from sslkit.config.core_functions import CORE_FUNCTIONS
 from sslkit.config.reaching import (
     REQUIRED,
     expand,
@@ -24,36 +25,37 @@ from sslkit.config.reading import (
 )
 from sslkit.config.recipes import is_part
 from sslkit.config.renaming import current
-from sslkit.config.seams import SEAMS
 from sslkit.config.signatures import Signature, signature
 from sslkit.config.types import check_value, kinds_of
 from sslkit.errors import UserError, did_you_mean
 from sslkit.secrets import holds_secret
 
 STAGES = "stages"
-"""What a recipe binds to be several runs; see `sslkit.config.stages`."""
+"""The target that a recipe of several stages binds; see `sslkit.config.stages`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Resolution:
-    """What a run is configured with, to the last binding."""
+    """The complete configuration of a run."""
 
     bindings: tuple[Binding, ...]
-    """Sorted by key; one a key; macros replaced by their values."""
+    """Sorted by key; one per key; macros are replaced by their values."""
     notes: tuple[str, ...]
-    """What the recipes bind and this run does not use; parts may offer more."""
+    """A line for each binding in the recipes that this run does not use. Files in
+    `gin/parts` may have such bindings without a note."""
     recipes: tuple[str, ...]
-    """The recipes as they were named."""
+    """The names of the recipes, as given."""
     signatures: Mapping[str, Signature]
-    """What can be bound of what this run uses, by target, e.g. `train`, as far as it is
-    known."""
+    """Target, e.g. `train`, -> the keywords that can be set, for the targets that the
+    run uses and whose signatures are known."""
 
     def render(self, *, places: bool = False, defaults: bool = False) -> str:
         """Returns gin text that gives this configuration and needs no other file.
 
         Args:
-            places: whether each line says where its value was written.
-            defaults: whether comments show what is not bound, with its default.
+            places: whether each line says in which file and line its value is set.
+            defaults: whether to show the values that are not set, as comments with
+                their defaults.
         """
         lines: dict[tuple[str, str], dict[str, str]] = {}
         for binding in self.bindings:
@@ -65,7 +67,7 @@ class Resolution:
             block = lines.setdefault(("", target), {})
             for name, parameter in known.parameters.items():
                 value = parameter.default
-                said = "is left to the code" if value is None else f"= {value}"
+                said = "is set by the code" if value is None else f"= {value}"
                 block.setdefault(name, f"# {target}.{name} {said}")
         text = [f"# Resolved from {', '.join(self.recipes)}."]
         for _, block in sorted(
@@ -81,7 +83,7 @@ class Resolution:
             for binding in self.bindings
             for reference in references(binding.value)
         }
-        return sorted(found - SEAMS.keys())
+        return sorted(found - CORE_FUNCTIONS.keys())
 
 
 def read(
@@ -92,8 +94,8 @@ def read(
 ) -> Resolution:
     """Reads recipes and overrides and checks every name they use.
 
-    TensorFlow and the plugins stay unimported. A later binding wins over an earlier
-    one, and overrides over recipes.
+    TensorFlow and the plugins are not imported. A later binding replaces an earlier
+    one, and overrides replace bindings of recipes.
 
     Args:
         recipes: files, as for `find_recipe`, in order.
@@ -101,9 +103,9 @@ def read(
         data_dir: short for the override `data.data_dir = '...'`.
 
     Raises:
-        UserError: for a missing file, a syntax error, an unknown plugin, parameter or
-            macro, an override that nothing uses, a value that is left to the user, or
-            a recipe of several stages.
+        UserError: if a file is missing or not gin, a plugin, parameter or macro does
+            not exist, an override is not used, a value that the recipes leave to the
+            user is not given, or the recipe has several stages.
     """
     written = read_files(recipes) + read_overrides(overrides, data_dir=data_dir)
     resolution, idle = resolve(written, recipes)
@@ -113,10 +115,10 @@ def read(
 
 
 def left_open(recipes: Sequence[str], overrides: Sequence[str] = ()) -> list[str]:
-    """Returns the keys that recipes and overrides leave to the user, as written.
+    """Returns the keys whose values recipes and overrides leave to the user.
 
     Raises:
-        UserError: for a missing file or a syntax error.
+        UserError: if a file is missing or not gin.
     """
     written = read_files(recipes) + read_overrides(overrides)
     last = {binding.key: binding.value for binding in written}
@@ -130,7 +132,7 @@ def left_open(recipes: Sequence[str], overrides: Sequence[str] = ()) -> list[str
 def read_overrides(
     overrides: Sequence[str], *, data_dir: str | None = None
 ) -> list[Binding]:
-    """Reads what the command line binds; see `read`."""
+    """Reads the bindings of the command line; see `read`."""
     written = [binding for text in overrides for binding in read_override(text)]
     if data_dir is not None:
         written += read_override(f"data.data_dir = {data_dir!r}", "--data-dir")
@@ -141,20 +143,20 @@ def resolve(
     written: Sequence[Binding],
     recipes: Sequence[str],
     *,
-    roots: Iterable[str] = SEAMS,
+    roots: Iterable[str] = CORE_FUNCTIONS,
 ) -> tuple[Resolution, list[Binding]]:
-    """Resolves bindings, of which a later one wins over an earlier one.
+    """Resolves bindings, where a later one replaces an earlier one.
 
     Args:
-        written: all that was read.
-        recipes: the recipes as they were named.
-        roots: the targets that are in use whatever refers to them.
+        written: all bindings that were read.
+        recipes: the names of the recipes, as given.
+        roots: the targets that are in use without a reference to them.
 
     Returns:
         The resolution, and the overrides among `written` that it does not use.
 
     Raises:
-        UserError: what `read` refuses, but for unused overrides.
+        UserError: as `read`, except for unused overrides.
     """
     installed = plugins.installed()
     last = {binding.key: binding for binding in current(written, installed)}
@@ -214,20 +216,20 @@ def resolve(
 
 
 def idle_message(binding: Binding, resolution: Resolution) -> str:
-    """Says that a run does not use an override, and what it could have meant."""
+    """Returns a message that a run does not use an override, with the nearest name."""
     used = resolution.bindings
     near = did_you_mean(binding.key, [b.key for b in used])
     targets = ", ".join(sorted({b.target for b in used}))
     return (
-        f"{binding.place} changes nothing: this run does not use {binding.key}. "
-        f"{near}It configures: {targets or 'nothing'}."
+        f"{binding.place} has no effect: this run does not use {binding.key}. "
+        f"{near}It uses: {targets or 'nothing'}."
     )
 
 
 def _locate(target: str, place: str, installed: Iterable[plugins.Plugin]) -> str:
-    """Returns `module:name` of a seam or an installed plugin."""
-    if target in SEAMS:
-        return SEAMS[target]
+    """Returns `module:name` of a function of the core or an installed plugin."""
+    if target in CORE_FUNCTIONS:
+        return CORE_FUNCTIONS[target]
     if target == STAGES:
         raise UserError(
             f"{place} makes this a recipe of several stages. Choose one with --stage."
@@ -239,12 +241,12 @@ def _locate(target: str, place: str, installed: Iterable[plugins.Plugin]) -> str
         near = (
             f"Did you mean '{short[0]}'? "
             if short
-            else did_you_mean(target, [*SEAMS, *titles])
+            else did_you_mean(target, [*CORE_FUNCTIONS, *titles])
         )
         raise UserError(
-            f"'{target}' is nothing to configure ({place}). {near}Recipes configure "
-            f"{', '.join(SEAMS)} and plugins: {', '.join(plugins.KINDS)}, each with a "
-            "name."
+            f"'{target}' cannot be configured ({place}). {near}Recipes configure "
+            f"{', '.join(CORE_FUNCTIONS)} and plugins, which are called KIND.NAME with "
+            f"one of the kinds {', '.join(plugins.KINDS)}."
         )
     try:
         return plugins.find(kind, name, installed).value
@@ -253,14 +255,15 @@ def _locate(target: str, place: str, installed: Iterable[plugins.Plugin]) -> str
 
 
 def check_parameter(binding: Binding, names: Sequence[str]) -> None:
-    """Refuses a binding of what is no parameter of its target.
+    """Refuses a binding whose parameter its target does not have.
 
     Args:
         binding: the binding.
-        names: the parameters that there are.
+        names: the parameters of the target.
 
     Raises:
-        UserError: with the place and the nearest name.
+        UserError: if the parameter does not exist; names the place and the nearest
+            name.
     """
     if binding.parameter in names:
         return
@@ -272,12 +275,12 @@ def check_parameter(binding: Binding, names: Sequence[str]) -> None:
 
 
 def _refuse_secrets(binding: Binding) -> None:
-    """Refuses passwords and tokens in what is kept, exported and shown to others."""
+    """Refuses passwords and tokens, because configurations are shown to others."""
     if any(isinstance(v, str) and holds_secret(v) for v in leaves(binding.value)):
         raise UserError(
-            f"{binding.key} holds a password or a token ({binding.place}), and a "
-            "configuration is kept in workdirs, exports and dashboards. Leave it out: "
-            "services find their keys by themselves, such as in "
+            f"{binding.key} holds a password or a token ({binding.place}), and "
+            "configurations are copied to workdirs, exports and dashboards. Leave it "
+            "out: services read their keys from variables such as "
             "GOOGLE_APPLICATION_CREDENTIALS or WANDB_API_KEY."
         )
 
@@ -285,7 +288,7 @@ def _refuse_secrets(binding: Binding) -> None:
 def _check_complete(
     used: Iterable[Binding], signatures: dict[str, Signature | None]
 ) -> None:
-    """Refuses values left to the user, and objects that lack an argument."""
+    """Refuses values that are left to the user, and objects without an argument."""
     bound: dict[str, set[str]] = {}
     for binding in used:
         bound.setdefault(binding.target, set()).add(binding.parameter)
@@ -298,7 +301,7 @@ def _check_complete(
     for binding in used:
         for reference in references(binding.value):
             known = signatures[reference.name]
-            # A factory, without parentheses, gets the rest from its caller.
+            # A reference without parentheses gets its other arguments from its caller.
             if known is None or not reference.evaluate:
                 continue
             missing = [
@@ -309,6 +312,6 @@ def _check_complete(
             if missing:
                 names = ", ".join(f"{reference.name}.{name}" for name in missing)
                 raise UserError(
-                    f"{names} must be bound for {binding.key} = {binding.value!r} "
-                    f"({binding.place}). Add --set '{reference.name}.{missing[0]} = …'."
+                    f"{binding.key} = {binding.value!r} ({binding.place}) needs a value"
+                    f" for {names}. Add --set '{reference.name}.{missing[0]} = …'."
                 )

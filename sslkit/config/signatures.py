@@ -1,7 +1,7 @@
-"""What a class or function can be configured with, read from its source.
+"""The keywords of a class or function, read from its source code.
 
-Nothing is imported, neither the module nor the packages above it, so that a mistake in
-a recipe shows in milliseconds and not after TensorFlow has loaded.
+Neither the module nor the packages above it are imported, so that a mistake in a recipe
+is found in milliseconds, before TensorFlow is loaded.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from sslkit.config.annotations import Reader
 from sslkit.config.sources import Definition, Imported, Source, find_definition
 
 _DEEPEST = 8
-"""How many classes up a constructor is looked for."""
+"""How many base classes up a constructor is searched for."""
 _RENAMED = (
     Imported("sslkit.api", "renamed"),
     Imported("sslkit.deprecation", "renamed"),
 )
-"""What the decorator is, where a module imports it."""
+"""The names under which a module can import the decorator."""
 
 
 class Parameter(NamedTuple):
     """One keyword."""
 
     wanted: Wanted
-    """What its annotation says."""
+    """The values that its annotation allows."""
     default: str | None
-    """Its default as Python source; None where it must be given."""
+    """Its default as Python source; None if it has no default."""
 
 
 class Signature(NamedTuple):
@@ -38,7 +38,7 @@ class Signature(NamedTuple):
     parameters: Mapping[str, Parameter]
     """All of them by name, in the order of the source."""
     returns: Any
-    """What the annotation of a function's result means; Any for a class."""
+    """The type of a function's result, from its annotation; Any for a class."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ class Signature(NamedTuple):
 
     @property
     def required(self) -> frozenset[str]:
-        """Those without a default."""
+        """The keywords without a default."""
         return frozenset(
             name for name, one in self.parameters.items() if one.default is None
         )
@@ -61,9 +61,9 @@ def signature(value: str, kinds: Mapping[str, type[Kind]]) -> Signature | None:
         kinds: see `annotations.Reader`.
 
     Returns:
-        The keywords, or None where the source does not tell: it is not Python source,
-        the name is not defined at the top of a module, the constructor is none that a
-        class there writes down, or a `*args` or `**kwargs` takes anything.
+        The keywords; None if the source does not show them: it is not Python source,
+        the name is not defined at the top level of a module, no class there defines the
+        constructor, or it takes `*args` or `**kwargs`.
     """
     module, _, attribute = value.partition(":")
     found = find_definition(module, attribute)
@@ -79,13 +79,13 @@ def signature(value: str, kinds: Mapping[str, type[Kind]]) -> Signature | None:
 
 
 def renamed_keywords(value: str) -> Mapping[str, tuple[str, str]]:
-    """Reads which keywords have changed their names; see `sslkit.deprecation.renamed`.
+    """Reads the keywords whose names have changed; see `sslkit.deprecation.renamed`.
 
     Args:
         value: as `signature` takes it.
 
     Returns:
-        Old name -> the new one, and the version that does not know the old one.
+        Old name -> (new name, the version that no longer knows the old name).
     """
     module, _, attribute = value.partition(":")
     found = find_definition(module, attribute)
@@ -124,10 +124,11 @@ def constructor_of(
 
     Args:
         found: the class.
-        deep: how many classes up it is looked for.
+        deep: how many base classes up to search.
 
     Returns:
-        The class that writes it down, and the constructor; None if none does.
+        The class that defines the constructor, and the constructor; None if no class
+        defines one.
     """
     if not isinstance(found.node, ast.ClassDef) or not deep:
         return None
@@ -135,8 +136,8 @@ def constructor_of(
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             return found, item
     if found.node.decorator_list or found.node.keywords:
-        return None  # Such as a data class, whose constructor is nowhere written.
-    # Of several bases the order of resolution decides, which is not followed here.
+        return None  # Such as a data class, whose constructor is not in the source.
+    # With several bases the method resolution order counts, which is not done here.
     if len(found.node.bases) != 1 or not isinstance(found.node.bases[0], ast.Name):
         return None
     above = find_definition(found.source.module, found.node.bases[0].id)
@@ -144,7 +145,7 @@ def constructor_of(
 
 
 def _takes_nothing(found: Definition, deep: int) -> bool:
-    """Returns whether neither a class nor what it inherits has a constructor."""
+    """Returns whether neither a class nor its base classes have a constructor."""
     node = found.node
     if not isinstance(node, ast.ClassDef) or not deep or node.decorator_list:
         return False
@@ -189,7 +190,7 @@ def _read(
 
 
 def _written(default: ast.expr, module: str) -> str:
-    """Returns a default as source, with constants of the module by their values."""
+    """Returns a default as source, with the module's constants replaced by values."""
 
     class Values(ast.NodeTransformer):
         def visit_Name(self, node: ast.Name) -> ast.expr:
@@ -197,7 +198,7 @@ def _written(default: ast.expr, module: str) -> str:
             if found is not None and isinstance(found.node, ast.Assign):
                 try:
                     return ast.Constant(ast.literal_eval(found.node.value))
-                except ValueError:  # It is no constant.
+                except ValueError:  # It is not a constant.
                     pass
             return node
 

@@ -1,4 +1,4 @@
-"""Modules as source: what they define and import, without importing any of them."""
+"""The names that modules define and import, read from their source code."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import pathlib
 from collections.abc import Iterable, Iterator
 
 _DEEPEST = 8
-"""How many imports a name is followed through."""
+"""Through how many imports a name is followed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Imported:
-    """A name that a module takes from another."""
+    """A name that a module imports from another."""
 
     module: str
     name: str | None
-    """None where it is the module itself."""
+    """None if it is the module itself."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What a module defines at its top, by name."""
+    """The names that a module defines at its top level."""
 
     module: str
     defined: dict[str, ast.stmt | Imported]
@@ -33,7 +33,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Definition:
-    """Where a name is defined in the end."""
+    """The statement that defines a name, and its module."""
 
     source: Source
     node: ast.stmt
@@ -46,7 +46,7 @@ def read_source(module: str) -> Source | None:
         module: its full name.
 
     Returns:
-        What it defines, or None if it is not there or not Python source.
+        What it defines; None if the module does not exist or is not Python source.
     """
     path = path_of(module)
     if path is None:
@@ -63,10 +63,10 @@ def find_definition(module: str, name: str) -> Definition | None:
 
     Args:
         module: where to begin.
-        name: a name at the top of it.
+        name: a name at its top level.
 
     Returns:
-        The statement and its module, or None if that is not in the source.
+        The statement and its module; None if it was not found in source code.
     """
     for _ in range(_DEEPEST):
         source = read_source(module)
@@ -83,7 +83,7 @@ def find_definition(module: str, name: str) -> Definition | None:
 
 @functools.lru_cache(maxsize=256)
 def _parsed(module: str, path: pathlib.Path, changed: int, size: int) -> Source:
-    # The last two tell one state of the file from another.
+    # The last two are part of the cache's key: a changed file is read again.
     del changed, size
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     tree = ast.parse(path.read_bytes())
@@ -110,7 +110,7 @@ def _definitions(
                 for alias in node.names:
                     yield alias.asname or alias.name, Imported(module, alias.name)
             case ast.If() | ast.Try():
-                # Such as `if TYPE_CHECKING:`; a later definition wins.
+                # Such as `if TYPE_CHECKING:`; a later definition replaces an earlier.
                 for part in (node.orelse, getattr(node, "handlers", []), node.body):
                     for inner in part:
                         yield from _definitions(
@@ -133,8 +133,8 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
 
 def path_of(module: str) -> pathlib.Path | None:
     """Finds the file of a module; None if it is not Python source."""
-    # importlib.util.find_spec("a.b") imports a; so only the first part is asked for,
-    # and the rest is looked up as files.
+    # importlib.util.find_spec("a.b") imports a. So it is called for the first part
+    # only, and the rest is looked up as files.
     top, *rest = module.split(".")
     try:
         spec = importlib.util.find_spec(top)

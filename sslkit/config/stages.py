@@ -1,13 +1,14 @@
-"""Recipes that are several runs, one after another: stages.
+"""Recipes of several stages: runs that follow one another.
 
-Such a recipe names a recipe for each stage, in the order they run:
+Such a recipe names a recipe for each stage, in the order in which they run:
 
     stages.pretrain = 'gin/fnc_r50_pretrain.gin'
     stages.linear = 'gin/fnc_r50_linear.gin'
 
-Its other bindings, and those of the command line, hold for every stage that uses them;
-with a stage's name as their scope, `linear/train.epochs = 10`, for that one alone. A
-stage whose recipe leaves `train.initialize` to the user starts from the first stage.
+Its other bindings, and those of the command line, are for every stage that uses them. A
+binding with a stage's name as its scope, such as `linear/train.epochs = 10`, is for
+that stage only. A stage whose recipe leaves `train.initialize` to the user starts from
+the first stage.
 """
 
 from __future__ import annotations
@@ -29,37 +30,37 @@ from sslkit.config.resolution import (
 from sslkit.errors import UserError, did_you_mean
 
 ALONE = ""
-"""The name of what a recipe without stages is."""
+"""The name of the only run of a recipe without stages."""
 
 _INITIALIZE = "train.initialize"
 
 
 @dataclasses.dataclass(frozen=True)
 class Stages:
-    """The stages of a recipe, and what is bound around them."""
+    """The stages of a recipe, and its other bindings."""
 
     recipes: Mapping[str, str]
-    """The recipe of each stage by its name, in the order they run; may be empty."""
+    """Stage -> its recipe, in the order in which they run; may be empty."""
     above: tuple[Binding, ...]
-    """What the recipe with the stages binds beside them."""
+    """The other bindings of the recipe that names the stages."""
 
 
 def read_stages(recipes: Sequence[str]) -> Stages:
-    """Reads which stages recipes have.
+    """Reads the stages of recipes.
 
     Raises:
-        UserError: as `read`, and if a stage is no recipe's name.
+        UserError: as `read`, and if a stage is not the name of a recipe.
     """
     found: dict[str, str] = {}
     above = []
     for binding in read_files(recipes):
         if binding.target != STAGES or not binding.parameter:
-            # One that no stage uses is as wrong as an override that nothing uses.
+            # Marked as an override, so that it is an error if no stage uses it.
             written = not is_part(binding.place.partition(":")[0])
             above.append(dataclasses.replace(binding, override=written))
         elif not isinstance(binding.value, str):
             raise UserError(
-                f"{binding.key} is {binding.value!r} ({binding.place}); it is the "
+                f"{binding.key} is {binding.value!r} ({binding.place}); it must be the "
                 "stage's recipe, e.g. 'gin/fnc_r50_pretrain.gin'."
             )
         else:
@@ -78,20 +79,20 @@ def read_stage(
     """Resolves one stage.
 
     Args:
-        stages: all of them.
-        name: which one.
+        stages: all stages of the recipe.
+        name: the stage to resolve.
         overrides: texts such as `train.epochs = 5` or `linear/train.epochs = 5`.
         data_dir: short for the override `data.data_dir = '...'`.
-        workdir: the folder of all stages, in which each has its own.
+        workdir: the folder that holds the folders of all stages.
 
     Raises:
-        UserError: as `read`; and if no stage is called `name`, or an override changes
-            none of the stages.
+        UserError: as `read`; and if there is no stage `name`, or no stage uses an
+            override.
     """
     if name not in stages.recipes:
         near = did_you_mean(name, stages.recipes)
         raise UserError(
-            f"no stage is called '{name}'. {near}Stages: {', '.join(stages.recipes)}."
+            f"there is no stage '{name}'. {near}Stages: {', '.join(stages.recipes)}."
         )
     given = read_overrides(overrides, data_dir=data_dir)
     resolution, idle = _resolve(stages, name, given, workdir)
@@ -100,7 +101,7 @@ def read_stage(
             _, unused = _resolve(stages, other, given, workdir)
             places = {binding.place for binding in unused}
             alone = {b.place for b in (*stages.above, *given) if _stage(b, stages)}
-            # What is bound for one stage alone cannot be used by another.
+            # Another stage cannot use a binding that is for one stage only.
             idle = [b for b in idle if b.place in places | alone]
     if idle:
         message = idle_message(idle[0], resolution)
@@ -108,7 +109,7 @@ def read_stage(
         if scope:
             near = did_you_mean(scope, stages.recipes)
             message = (
-                f"{idle[0].place}: no stage is called '{scope}'. {near}Stages: "
+                f"{idle[0].place}: there is no stage '{scope}'. {near}Stages: "
                 f"{', '.join(stages.recipes)}."
             )
         raise UserError(message)
@@ -123,22 +124,22 @@ def read_each(
     data_dir: str | None = None,
     workdir: str,
 ) -> dict[str, Resolution]:
-    """Resolves recipes, whether they are one run or several stages.
+    """Resolves recipes, of a single run or of several stages.
 
     Args:
         recipes: files, in order.
         overrides: texts such as `train.epochs = 5`.
-        stage: one stage, of recipes that have several; None for all.
+        stage: the only stage to resolve; None for all.
         data_dir: short for the override `data.data_dir = '...'`.
         workdir: the folder of the run, or of all stages.
 
     Returns:
-        The resolution of each stage, in order; of the one that was chosen; or that of
-        recipes without stages by the name `ALONE`.
+        Stage -> its resolution, in order. For recipes without stages there is one
+        entry, with the name `ALONE`.
 
     Raises:
-        UserError: as `read` and `read_stage`; and if a stage is named and there are
-            none.
+        UserError: as `read` and `read_stage`; and if `stage` is given for recipes
+            without stages.
     """
     stages = read_stages(recipes)
     if not stages.recipes:
@@ -157,7 +158,7 @@ def stage_workdir(workdir: str, name: str) -> str:
 
 
 def stage_bindings(stages: Stages, name: str) -> list[Binding]:
-    """Returns all that recipes bind for one stage, the last of a key to hold."""
+    """Returns all bindings for one stage; the last one of a key counts."""
     return [
         *read_files([stages.recipes[name]]),
         *_meant_for(name, stages, stages.above),
@@ -180,7 +181,7 @@ def _resolve(
 
 
 def _meant_for(name: str, stages: Stages, bindings: Sequence[Binding]) -> list[Binding]:
-    """Returns the bindings that hold for a stage, those for it alone last."""
+    """Returns the bindings that are for a stage; those only for it come last."""
     own = [b for b in bindings if _stage(b, stages) == name]
     return [b for b in bindings if not _stage(b, stages)] + [
         dataclasses.replace(b, scope=b.scope.partition("/")[2]) for b in own
@@ -188,6 +189,6 @@ def _meant_for(name: str, stages: Stages, bindings: Sequence[Binding]) -> list[B
 
 
 def _stage(binding: Binding, stages: Stages) -> str:
-    """Returns the stage that a binding is for, or nothing if it is for all."""
+    """Returns the stage that a binding is for; empty if it is for all stages."""
     first = binding.scope.partition("/")[0]
     return first if first in stages.recipes else ""

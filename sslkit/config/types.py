@@ -1,8 +1,8 @@
-"""Whether what a recipe binds is what the signature wants.
+"""Checks that the values in a recipe are those that the annotations allow.
 
-What is bound to an annotation of one of the plugins' classes must be a reference to a
-plugin of that kind: with parentheses where an object is wanted, without where what
-makes one is.
+If an annotation names the base class of a kind of plugin, the value must be a reference
+to a plugin of that kind: with parentheses if an object is wanted, without if a factory
+is wanted, which makes objects.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ _VOWELS = "aeiou"
 
 
 class _Unknown(Exception):
-    """A value holds what will only be known later."""
+    """A value holds a reference or macro whose type is not known yet."""
 
 
 def kinds_of(installed: Iterable[plugins.Plugin]) -> dict[str, type[Kind]]:
-    """Returns what stands for the classes that annotations may name.
+    """Returns the classes that are used in place of those that annotations name.
 
     Args:
-        installed: the plugins, of which each kind takes its example.
+        installed: the plugins; the first of each kind is the example in messages.
 
     Returns:
-        `module:Class` -> its stand-in: of the plugins' base classes, and of the data.
+        `module:Class` -> a `Kind`, for the base class of each kind of plugin and for
+        the class of the data.
     """
     first: dict[str, str] = {}
     for plugin in installed:
@@ -55,15 +56,16 @@ def check_value(
     parameter: Parameter,
     kind_of: Callable[[Reference], type[Kind] | None],
 ) -> None:
-    """Refuses a bound value that its parameter's annotation does not allow.
+    """Refuses a value that its parameter's annotation does not allow.
 
     Args:
-        binding: what is bound, macros replaced.
-        parameter: what it is bound to.
-        kind_of: the kind of what a reference makes; None where that is not known.
+        binding: the binding, with macros replaced.
+        parameter: the parameter that it sets.
+        kind_of: returns the kind of object that a reference makes; None if not known.
 
     Raises:
-        UserError: with the binding, its place, what came and what is wanted.
+        UserError: if the value is not allowed; names the key, the place, the value and
+            what is wanted.
     """
     try:
         value = _promised(binding.value, kind_of)
@@ -76,7 +78,7 @@ def check_value(
 
 
 def _promised(value: Any, kind_of: Callable[[Reference], type[Kind] | None]) -> Any:
-    """Puts a promise in the place of every reference in a value."""
+    """Replaces every reference in a value by a `Promise`."""
     match value:
         case Reference():
             kind = kind_of(value)

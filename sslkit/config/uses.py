@@ -1,4 +1,4 @@
-"""Which recipes use a plugin, and how a plugin alone is configured."""
+"""Which recipes use a plugin, and how a plugin by itself is configured."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 
 from sslkit import plugins
 from sslkit.config.building import Builder
+from sslkit.config.core_functions import CORE_FUNCTIONS
 from sslkit.config.reaching import expand, reach
 from sslkit.config.reading import Binding
 from sslkit.config.recipes import recipes, search_path
 from sslkit.config.renaming import current
 from sslkit.config.resolution import idle_message, read_overrides, resolve
-from sslkit.config.seams import SEAMS
 from sslkit.config.stages import read_stages, stage_bindings
 from sslkit.errors import UserError
 
 
 def recipes_with(title: str) -> list[str]:
-    """Lists the recipes whose runs use a plugin, as names to give.
+    """Lists the recipes whose runs use a plugin, as names for --gin.
 
     Recipes that cannot be read are left out.
 
     Args:
-        title: of the plugin, e.g. `objectives.fnc`.
+        title: the plugin's title, e.g. `objectives.fnc`.
     """
     installed = plugins.installed()
     found = []
@@ -43,26 +43,27 @@ def recipes_with(title: str) -> list[str]:
 def _targets(
     written: Sequence[Binding], installed: Sequence[plugins.Plugin]
 ) -> set[str]:
-    """Returns the targets that a run of some bindings uses."""
+    """Returns the targets that a run with these bindings uses."""
     last = {b.key: b for b in current(written, installed, warn=False)}
     macros = {key: binding for key, binding in last.items() if not binding.parameter}
     bindings = [expand(b, macros) for b in last.values() if b.parameter]
-    return reach(bindings, SEAMS)[2]
+    return reach(bindings, CORE_FUNCTIONS)[2]
 
 
 def options(plugin: plugins.Plugin, overrides: Sequence[str]) -> dict[str, Any]:
-    """Builds keywords for a plugin alone; imports it and what they refer to.
+    """Builds keyword arguments for a plugin; imports it and the plugins they refer to.
 
     Args:
         plugin: the plugin.
         overrides: texts such as `dim = 6`, or `optimizers.adam.beta1 = 0.8` for a
-            plugin that one refers to.
+            plugin that one of the others refers to.
 
     Returns:
         Keyword -> value.
 
     Raises:
-        UserError: for what is no keyword, or not what its annotation says.
+        UserError: if a name is not a keyword, or its annotation does not allow the
+            value.
     """
     title = plugin.title
     written = [

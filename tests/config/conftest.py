@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 from fake_distribution import install
 
-from sslkit.config.seams import SEAMS
+from sslkit.config.core_functions import CORE_FUNCTIONS
 
 CORE = """
     def train(
@@ -129,8 +129,8 @@ def world(tmp_path: pathlib.Path, monkeypatch) -> pathlib.Path:
         },
     )
     monkeypatch.syspath_prepend(site)
-    for name in SEAMS:
-        monkeypatch.setitem(SEAMS, name, f"toy_core:{name}")
+    for name in CORE_FUNCTIONS:
+        monkeypatch.setitem(CORE_FUNCTIONS, name, f"toy_core:{name}")
     work = tmp_path / "work"
     (work / "gin" / "parts").mkdir(parents=True)
     monkeypatch.chdir(work)

@@ -34,7 +34,7 @@ CODE = """
 """
 
 
-def test_reads_summary_papers_and_arguments(tmp_path, monkeypatch):
+def test_summary_papers_and_arguments_are_read(tmp_path, monkeypatch):
     install(
         tmp_path,
         "acme-words",

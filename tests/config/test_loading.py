@@ -31,7 +31,7 @@ def x(recipe):
     return recipe("gin/x.gin", RECIPE)
 
 
-def test_factories_arrive_as_classes_and_instances_as_instances(x):
+def test_references_become_factories_or_objects(x):
     config = load([x])
     toys = sys.modules["toy_plugins"]
     got = config.train(workdir="w")
@@ -56,7 +56,7 @@ def test_a_factory_makes_the_class_itself_with_its_bindings(x):
     assert [toys_objective.online.name, toys_objective.twin.name] == ["online", "twin"]
 
 
-def test_the_caller_wins(x):
+def test_arguments_of_the_caller_replace_bindings(x):
     config = load([x])
     assert config.train()["objective"](temperature=0.25).temperature == 0.25
     assert config.data(name="other")["name"] == "other"
@@ -67,7 +67,7 @@ def test_every_evaluated_reference_is_a_fresh_object(x):
     assert config.train()["schedule"] is not config.train()["schedule"]
 
 
-def test_seams_can_be_values(x):
+def test_functions_of_the_core_can_be_values(x):
     config = load([x], data_dir="d")
     assert config.evaluate()["data"] == {"name": "cifar10", "data_dir": "d"}
 
@@ -124,7 +124,7 @@ def test_a_broken_plugin_in_use_is_named(x):
     assert "RuntimeError: toy_broken was imported" in str(caught.value)
 
 
-def test_what_only_the_class_tells_is_one_line_with_its_place(recipe):
+def test_an_error_that_only_the_class_can_find_names_its_place(recipe):
     # toy_hidden is a data class, so reading lets it pass.
     x = recipe(
         "gin/x.gin",
@@ -142,17 +142,17 @@ def test_what_only_the_class_tells_is_one_line_with_its_place(recipe):
     )
 
 
-def test_an_unbound_argument_is_asked_for(recipe):
+def test_a_missing_argument_is_an_error_that_names_it(recipe):
     x = recipe("gin/x.gin", "train.epochs = 3\n")
     with pytest.raises(UserError) as caught:
         load([x]).train()
     assert str(caught.value) == (
-        "train.objective must be bound. Choose a recipe that does, or add --set "
+        "train.objective must be set. Use a recipe that sets it, or add --set "
         "'train.objective = …'."
     )
 
 
-def test_a_plugins_own_refusal_stays_as_it_is(x, monkeypatch):
+def test_a_plugins_own_error_is_not_changed(x, monkeypatch):
     load([x])
     core = sys.modules["toy_core"]
 
@@ -182,7 +182,7 @@ def test_an_error_inside_train_keeps_its_cause(x, monkeypatch):
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-def test_an_error_of_a_constructor_says_where_it_was_asked_for(x, monkeypatch):
+def test_an_error_in_a_constructor_names_the_place_of_the_reference(x, monkeypatch):
     config = load([x])
     toys = sys.modules["toy_plugins"]
 
@@ -194,13 +194,13 @@ def test_an_error_of_a_constructor_says_where_it_was_asked_for(x, monkeypatch):
     with pytest.raises(UserError) as caught:
         make()
     assert str(caught.value) == (
-        "@backbones.tiny cannot be made for objectives.toy.backbone (gin/x.gin:4): "
+        "@backbones.tiny cannot be built for objectives.toy.backbone (gin/x.gin:4): "
         "ValueError: no such width."
     )
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_two_configurations_keep_to_themselves(x):
+def test_two_configurations_do_not_affect_each_other(x):
     warm, cold = (
         load(
             [x], [f"objectives.toy.temperature = {heat}", f"backbones.tiny.width = {w}"]
@@ -213,7 +213,7 @@ def test_two_configurations_keep_to_themselves(x):
     assert (made().temperature, made().online.width) == (0.9, 3)
 
 
-def test_the_users_own_gin_is_left_alone(x):
+def test_the_users_own_gin_bindings_are_not_changed(x):
     @gin.configurable("mine", module="tests")
     def mine(x=1):
         return x
@@ -238,7 +238,7 @@ def test_works_in_a_thread(x):
     assert found[0].temperature == 0.5
 
 
-def test_a_scope_reaches_what_is_built_for_it_and_its_own_wins(recipe):
+def test_a_scope_holds_for_nested_objects_and_an_inner_scope_replaces_it(recipe):
     x = recipe(
         "gin/x.gin",
         """\
@@ -259,7 +259,7 @@ def test_a_scope_reaches_what_is_built_for_it_and_its_own_wins(recipe):
     assert (deep.temperature, deep.online.width) == (0.25, 6)
 
 
-def test_a_reference_with_another_scope_leaves_the_one_it_is_in(recipe):
+def test_a_reference_with_another_scope_replaces_the_outer_scope(recipe):
     x = recipe(
         "gin/x.gin",
         """\
@@ -272,7 +272,7 @@ def test_a_reference_with_another_scope_leaves_the_one_it_is_in(recipe):
     assert load([x]).train()["objective"]().online.width == 7
 
 
-def test_what_comes_by_position_wins_too(x):
+def test_positional_arguments_replace_bindings_too(x):
     toys_objective = load([x]).train()["objective"]
     toys = sys.modules["toy_plugins"]
 
@@ -282,13 +282,13 @@ def test_what_comes_by_position_wins_too(x):
     assert toys_objective(wide).online.width == 99
 
 
-def test_values_that_can_change_are_not_shared(x):
+def test_mutable_values_are_not_shared(x):
     config = load([x], ["train.note = [{'a': [1]}]"])
     config.train()["note"][0]["a"].append(2)
     assert config.train()["note"] == [{"a": [1]}]
 
 
-def test_what_the_caller_gives_is_not_built(x, monkeypatch):
+def test_arguments_that_the_caller_gives_are_not_built(x, monkeypatch):
     config = load([x])
 
     def broken(self, **given):

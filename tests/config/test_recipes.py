@@ -36,20 +36,22 @@ def test_shipped_recipes_and_parts_are_found_from_anywhere(world, shipped):
         assert find_recipe(name) == shipped / name
 
 
-def test_a_missing_recipe_names_folders_and_neighbours(world, recipe, shipped):
+def test_the_error_of_a_missing_recipe_names_folders_and_similar_names(
+    world, recipe, shipped
+):
     recipe("gin/fnc_tiny.gin", "")
     recipe("gin/parts/not_a_recipe.gin", "")
     with pytest.raises(UserError) as caught:
         find_recipe("gin/fnc_tinny.gin")
     line = str(caught.value)
     assert line.startswith(
-        "no recipe 'gin/fnc_tinny.gin'. Did you mean 'gin/fnc_tiny.gin'? "
-        f"Looked in {world}, {shipped}. Recipes: "
+        "there is no recipe 'gin/fnc_tinny.gin'. Did you mean 'gin/fnc_tiny.gin'? "
+        f"Searched in {world}, {shipped}. Recipes: "
     )
     assert "not_a_recipe" not in line
 
 
-def test_a_bare_name_is_pointed_to_its_file(recipe):
+def test_the_error_for_a_bare_name_suggests_its_file(recipe):
     recipe("gin/a_rather_long_recipe_name.gin", "")
     with pytest.raises(UserError, match=r"mean 'gin/a_rather_long_recipe_name.gin'"):
         find_recipe("a_rather_long_recipe_name")

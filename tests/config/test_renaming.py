@@ -61,7 +61,7 @@ def test_old_names_are_read_as_new_ones(bent, recipe):
     assert "schedules.toy_bent.exponent = 2.0" in config.resolution.render()
 
 
-def test_new_names_warn_of_nothing_and_win_where_they_come_later(bent, recipe):
+def test_new_names_do_not_warn_and_later_ones_count(bent, recipe):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read([recipe("gin/x.gin", NEW)])
@@ -77,7 +77,7 @@ def test_a_run_that_was_started_by_the_old_names_is_the_same_run(bent, recipe):
     assert difference(old, new) == []
 
 
-def test_a_plugin_of_the_old_name_wins(bent, world, recipe):
+def test_a_plugin_with_the_old_name_is_not_renamed(bent, world, recipe):
     install(
         world.parent / "site",
         "acme-bend",
@@ -89,7 +89,7 @@ def test_a_plugin_of_the_old_name_wins(bent, world, recipe):
     assert "schedules.toy_bend" in resolution.targets()
 
 
-def test_a_new_name_that_is_not_there_is_pointed_at(world):
+def test_a_missing_new_name_is_an_error_that_names_it(world):
     install(
         world.parent / "site",
         "acme-lost",

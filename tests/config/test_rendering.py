@@ -92,13 +92,13 @@ def test_defaults_that_are_constants_are_shown_by_their_values(repository, monke
     assert "# optimizers.adam.no_decay = ('(^|/)(gamma|beta)$',)\n" in text
 
 
-def test_difference_speaks_of_both_sides():
+def test_a_difference_names_both_values():
     old = "train.epochs = 5\ntrain.seed = 1\ndata.name = 'a'\nrunners.single.jit = True"
     new = "train.epochs = 8\ntrain.note = @objectives.toy\ndata.name = 'a'"
     assert difference(old, new, ignore=["runners.*"]) == [
         "train.epochs: 5 there, 8 here",
-        "train.note: not bound there, @objectives.toy here",
-        "train.seed: 1 there, not bound here",
+        "train.note: not set there, @objectives.toy here",
+        "train.seed: 1 there, not set here",
     ]
 
 

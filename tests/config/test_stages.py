@@ -50,7 +50,7 @@ def test_a_stage_is_its_recipe_started_from_the_first():
     assert stage("pretrain").render() == read(["gin/fnc_r50_pretrain.gin"]).render()
 
 
-def test_a_start_of_ones_own_wins():
+def test_a_start_that_the_user_gives_is_used():
     found = stage("linear", "linear/train.initialize = 'model.ckpt-7'")
     assert bound(found, "train.initialize") == "model.ckpt-7"
 
@@ -80,13 +80,15 @@ def test_bindings_beside_the_stages_hold_like_overrides(chain):
 
 @pytest.mark.parametrize("name", ["pretrain", "linear"])
 def test_an_override_that_no_stage_uses_is_refused_by_each(name):
-    with pytest.raises(UserError, match=r"optimizers\.adam\.epsilon = 1' changes"):
+    with pytest.raises(
+        UserError, match=r"optimizers\.adam\.epsilon = 1' has no effect"
+    ):
         stage(name, "optimizers.adam.epsilon = 1")
 
 
 def test_an_override_for_a_stage_that_does_not_use_it_is_refused():
     override = "linear/objectives.fnc.topk = 3"
-    with pytest.raises(UserError, match="changes nothing"):
+    with pytest.raises(UserError, match="has no effect"):
         stage("linear", override)
 
 
@@ -100,11 +102,11 @@ def test_an_override_for_a_misspelled_stage_names_the_stages():
 @pytest.mark.parametrize(
     ("name", "lines", "words"),
     [
-        ("secnd", [], "no stage is called 'secnd'. Did you mean 'second'?"),
+        ("secnd", [], "there is no stage 'secnd'. Did you mean 'second'?"),
         (
             "first",
             ["stages.third = 3"],
-            "stages.third is 3 .* it is the stage's recipe",
+            "stages.third is 3 .* it must be the stage.s recipe",
         ),
         ("third", ["stages.third = 'gin/fcn.gin'"], "no recipe 'gin/fcn.gin'"),
         ("first", ["train.epoch = 3"], "no parameter 'epoch' .*chain.gin:3.*epochs"),
@@ -115,6 +117,6 @@ def test_bad_stages(chain, name, lines, words):
         stage(name, recipes=chain(*lines))
 
 
-def test_a_command_for_one_run_asks_for_a_stage():
+def test_a_command_for_one_run_needs_a_stage():
     with pytest.raises(UserError, match=r"full.gin:\d+ makes .* several .* --stage"):
         read([FULL])

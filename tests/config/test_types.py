@@ -129,7 +129,7 @@ def acme(world, recipe, monkeypatch):
         "bare = 3",
     ],
 )
-def test_what_is_right_or_not_understood_is_taken(acme, setting):
+def test_values_that_are_right_or_cannot_be_checked_are_accepted(acme, setting):
     assert read([acme], [f"schedules.acme.{setting}"])
     assert not {"acme", "acme.schedules"} & set(sys.modules)
 
@@ -171,7 +171,7 @@ def test_what_is_right_or_not_understood_is_taken(acme, setting):
         ),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place(acme, setting, words):
+def test_the_error_for_a_wrong_value_names_its_place(acme, setting, words):
     text = f"schedules.acme.{setting}"
     key, _, came = (part.strip() for part in text.partition("="))
     with pytest.raises(UserError) as caught:
@@ -182,13 +182,13 @@ def test_what_is_wrong_is_named_with_its_place(acme, setting, words):
     assert not {"acme", "acme.schedules"} & set(sys.modules)
 
 
-def test_the_place_is_that_of_the_macro_that_was_set(acme, recipe):
+def test_the_place_of_a_wrong_macro_is_where_the_macro_is_set(acme, recipe):
     y = recipe("gin/y.gin", "few = 2\nschedules.acme.few = %few\n")
     z = recipe("gin/z.gin", "few = %other\n\nother = 9\n")
     with pytest.raises(UserError, match=r"few is 9 \(gin/z\.gin:3\); it must be"):
         read([acme, y, z])
 
 
-def test_what_no_run_uses_is_not_looked_at(acme, recipe):
+def test_values_that_no_run_uses_are_not_checked(acme, recipe):
     y = recipe("gin/parts/y.gin", "objectives.toy_other.margin = 'wide'\n")
     assert read([acme, y])

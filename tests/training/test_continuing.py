@@ -168,7 +168,7 @@ def test_a_finished_run_is_not_extended_by_accident(photos, tmp_path, capsys, ex
     assert (code, "is finished: all 3 steps are done" in said) == (0, True)
     code, said = train(2)
     assert code == 2
-    assert "a run of another length (train.epochs: 1 there, 2 here). With" in said
+    assert "a run of another length (train.epochs: 1 there, 2 here). Add" in said
     write(photos, [f"train/a/{n}.png" for n in "345678"])
     code, said = train(1)
     assert code == 2

@@ -1,8 +1,8 @@
-"""The functions of the core that recipes bind."""
+"""The functions of the core whose arguments recipes set."""
 
-SEAMS = {
+CORE_FUNCTIONS = {
     "train": "sslkit.training.run:Training",
     "data": "sslkit.data.dataset:data",
     "evaluate": "sslkit.evaluate.protocol:evaluate",
 }
-"""What recipes call them, and where they are."""
+"""Name in recipes -> `module:function`."""
