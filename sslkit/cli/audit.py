@@ -1,4 +1,4 @@
-"""`sslkit audit`: are the false negatives that a run found false negatives?"""
+"""`sslkit audit`: whether what a run took for false negatives are false negatives."""
 
 from __future__ import annotations
 
@@ -19,49 +19,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--step",
         type=int,
         metavar="N",
-        help="the checkpoint to look at (default: the latest); the others are measured "
-        "too, without pictures",
+        help="the checkpoint to draw pictures of (default: the latest); the others are "
+        "measured too, without pictures",
     )
     parser.add_argument(
         "--images",
         type=int,
         default=1024,
         metavar="N",
-        help="images of the training split that are compared (default 1024)",
+        help="how many training images are compared (default 1024)",
     )
     parser.add_argument(
         "--topk",
         type=int,
         metavar="K",
-        help="take the K highest scores of each image, whatever the run takes; 10 for "
-        "a run that takes none",
+        help="take the K highest scores of each image for false negatives, instead of "
+        "what the run takes; for a run that takes none the default is 10",
     )
     parser.add_argument(
         "--threshold",
         type=float,
         metavar="T",
-        help="take scores above T, a cosine in [-1, 1], whatever the run takes",
+        help="take scores above T, a cosine in [-1, 1], for false negatives, instead "
+        "of what the run takes",
     )
     parser.add_argument(
-        "--rows", type=int, default=8, metavar="N", help="rows of a picture (default 8)"
+        "--rows",
+        type=int,
+        default=8,
+        metavar="N",
+        help="rows per picture (default 8)",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the options and at the workdir."""
+    """Checks the options and the workdir."""
     check_workdir(args.workdir)
     for option, least in (("images", 2), ("topk", 1), ("rows", 1), ("step", 0)):
         value = getattr(args, option)
         if value is not None and value < least:
             raise UserError(f"--{option} is {value}; give {least} or more.")
     if args.threshold is not None and not -1 <= args.threshold <= 1:
-        raise UserError(f"--threshold is {args.threshold}; it is a cosine, in [-1, 1].")
+        raise UserError(
+            f"--threshold is {args.threshold}; give a cosine, from -1 to 1."
+        )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints what was found, and writes it with its pictures into the workdir."""
     from sslkit.auditing import Settings, audit
-    from sslkit.auditing.words import summary
+    from sslkit.auditing.summary import summary
     from sslkit.runs import claimed, reopen
 
     opened = claimed(reopen(args.workdir, args.set, data_dir=args.data_dir))

@@ -1,4 +1,4 @@
-"""`sslkit bench`: what sets the pace of a recipe, and where a step's time goes."""
+"""`sslkit bench`: what limits the speed of a recipe, and where a step's time goes."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         choices=["input", "step"],
-        help="input: whether the host or the model sets the pace; step: what share of "
-        "a step is views, forward and backward pass, optimizer, waiting",
+        help="input: which is slower, the host that makes views or the model that "
+        "takes them; step: which share of a step goes to views, forward pass, backward "
+        "pass, optimizer and waiting",
     )
     add_recipe_options(parser)
     parser.add_argument(
         "--seconds",
         type=float,
         default=10,
-        help="how long each part is measured (default 10)",
+        help="how long to measure each part (default 10)",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the seconds and reads the recipe."""
+    """Checks the seconds and reads the recipe."""
     if args.seconds <= 0:
         raise UserError(f"--seconds is {args.seconds:g}; give more than 0")
     check_recipe(args, read_one)
@@ -58,25 +59,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show_input(training: Training, seconds: float) -> None:
-    """Prints views a second of the host and of the model, and the slower of them."""
+    """Prints the views per second of the host and of the model, and the slower one."""
     from sslkit.plan import throughput
 
     found = throughput.measure(training, seconds=seconds)
     print(f"host makes  {found.host:12,.0f} views/s")
     print(f"model takes {found.model:12,.0f} views/s")
     if training.data.connection is not None:
-        print(f"note: the host gets them from {training.data.connection.address}")
+        print(f"note: the host gets views from {training.data.connection.address}")
     _note_no_accelerator()
     print(f"bottleneck: {found.bottleneck}")
     if found.bottleneck == "host":
-        ways = ["data.cache for small data", "more processors: sslkit data-service"]
+        ways = [
+            "for small data: data.cache",
+            "for more processors: sslkit data-service",
+        ]
         if getattr(training.augmentation, "placement", None) == "host":
-            ways.insert(0, "on a GPU or TPU placement = 'device' of the augmentation")
+            ways.insert(0, "on a GPU or TPU: the augmentation's placement = 'device'")
         print(f"next: {'; '.join(ways)}")
 
 
 def _show_step(training: Training, seconds: float) -> None:
-    """Prints what share of a run's step each of its parts takes."""
+    """Prints which share of a run's step each of its parts takes."""
     from sslkit.plan import throughput
 
     found = throughput.shares(training, seconds=seconds, say=print)
@@ -90,7 +94,7 @@ def _show_step(training: Training, seconds: float) -> None:
     print(f"{'a constant batch':22}{found.views / found.step:12,.0f} views/s")
     print(f"{'a run':22}{found.views / whole:12,.0f} views/s")
     if found.run < found.step:
-        print("note: the run was no slower than its parts; the difference is noise")
+        print("note: the run was not slower than its parts; the difference is noise")
     _note_no_accelerator()
 
 
@@ -98,5 +102,5 @@ def _note_no_accelerator() -> None:
     import tensorflow as tf
 
     if all(device.device_type == "CPU" for device in tf.config.list_logical_devices()):
-        print("note: there is no accelerator here; the model runs on the host's cores,")
-        print("      and in training the two share them")
+        print("note: this machine has no accelerator; the model runs on the host's")
+        print("      cores, and during training host and model share them")

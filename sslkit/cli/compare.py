@@ -1,4 +1,4 @@
-"""`sslkit compare`: in what runs differ, and whether their results do."""
+"""`sslkit compare`: how the settings of runs differ, and whether their results do."""
 
 from __future__ import annotations
 
@@ -21,35 +21,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "workdirs",
         nargs="+",
         metavar="W",
-        help="a run's folder, or that of a sweep, with several in it",
+        help="the folder of a run, or of several, such as that of a sweep",
     )
     parser.add_argument(
-        "--stage", metavar="NAME", help="one stage, of recipes that have several"
+        "--stage",
+        metavar="NAME",
+        help="compare only this stage of recipes that have several",
     )
     parser.add_argument(
         "--against",
         metavar="LETTER",
-        help="the configuration that the others are compared with (default A, the "
-        "first)",
+        help="the configuration that the others are compared with, as the table names "
+        "it (default A, the first)",
     )
     parser.add_argument(
         "--metric",
         action="append",
         default=[],
         metavar="NAME",
-        help="compare the last value of a metric of training, too, e.g. knn_top1; "
-        "repeatable",
+        help="also compare the last value of a training metric, e.g. knn_top1; may be "
+        "repeated",
     )
-    for form, holds in (("csv", "a row for each run"), ("json", "all of it")):
+    for form, holds in (("csv", "one row per run"), ("json", "the whole comparison")):
         parser.add_argument(
             f"--{form}",
             metavar="FILE",
-            help=f"write {holds}; - for standard output, in place of the tables",
+            help=f"write {holds} to a file; - prints it in place of the tables",
         )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuses paths that are none."""
+    """Checks the folders and the files to write."""
     for folder in args.workdirs:
         check_folder("the workdir", folder)
     if args.csv == args.json == "-":
@@ -63,7 +65,7 @@ def check(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints or writes the comparison."""
     if any("://" in folder for folder in args.workdirs):
-        # Buckets are read by TensorFlow, which has things to say as it starts.
+        # Buckets are read with TensorFlow, which prints messages as it starts.
         start_tensorflow()
     from sslkit.cli.output import show
     from sslkit.comparison import compare

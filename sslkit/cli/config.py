@@ -1,4 +1,4 @@
-"""`sslkit config`: what a recipe and its overrides come to."""
+"""`sslkit config`: all values that a recipe and its overrides set."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--places",
         action="store_true",
-        help="say behind each value in which file and line it was written",
+        help="add a comment to each value: the file and the line where it is set",
     )
     parser.add_argument(
         "--all",
         action="store_true",
-        help="show what is not bound too, as comments, each with its default",
+        help="also show the values that are not set, as comments with their defaults",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the resolved configuration, itself a recipe; notes go to stderr."""
+    """Prints the resolved configuration, which is itself a recipe; notes to stderr."""
     for name, resolution in read_all(args, workdir="W").items():
         if name != ALONE:
             print(f"# Stage {name}.")

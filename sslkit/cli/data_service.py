@@ -22,56 +22,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parts.add_argument(
         "--dispatcher",
         action="store_true",
-        help="start the dispatcher alone, which shares the work out",
+        help="start only the dispatcher, which distributes the work to the workers",
     )
     parts.add_argument(
         "--worker",
         metavar="ADDRESS",
-        help="start a worker alone, which joins the dispatcher at HOST:PORT; without "
-        "either option, one dispatcher and one worker",
+        help="start only a worker, which joins the dispatcher at HOST:PORT; without "
+        "--dispatcher and --worker, one of each is started",
     )
     parser.add_argument(
         "--host",
         default=_THIS_MACHINE,
-        help="the name or address under which others reach this machine; the default, "
-        f"{_THIS_MACHINE}, lets no other machine in",
+        help="the name or address by which other machines reach this one; with the "
+        f"default, {_THIS_MACHINE}, no other machine can connect",
     )
     parser.add_argument(
         "--expose",
         action="store_true",
-        help="let every machine that reaches this one in, as --host with another name "
-        "does; there is no password and no encryption, so the network must be yours",
+        help="let other machines connect, which --host with their name for this one "
+        "needs; there is no password and no encryption, so use it only in a network "
+        "that you trust",
     )
     parser.add_argument(
         "--port",
         type=int,
         default=0,
-        help="port of the dispatcher, or of a worker alone (default: any that is free)",
+        help="the port of the dispatcher, or of the worker if only a worker is started "
+        "(default: any free port)",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at who may come in."""
+    """Checks which machines may connect."""
     address, host = _address(args), args.host
     if host == "0.0.0.0":
         raise UserError(
-            "--host 0.0.0.0 is no address at which others find this machine; give its "
-            "name, and all interfaces are listened to"
+            "--host 0.0.0.0 is not an address by which other machines find this one; "
+            "give its name, and the service listens on all interfaces"
         )
     if host not in _LOOPBACK and not args.expose:
         raise UserError(
-            f"--host {host} lets every machine that reaches this one run what it "
-            "sends here, without a password. Where the network is yours alone, say so "
-            "with --expose; else leave out --host"
+            f"--host {host} lets every machine that reaches this one run code here, "
+            "without a password. If you trust the network, add --expose; otherwise "
+            "leave out --host"
         )
     if host in _LOOPBACK and args.expose:
         raise UserError(
-            "--expose wants --host, too: the name under which others reach this machine"
+            "--expose needs --host, too: the name by which other machines reach this "
+            "one"
         )
     if host in _LOOPBACK and address.rpartition(":")[0] not in ("", *_LOOPBACK):
         raise UserError(
-            f"a dispatcher at {address} would send others to {host} for this worker; "
-            "give --host the name of this machine, and --expose"
+            f"the dispatcher at {address} would tell other machines that this worker "
+            f"is at {host}; give --host the name of this machine, and --expose"
         )
 
 
@@ -80,14 +83,14 @@ def _address(args: argparse.Namespace) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serves until a signal comes."""
+    """Serves until a signal arrives."""
     import tensorflow as tf
 
     from sslkit.data.service import Service
     from sslkit.runners import gpus
 
     address = _address(args)
-    # Batches are made on the host; the devices are for whoever trains.
+    # Batches are made on the host; the devices are left to the runs that train.
     gpus.hide()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -110,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         return serve(make, "worker", port)
 
     if args.worker is not None:
-        # A worker by itself would wait for its dispatcher for an hour.
+        # Without this check a worker would wait for its dispatcher for an hour.
         Service(f"grpc://{address}").reach()
         print(f"worker {worker(address, args.port)} of {address}", flush=True)
     else:
@@ -123,8 +126,8 @@ def run(args: argparse.Namespace) -> int:
             worker(address, 0)
         print(f"data.service = 'grpc://{address}'", flush=True)
     stop.wait()
-    # Nothing is left to write. TensorFlow's own way of stopping a worker waits for its
-    # dispatcher, for an hour if that has gone.
+    # Nothing is left to write. If TensorFlow stopped the worker, it would wait for the
+    # dispatcher, for an hour if that has ended already.
     os._exit(0)
 
 
@@ -133,8 +136,8 @@ def _start(make: Callable[[int], Any], what: str, port: int, *, host: str) -> An
         server = make(port)
     except (RuntimeError, OSError) as error:
         raise UserError(
-            f"the {what} cannot be started on port {port} ({first_line(error)}). Is it "
-            "in use? Choose another --port, or 0 for any"
+            f"the {what} cannot be started on port {port} ({first_line(error)}). The "
+            "port may be in use: choose another --port, or 0 for any"
         ) from error
     if host in _LOOPBACK:
         _keep_to_this_machine(_port(server))
@@ -148,23 +151,23 @@ def _port(server: Any) -> int:
 def _keep_to_this_machine(port: int) -> None:
     """Lets no other machine connect to a port of this process.
 
-    TensorFlow listens on all interfaces and has no option against it. So the socket
+    TensorFlow listens on all interfaces and has no option to change that. So the socket
     that it has opened is bound to the loopback interface afterwards, within
-    milliseconds; a connection from elsewhere is then refused by the system.
+    milliseconds; the system then refuses connections from other machines.
 
     Raises:
         UserError: if this system cannot do that.
     """
     try:
         listening = list(_listening(port))
-        for door in listening:
-            door.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
-            door.close()
+        for listener in listening:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+            listener.close()
     except (OSError, AttributeError) as error:
         raise UserError(
-            f"port {port} cannot be kept to this machine ({error}); that needs Linux "
-            "5.7 or later. To let other machines in, give --host the name of this one,"
-            " and --expose"
+            f"port {port} cannot be closed to other machines ({error}); that needs "
+            "Linux 5.7 or later. To let other machines connect, give --host the name "
+            "of this one, and --expose"
         ) from error
     if not listening:
         raise UserError(f"port {port} is not open; start the command again")
@@ -175,16 +178,16 @@ def _listening(port: int) -> list[socket.socket]:
     found = []
     for name in os.listdir("/proc/self/fd"):
         try:
-            door = socket.socket(fileno=os.dup(int(name)))
-        except OSError:  # no socket, or closed by now
+            opened = socket.socket(fileno=os.dup(int(name)))
+        except OSError:  # not a socket, or closed by now
             continue
-        own = door.getsockname()
+        own = opened.getsockname()
         if (
             isinstance(own, tuple)
             and own[1] == port
-            and door.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            and opened.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         ):
-            found.append(door)
+            found.append(opened)
         else:
-            door.close()
+            opened.close()
     return found

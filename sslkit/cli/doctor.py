@@ -14,30 +14,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="W",
-        help="try to write to a run's folder or bucket; repeatable",
+        help="check that a run's folder or bucket can be written; may be repeated",
     )
     parser.add_argument(
         "--data",
         action="append",
         default=[],
         metavar="D",
-        help="try to read a folder or bucket of data; repeatable",
+        help="check that a folder or bucket of data can be read; may be repeated",
     )
     parser.add_argument(
         "--seconds",
         type=float,
         default=120.0,
-        help="how long an import, or a reach for a folder, may take (default 120)",
+        help="how long each import and each access to a folder may take (default 120)",
     )
     parser.add_argument(
         "--report",
         metavar="FILE",
-        help="write what to paste into a bug report, without secrets; - prints it",
+        help="write a text for bug reports, without secrets; - prints it",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the options."""
+    """Checks the options."""
     from sslkit.arguments import check_folder
 
     if args.seconds <= 0:
@@ -48,7 +48,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints what was found; returns 1 where something is broken."""
+    """Prints what was found; returns 1 if something is broken."""
     from sslkit.doctor.diagnosis import Request, diagnose
 
     found = diagnose(

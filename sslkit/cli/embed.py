@@ -15,28 +15,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to",
         required=True,
         metavar="FILE",
-        help="a file that ends in .npz or .tfrecord",
+        help="the file to write; its name ends in .npz or .tfrecord",
     )
     parser.add_argument(
         "--part",
         choices=("train", "test"),
         default="train",
-        help="which split of the recipe's data; another dataset comes with "
+        help="which split of the recipe's data to read; for another dataset add "
         "--set \"data.name = '…'\" (default: train)",
     )
     parser.add_argument(
-        "--batch-size", type=int, default=256, help="images encoded at once"
+        "--batch-size",
+        type=int,
+        default=256,
+        metavar="N",
+        help="images per batch (default 256)",
     )
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="at most so many examples, a fixed mix"
+        "--limit",
+        type=int,
+        metavar="N",
+        help="read at most N examples, a sample that is the same each time",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the numbers, the workdir and where the output goes."""
+    """Checks the numbers, the workdir and the file to write."""
     for option, value in (("--batch-size", args.batch_size), ("--limit", args.limit)):
         if value is not None and value < 1:
-            raise UserError(f"{option} is {value}; it is 1 or more.")
+            raise UserError(f"{option} is {value}; give 1 or more.")
     check_workdir(args.workdir)
     check_target(args.to)
 

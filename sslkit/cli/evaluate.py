@@ -1,4 +1,4 @@
-"""`sslkit evaluate`: measure the encoder of a run."""
+"""`sslkit evaluate`: measures the encoder of a run."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="NAME",
-        help="measure on another dataset: its train split is the bank and fits the "
-        "probe, its test split is scored",
+        help="measure on another dataset: its train split is the bank of neighbours "
+        "and trains the linear probe, its test split is scored",
     )
     parser.add_argument(
         "--follow",
         action="store_true",
-        help="measure each checkpoint as it appears, until the run's last",
+        help="measure each checkpoint of a run as it appears, until the last",
     )
     parser.add_argument(
         "--poll",
         type=float,
         default=30.0,
         metavar="SECONDS",
-        help="with --follow, how often to look for one (default 30)",
+        help="with --follow: how often to look for a new checkpoint (default 30)",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the options and at the workdir."""
+    """Checks the options and the workdir."""
     if args.data is not None and args.follow:
         raise UserError("--follow measures on the run's own data; leave out --data")
     if args.poll <= 0:
@@ -51,7 +51,8 @@ def check(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluates the latest checkpoint of a run, or each one as it appears.
 
-    With overrides nothing is written: the run's result is that of its own recipe.
+    With overrides no result is written, because `result.json` is that of the run's own
+    recipe.
     """
     from sslkit.execution import measure
     from sslkit.runs import claimed, reopen
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(found: Measured) -> None:
-    """Prints an evaluation, what was skipped in it, and where it is."""
+    """Prints an evaluation, the images that were skipped, and the file written."""
     from sslkit.cli.output import console
 
     console().print(found.report.render())
@@ -108,9 +109,9 @@ def _follow(
         try:
             step = training.load(workdir, prefix)
         except Damaged as error:
-            # If it is not there any more, training has removed it meanwhile.
+            # If it does not exist any more, training has removed it meanwhile.
             if is_whole(prefix):
-                print(f"{prefix} is damaged, and passed over: {error.reason}")
+                print(f"{prefix} is damaged and is skipped: {error.reason}")
             continue
         print(f"step {step} of {workdir.path}", flush=True)
         # The baselines are the same for every checkpoint.

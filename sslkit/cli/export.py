@@ -1,4 +1,4 @@
-"""`sslkit export`: a trained encoder for others to load."""
+"""`sslkit export`: a trained encoder in a format that other programs load."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to",
         required=True,
         metavar="PATH",
-        help="a folder for a SavedModel; a file for keras and onnx; a prefix such as "
-        "D/model.ckpt-1000 for tf1",
+        help="where to write: a folder for saved_model, a file for keras and onnx, a "
+        "prefix such as D/model.ckpt-1000 for tf1",
     )
     parser.add_argument(
         "--format",
         choices=FORMATS,
         default="saved_model",
-        help="saved_model loads in plain TensorFlow; keras in plain Keras (resnets); "
-        "onnx needs tf2onnx; tf1 is the published TensorFlow 1 layout "
-        "(default: saved_model)",
+        help="saved_model loads in TensorFlow without sslkit; keras loads in Keras "
+        "without sslkit (ResNets only); onnx needs tf2onnx; tf1 is the layout of the "
+        "published TensorFlow 1 checkpoints (default: saved_model)",
     )
     parser.add_argument(
         "--head",
         default="head_contrastive_instance",
         metavar="SCOPE",
-        help="scope of the projection head in a tf1 checkpoint; SimCLR's is "
-        "head_contrastive",
+        help="with tf1: the scope of the projection head; SimCLR's is head_contrastive "
+        "(default: head_contrastive_instance)",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the workdir and at where the output goes."""
+    """Checks the workdir and the place to write to."""
     check_workdir(args.workdir)
     check_target(args.to)
 
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         replacing(card_path) as beside,
     ):
         pathlib.Path(beside).write_text(text)
-    place = f"{args.to}, in the place of an earlier export" if there else args.to
+    place = f"{args.to}, in place of an earlier export" if there else args.to
     print(
         f"step {trained.step} of {args.workdir} is exported to {place}. To load it:\n"
     )
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _computes_in(trained: Trained, args: argparse.Namespace) -> str:
-    """Returns the precision of what is written: `--set` may choose that of its own."""
+    """Returns the precision that the export computes in; `--set` may change it."""
     if args.format in ("keras", "tf1"):
         return "float32"
     return str(trained.objective.encoder.compute_dtype)
@@ -120,8 +120,8 @@ def _tf1(trained: Trained, args: argparse.Namespace) -> str:
     pathlib.Path(args.to).parent.mkdir(parents=True, exist_ok=True)
     if trained.table is None:
         raise UserError(
-            f"{args.workdir} is an import of published weights, which are in that "
-            "layout already: use the checkpoint that it was made of."
+            f"{args.workdir} is an import of published weights, which are in the tf1 "
+            "layout already. Use the checkpoint that was imported."
         )
     write_published(trained.table, args.to, head=args.head)
     return (
@@ -152,5 +152,5 @@ _WRITERS: dict[
     "onnx": (_onnx, _beside, ""),
     "tf1": (_tf1, _beside, ".index"),
 }
-"""Format -> what writes it, where its card is, and which file beside or below the path
-shows that there is one already."""
+"""Format -> the function that writes it, the path of its model card, and what to add to
+the path to get a file that exists if there is an earlier export."""

@@ -11,25 +11,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="a prefix such as model.ckpt-1234, or the folder that it is in",
+        help="the prefix of the checkpoint, such as model.ckpt-1234, or its folder",
     )
     parser.add_argument(
         "--to",
         required=True,
         metavar="FOLDER",
-        help="where the imported checkpoint goes; runs start from it with "
+        help="the folder to write the imported checkpoint to; runs start from it with "
         "train.initialize",
     )
     parser.add_argument(
         "--schema",
         metavar="REGEX",
-        help="the published variable_schema: names that it does not match at their "
-        "start are left out",
+        help="the published setting variable_schema: only variables whose names begin "
+        "with a match are imported",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Imports a checkpoint; prints what went where and how to start from it."""
+    """Imports a checkpoint; prints what was imported and how to start from it."""
     from sslkit.published.importing import import_published
     from sslkit.runners import gpus
 

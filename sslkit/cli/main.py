@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import sslkit
 from sslkit import programs
 from sslkit.cli.allocator import keep_freed_memory
-from sslkit.cli.old_names import names_told
+from sslkit.cli.old_names import report_old_names
 from sslkit.cli.startup import start_tensorflow
 from sslkit.errors import Lost, Stopped, UserError
 from sslkit.keras_backend import TENSORFLOW, VARIABLE
@@ -23,27 +23,27 @@ from sslkit.secrets import hide
 # and `run(args) -> int`, and it may have `check(args)`, which runs before TensorFlow is
 # imported; only the one that is called gets imported.
 COMMANDS = {
-    "train": "train as a recipe says: pretrain, fine-tune or linear evaluation",
-    "sweep": "train a recipe with each of some values: seeds, options",
-    "evaluate": "measure a trained encoder: nearest neighbours, linear, top-k",
-    "compare": "show in what runs differ, and whether their results do",
-    "audit": "show whether the false negatives that a run found are false negatives",
-    "export": "write a trained encoder for others to load",
-    "embed": "write the features of a dataset to a file",
-    "report": "write what runs have learned as one page: curves, accuracies, images",
-    "neighbours": "draw images with those that the encoder finds most like them",
+    "train": "run a recipe: pretraining, fine-tuning or linear evaluation",
+    "sweep": "train a recipe once for each of several values, e.g. seeds",
+    "evaluate": "measure a trained encoder: nearest neighbours, linear probe, top-k",
+    "compare": "show how the settings of runs differ, and whether their results do",
+    "audit": "check whether what a run took for false negatives are false negatives",
+    "export": "write a trained encoder in a format that other programs load",
+    "embed": "write the features of a dataset's images to a file",
+    "report": "write one page about what runs have learned: curves, accuracies, images",
+    "neighbours": "draw images beside those that the encoder finds most similar",
     "import": "turn published TensorFlow 1 weights into a checkpoint to start from",
-    "status": "show how runs go: step, rate, time left, metrics, whether they live",
-    "doctor": "look for what is broken: versions, devices, disks, plugins",
-    "replay": "do one step of a run again, to see where its numbers go bad",
-    "plan": "count what a recipe takes, and its hours on several devices",
-    "views": "draw what a recipe's augmentation does to the data",
-    "data-service": "make training batches for runs of other processes or machines",
-    "bench": "measure whether the host or the model sets the pace",
+    "status": "show the progress of runs: step, rate, time left, metrics, health",
+    "doctor": "find what is broken: versions, devices, disks, plugins",
+    "replay": "repeat one step of a run, to see where its numbers stop being finite",
+    "plan": "estimate what a recipe costs: memory, work, hours on several devices",
+    "views": "draw the views that a recipe's augmentation makes of the data",
+    "data-service": "make training batches for runs in other processes or machines",
+    "bench": "measure whether the host or the model limits the speed of training",
     "plugins": "list the installed plugins; --check imports and verifies each",
-    "new": "begin a plugin as a project of its own: code, recipe, tests",
-    "recipes": "list the recipes, each with the first line of its comment; verify them",
-    "config": "show what a recipe and its overrides come to, without running it",
+    "new": "create a project for a new plugin: code, recipe, tests",
+    "recipes": "list the recipes with a line about each, or verify that they work",
+    "config": "show all values that a recipe and its overrides set, without running it",
 }
 
 NEED_TENSORFLOW = (
@@ -80,23 +80,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    # TensorFlow's start-up notes hide the one line that matters. It reads this once,
-    # when it is imported.
+    # TensorFlow's start-up messages would hide the one line that matters. It reads this
+    # variable once, when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if "--debug" in argv else "3")
     before = dict(os.environ)
-    # The process is the command's own: what Keras runs on elsewhere does not matter.
+    # The process is the command's own: the Keras backend of other programs does not
+    # matter.
     os.environ[VARIABLE] = TENSORFLOW
     debug = "--debug" in argv
     try:
-        with names_told():
+        with report_old_names():
             arguments = _parse(argv)
-            arguments.before = before  # the environment, for those who judge it
-            # What is cheap to find wrong is found before TensorFlow is imported.
-            arguments.look(arguments)
+            arguments.before = before  # for `sslkit doctor`, which checks it
+            # Mistakes that are cheap to find are found before TensorFlow is imported.
+            arguments.check_options(arguments)
             if arguments.command in NEED_TENSORFLOW:
                 keep_freed_memory()
                 programs.start()
-                start_tensorflow(hush=not debug)
+                start_tensorflow(quiet=not debug)
             return arguments.run(arguments)
     except UserError as error:
         if debug:
@@ -110,8 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _fail("interrupted", 130)
     except BrokenPipeError:
-        # The reader, such as `head`, has seen enough. Python would complain once more
-        # when it flushes at exit.
+        # The program that reads the output, such as `head`, has closed it. Without
+        # this, Python would report the same error again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
@@ -153,27 +154,28 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         if name == chosen:
             module = module_of(name)
             module.add_arguments(command)
-            look = getattr(module, "check", _nothing)
-            command.set_defaults(run=module.run, look=look, command=name)
+            check = getattr(module, "check", _nothing)
+            command.set_defaults(run=module.run, check_options=check, command=name)
     return parser.parse_args(argv)
 
 
 def module_of(command: str) -> types.ModuleType:
     """Imports the module of a command."""
-    # A module cannot be called `import`; the word is Python's own.
+    # A module cannot be called `import`, which is a keyword of Python.
     word = keyword.iskeyword(command)
     file = f"{command}_" if word else command.replace("-", "_")
     return importlib.import_module(f"sslkit.cli.{file}")
 
 
 def _nothing(args: argparse.Namespace) -> None:
-    """Is the check of a command that has none."""
+    """Checks nothing, for a command without a `check` of its own."""
 
 
 def _at_once(code: int) -> int:
     """Ends the process if a checkpoint is still being written; else returns the code.
 
-    What was being written is no checkpoint yet, and the next one that is removes it.
+    A checkpoint that is only partly written is not used; the next complete one
+    removes it.
     """
     background = sys.modules.get("sslkit.checkpoints.background")
     if background is not None and background.busy():

@@ -1,4 +1,4 @@
-"""`sslkit neighbours`: images with those that are most like them."""
+"""`sslkit neighbours`: images beside those that are most similar to them."""
 
 from __future__ import annotations
 
@@ -18,28 +18,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--query",
         nargs="+",
         metavar="FILE",
-        help="images to find others for (default: some of the data's own)",
+        help="image files to find neighbours of (default: some images of the data)",
     )
     parser.add_argument(
         "--part",
         choices=("train", "test"),
         default="train",
-        help="which split of the recipe's data to look in; another dataset comes with "
+        help="which split of the recipe's data to search; for another dataset add "
         "--set \"data.name = '…'\" (default: train)",
     )
     parser.add_argument(
-        "--count", type=int, default=8, help="images to find for each (default 8)"
+        "--count",
+        type=int,
+        default=8,
+        metavar="N",
+        help="neighbours per image (default 8)",
     )
     parser.add_argument(
-        "--rows", type=int, help="without --query, how many images (default 6)"
+        "--rows",
+        type=int,
+        metavar="N",
+        help="without --query: how many images of the data to take (default 6)",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the options, the workdir and where the sheet goes."""
+    """Checks the options, the workdir and the file to write."""
     for option, value in (("--count", args.count), ("--rows", args.rows)):
         if value is not None and value < 1:
-            raise UserError(f"{option} is {value}; it is 1 or more.")
+            raise UserError(f"{option} is {value}; give 1 or more.")
     if args.query is not None and args.rows is not None:
         raise UserError("--rows is for images of the data; leave it out with --query.")
     if not args.to.lower().endswith(".png"):
@@ -49,14 +56,14 @@ def check(args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes a sheet, a row for each query, and prints the same as text."""
+    """Writes a picture with one row per query, and prints the same as text."""
     from sslkit.evaluate.features import frozen
     from sslkit.pictures import contact_sheet, neighbours
     from sslkit.runs import claimed, reopen
     from sslkit.storage import on_disk
 
     target = on_disk(args.to)
-    # All that is cheap to refuse, before the data is read.
+    # What is cheap to check comes first, before the data is read.
     queries = [] if args.query is None else neighbours.from_files(args.query)
     run = claimed(reopen(args.workdir, args.set, data_dir=args.data_dir))
     _, training, workdir = run

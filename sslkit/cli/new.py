@@ -1,4 +1,4 @@
-"""`sslkit new`: begins a plugin as a project of its own."""
+"""`sslkit new`: creates a project for a new plugin."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from sslkit.scaffold import project
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("kind", metavar="KIND", help=", ".join(project.KINDS))
     parser.add_argument(
-        "name", metavar="NAME", help="what recipes call it, e.g. my_method"
+        "kind",
+        metavar="KIND",
+        help=f"the kind of plugin: {', '.join(project.KINDS)}",
     )
     parser.add_argument(
-        "--to", metavar="FOLDER", help="the folder to make (default: sslkit-NAME)"
+        "name", metavar="NAME", help="the plugin's name in recipes, e.g. my_method"
+    )
+    parser.add_argument(
+        "--to", metavar="FOLDER", help="the folder to create (default: sslkit-NAME)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the project, and says what to type next."""
+    """Writes the project; prints its files and the commands to run next."""
     written = project.write(args.kind, args.name, args.to)
     print(f"wrote {written.folder}:")
     for path in written.files:

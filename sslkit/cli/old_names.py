@@ -1,4 +1,4 @@
-"""Options under names that have changed, and a line about each old one."""
+"""Options whose names have changed, and a note about each old name that is used."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sslkit import deprecation
 
 
 @contextlib.contextmanager
-def names_told() -> Iterator[None]:
-    """Has a command say each old name that it met in one line, once."""
+def report_old_names() -> Iterator[None]:
+    """Prints a line about each old name that is used meanwhile, once."""
     told: set[str] = set()
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -45,8 +45,8 @@ def add_renamed_option(
         parser: the command's parser.
         name: e.g. `--to`.
         old: e.g. `--out`.
-        gone_in: the version that does not know the old one.
-        **settings: what `add_argument` takes.
+        gone_in: the version that no longer knows the old name.
+        **settings: the arguments of `add_argument`.
     """
 
     class Renamed(argparse.Action):

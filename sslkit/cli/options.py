@@ -1,4 +1,4 @@
-"""Options that several commands take, so that they are spelled alike."""
+"""Options that several commands share, so that all of them spell them the same."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from sslkit.errors import UserError
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
-    """Adds --gin, --stage, --set and --data-dir, what `sslkit.config` reads."""
+    """Adds --gin, --stage, --set and --data-dir, which `sslkit.config` reads."""
     parser.add_argument(
         "--gin",
         action="append",
         required=True,
         metavar="FILE",
-        help="a recipe, e.g. gin/fnc_r50_pretrain.gin; repeat to add more",
+        help="a recipe, e.g. gin/fnc_r50_pretrain.gin; may be repeated, and later "
+        "files override earlier ones",
     )
     parser.add_argument(
-        "--stage", metavar="NAME", help="one stage of a recipe that has several"
+        "--stage",
+        metavar="NAME",
+        help="take only this stage of a recipe that has several",
     )
     add_overrides(parser)
 
@@ -47,20 +50,21 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="'NAME = VALUE'",
-        help="bind one value after all recipes, e.g. 'train.epochs = 5'; repeatable",
+        help="set one value in place of the recipe's, e.g. 'train.epochs = 5'; may be "
+        "repeated",
     )
     parser.add_argument(
         "--data-dir",
         metavar="FOLDER",
-        help="where datasets are; short for --set \"data.data_dir = 'FOLDER'\"",
+        help="the folder of the datasets; short for --set \"data.data_dir = 'FOLDER'\"",
     )
 
 
 def check_workdir(path: str) -> None:
-    """Refuses a folder on a disk that cannot be a run's; imports nothing for it.
+    """Refuses a folder on a disk that cannot be a run's, without reading any file.
 
     Raises:
-        UserError: if it is not there, or holds neither a run nor a checkpoint.
+        UserError: if it does not exist, or holds neither a run nor a checkpoint.
     """
     check_folder("--workdir", path)
     if "://" in path:
@@ -71,7 +75,7 @@ def check_workdir(path: str) -> None:
         for name in there
     ):
         raise UserError(
-            f"{path} is no workdir of a run: it has no config.gin. Make one with: "
+            f"{path} is not a workdir of a run: it has no config.gin. Make one with: "
             f"sslkit train --gin RECIPE --workdir {path}"
         )
 
@@ -80,11 +84,11 @@ def check_target(path: str, option: str = "--to") -> None:
     """Refuses a place on a disk where nothing can be written.
 
     Args:
-        path: what the option says.
+        path: the value of the option.
         option: its name.
 
     Raises:
-        UserError: if a file stands where a folder must be, or it may not be written.
+        UserError: if a file is where a folder must be, or if writing is not permitted.
     """
     if "://" in path:
         return
@@ -95,5 +99,5 @@ def check_target(path: str, option: str = "--to") -> None:
         raise UserError(f"{option} {path} cannot be written: {above} is a file.")
     if not os.access(above, os.W_OK):
         raise UserError(
-            f"{option} {path} cannot be written: {above} is not yours to write."
+            f"{option} {path} cannot be written: you may not write to {above}."
         )

@@ -1,4 +1,4 @@
-"""Where commands print what people read."""
+"""How commands print tables."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _WIDTH = 100
 
 
 def console() -> rich.console.Console:
-    """Returns standard output, wide enough for tables where it is no terminal."""
+    """Returns standard output, wide enough for tables if it is not a terminal."""
     found = rich.console.Console()
     return found if found.is_terminal else rich.console.Console(width=_WIDTH)
 
 
 def show(table: rich.console.RenderableType) -> None:
-    """Prints a table; whole, however wide, where standard output is no terminal."""
+    """Prints a table, never cut to a width if standard output is not a terminal."""
     found = console()
     if not found.is_terminal:
         wide = rich.console.Console(width=10_000)

@@ -1,4 +1,4 @@
-"""`sslkit plan`: what a recipe will take, before anything is rented."""
+"""`sslkit plan`: what a recipe will cost, before a machine is rented."""
 
 from __future__ import annotations
 
@@ -26,40 +26,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replicas",
         type=int,
-        help="devices that share the batch (default: 32 for the runner tpu, else 1)",
+        metavar="N",
+        help="the number of devices that share the batch (default: 32 for the runner "
+        "tpu, 1 for the others)",
     )
     parser.add_argument(
         "--examples",
         type=int,
         metavar="N",
-        help="images in the training split, where it is not here, e.g. 1281167; the "
-        "host is not measured then",
+        help="the number of training images, for data that is not on this machine, "
+        "e.g. 1281167; the speed of the host is not measured then",
     )
     parser.add_argument(
         "--utilisation",
         type=float,
         metavar="SHARE",
-        help="share of each device's peak that is reached (default: 0.15 for "
-        "accelerators, which is what SimCLR's published run on TPUs comes to)",
+        help="the share of each device's peak FLOP/s that training reaches (default: "
+        "0.15 for accelerators, the share that SimCLR's published run on TPUs reached)",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the numbers and reads the recipe."""
+    """Checks the numbers and reads the recipe."""
     if args.replicas is not None and args.replicas < 1:
         raise UserError(f"--replicas is {args.replicas}; give 1 or more")
     if args.examples is not None and args.examples < 1:
         raise UserError(f"--examples is {args.examples}; give 1 or more")
     if args.utilisation is not None and not 0 < args.utilisation <= 1:
-        raise UserError(f"--utilisation is {args.utilisation:g}; it is in (0, 1]")
+        raise UserError(
+            f"--utilisation is {args.utilisation:g}; give more than 0 and at most 1"
+        )
     check_recipe(args)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints what each stage takes and how long it runs on several devices."""
+    """Prints what each stage costs and how long it runs on several devices."""
     from sslkit.runners import gpus
 
-    gpus.hide()  # Nothing runs there.
+    gpus.hide()  # Nothing runs on them.
     for name, resolution in read_all(args, workdir="W").items():
         if name != ALONE:
             print(f"stage {name}")
@@ -71,21 +75,21 @@ def _run_one(args: argparse.Namespace, resolution: Resolution) -> None:
     from sslkit import config
     from sslkit.cli.output import show
     from sslkit.plan.devices import RENTED, this_cpu
-    from sslkit.plan.imagined import ImaginedData, ImaginedRunner
+    from sslkit.plan.placeholders import PlaceholderData, PlaceholderRunner
     from sslkit.plan.planning import outlook, plan
 
     loaded = config.load_resolved(resolution)
     replicas = args.replicas or (32 if "runners.tpu" in resolution.targets() else 1)
-    parts: dict[str, Any] = {"runner": ImaginedRunner(replicas=replicas)}
+    parts: dict[str, Any] = {"runner": PlaceholderRunner(replicas=replicas)}
     if args.examples is not None:
-        parts["data"] = ImaginedData(args.examples)
+        parts["data"] = PlaceholderData(args.examples)
     training = loaded.train(**parts)
     try:
         training.source  # noqa: B018 - opens the data, which is what may fail
     except UserError as error:
         raise UserError(
-            f"{str(error).rstrip('.')}. To plan without the data: --examples N, the "
-            "images in its training split."
+            f"{str(error).rstrip('.')}. To plan without the data, give the number of "
+            "its training images: --examples N."
         ) from error
     found = plan(training, host_seconds=0 if args.examples else _HOST_SECONDS)
     for line in _lines(found):
@@ -98,25 +102,25 @@ def _run_one(args: argparse.Namespace, resolution: Resolution) -> None:
 
 
 def _lines(found: Plan) -> list[str]:
-    a_view = found.flops / found.views_a_step
+    flops_per_view = found.flops / found.views_per_step
     host = (
         "not measured"
-        if found.views_a_core is None
-        else f"{found.views_a_core:,.0f} views/s a core of this machine"
+        if found.views_per_core is None
+        else f"{found.views_per_core:,.0f} views/s per core of this machine"
     )
     return [
         f"{found.steps:,} steps, {found.epochs:.4g} epochs: {found.images:,} images, "
         f"{found.views:,} views; {found.replicas} replica(s) of "
-        f"{found.views_a_step // found.replicas:,} views",
+        f"{found.views_per_step // found.replicas:,} views",
         f"{found.parameters:,} trained parameters; state {_bytes(found.state_bytes)} "
-        f"a replica, of it {_bytes(found.bank_bytes)} neither trained nor of the "
+        f"per replica, {_bytes(found.bank_bytes)} of it neither trained nor of the "
         "optimizer",
-        f"{found.flops:.3g} FLOPs a step ({a_view:.3g} a view), "
+        f"{found.flops:.3g} FLOPs per step ({flops_per_view:.3g} per view), "
         f"{found.flops * found.steps:.3g} in all, {_precision(found)}",
-        f"activations {_bytes(found.replica.kept_bytes)} a replica if all but the "
-        f"results of convolutions is made again, "
-        f"{_bytes(found.replica.live_bytes)} if nothing is",
-        f"input {_bytes(found.input_bytes)} a step; host: {host}",
+        f"activations: {_bytes(found.replica.kept_bytes)} per replica if only the "
+        "results of convolutions are kept and the rest is computed again, "
+        f"{_bytes(found.replica.live_bytes)} if all are kept",
+        f"input {_bytes(found.input_bytes)} per step; host: {host}",
     ]
 
 

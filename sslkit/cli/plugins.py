@@ -1,4 +1,4 @@
-"""`sslkit plugins`: what is installed, what each takes, and whether it works."""
+"""`sslkit plugins`: the installed plugins, their arguments, and whether they work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import textwrap
 
 from sslkit import plugins
-from sslkit.cli.startup import hushed
+from sslkit.cli.startup import quiet_stderr
 from sslkit.errors import UserError, did_you_mean
 
 ACTIONS = ("list", "show", "check")
@@ -23,26 +23,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="list",
         metavar="ACTION",
         help="list (the default); show NAME: its arguments, paper and recipes; check "
-        "NAME: hold it to the laws of its kind, exit with 1 if it breaks one",
+        "NAME: test it against the laws of its kind, with exit code 1 if it breaks one",
     )
     parser.add_argument(
         "name",
         nargs="?",
         metavar="NAME",
-        help="a plugin, e.g. objectives.fnc, or fnc where one kind alone has the name",
+        help="a plugin, e.g. objectives.fnc; fnc is enough if no other kind has that "
+        "name",
     )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="'NAME = VALUE'",
-        help="with check: give an argument, best a small one, e.g. 'dim = 6'; "
-        "repeatable",
+        help="with check: set an argument of the plugin, preferably to a small value, "
+        "e.g. 'dim = 6'; may be repeated",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="with list: import and verify each plugin; exit with 1 if any fails",
+        help="with list: import and verify each plugin, with exit code 1 if one fails",
     )
 
 
@@ -57,21 +58,24 @@ def check(args: argparse.Namespace) -> None:
         raise UserError(
             f"`sslkit plugins {args.action}` takes no name."
             if args.name
-            else f"`sslkit plugins {args.action}` wants the name of a plugin, e.g. "
+            else f"`sslkit plugins {args.action}` needs the name of a plugin, e.g. "
             "objectives.supervised."
         )
     if args.set and args.action != "check":
-        raise UserError("--set is for `sslkit plugins check NAME`.")
+        raise UserError("--set goes only with `sslkit plugins check NAME`.")
     if args.check and args.action != "list":
-        raise UserError("--check is for the list; say `sslkit plugins check NAME`.")
+        raise UserError(
+            "--check goes only with the list; to check one plugin: `sslkit plugins "
+            "check NAME`."
+        )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Lists the plugins, shows one, or judges one."""
+    """Lists the plugins, shows one, or checks one."""
     if args.action == "show":
         return _show(plugins.named(args.name))
     if args.action == "check":
-        return _judge(plugins.named(args.name), args)
+        return _check_laws(plugins.named(args.name), args)
     return _list(verify=args.check)
 
 
@@ -79,8 +83,8 @@ def _list(*, verify: bool) -> int:
     from sslkit.config.documentation import summary
 
     installed = plugins.installed()
-    # Plugins import TensorFlow, which logs as it starts.
-    with hushed() if verify else contextlib.nullcontext():
+    # Plugins import TensorFlow, which prints messages as it starts.
+    with quiet_stderr() if verify else contextlib.nullcontext():
         problems = {
             plugin: _failure(plugin) if verify else _problem(plugin, installed)
             for plugin in installed
@@ -107,12 +111,12 @@ def _list(*, verify: bool) -> int:
 
 
 def _problem(plugin: plugins.Plugin, installed: list[plugins.Plugin]) -> str | None:
-    """Returns what is wrong as far as metadata tells, without importing."""
+    """Returns what is wrong according to the metadata, without importing."""
     return plugins.conflict(plugin, installed) or plugins.refusal(plugin)
 
 
 def _failure(plugin: plugins.Plugin) -> str | None:
-    """Returns what is wrong once the plugin is imported."""
+    """Imports and verifies the plugin; returns what is wrong, None if nothing is."""
     try:
         plugins.load(plugin.kind, plugin.name)
     except UserError as error:
@@ -121,7 +125,7 @@ def _failure(plugin: plugins.Plugin) -> str | None:
 
 
 def _show(plugin: plugins.Plugin) -> int:
-    """Prints what the source of a plugin says of it."""
+    """Prints what the source code of a plugin says about it."""
     from sslkit.config.documentation import about
     from sslkit.config.signatures import signature
     from sslkit.config.types import kinds_of
@@ -134,32 +138,32 @@ def _show(plugin: plugins.Plugin) -> int:
             text, width, initial_indent=indent, subsequent_indent=indent
         )
 
-    said = about(plugin.value)
+    described = about(plugin.value)
     print(f"{plugin.title}, of {plugin.origin} ({plugin.value})")
-    if said.summary:
-        print(wrapped(said.summary, "  "))
-    if said.text:
-        print("\n" + textwrap.indent(said.text, "  "))
+    if described.summary:
+        print(wrapped(described.summary, "  "))
+    if described.text:
+        print("\n" + textwrap.indent(described.text, "  "))
     used = recipes_with(plugin.title)
     print()
-    print(wrapped(f"paper: {', '.join(said.papers) or 'none is named'}", ""))
-    print(wrapped(f"recipes: {', '.join(used) or 'none here'}", ""))
+    print(wrapped(f"paper: {', '.join(described.papers) or 'none is named'}", ""))
+    print(wrapped(f"recipes: {', '.join(used) or 'none of those found here'}", ""))
     known = signature(plugin.value, kinds_of(plugins.installed()))
     if known is None:
-        print("arguments: its source does not tell")
+        print("arguments: cannot be read from its source code")
         return 0
     print("arguments:" if known.parameters else "arguments: none")
     for name, parameter in known.parameters.items():
-        default = "to be given" if parameter.default is None else parameter.default
+        default = "(required)" if parameter.default is None else parameter.default
         print(f"  {name} = {default}")
         print(wrapped(f"{parameter.wanted.words()}", "      "))
-        if name in said.arguments:
-            print(wrapped(said.arguments[name], "      "))
+        if name in described.arguments:
+            print(wrapped(described.arguments[name], "      "))
     return 0
 
 
-def _judge(plugin: plugins.Plugin, args: argparse.Namespace) -> int:
-    """Holds a plugin to the laws of its kind and prints a row for each."""
+def _check_laws(plugin: plugins.Plugin, args: argparse.Namespace) -> int:
+    """Tests a plugin against the laws of its kind and prints one row per law."""
     from sslkit.cli.startup import start_tensorflow
     from sslkit.config.uses import options
 
@@ -175,7 +179,7 @@ def _judge(plugin: plugins.Plugin, args: argparse.Namespace) -> int:
     lacks = missing(laws[0].subject)
     if lacks:
         raise UserError(
-            f"{', '.join(lacks)} must be given for {plugin.title}. Add --set "
+            f"{plugin.title} has no default for {', '.join(lacks)}. Add --set "
             f"'{lacks[0]} = …'."
         )
     print(f"{plugin.title}, of {plugin.origin} ({plugin.value})")
@@ -185,7 +189,7 @@ def _judge(plugin: plugins.Plugin, args: argparse.Namespace) -> int:
         counts[verdict.result] += 1
         _row(width, verdict.law, verdict.result, verdict.reason)
     for verdict in judge(style):
-        # It breaks no run.
+        # Style alone cannot make a run fail.
         result = "advice" if verdict.result == "failed" else verdict.result
         _row(width, verdict.law, result, verdict.reason)
     print(f"{len(laws)} laws: {', '.join(f'{n} {r}' for r, n in counts.items() if n)}")

@@ -1,4 +1,4 @@
-"""`sslkit recipes`: which recipes there are to give to --gin, and whether they work."""
+"""`sslkit recipes`: the recipes that --gin finds by name, and whether they work."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=["list", "verify"],
         default="list",
-        help="verify builds each at its full size, and runs it at a toy one: two "
-        "steps, a checkpoint, a restore, an evaluation (default: list)",
+        help="list prints the names; verify builds each recipe at its full size and "
+        "runs it at a small size: two steps, a checkpoint, a restore, an evaluation "
+        "(default: list)",
     )
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="recipes to verify (default: all)"
@@ -26,12 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir",
         metavar="FOLDER",
-        help="where datasets are; what is not there, made-up photographs stand for",
+        help="with verify: the folder of the datasets; generated images are used in "
+        "place of a dataset that is not there",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints a row for each recipe."""
+    """Prints one row per recipe."""
     names = config.recipes(config.search_path())
     if args.action == "verify":
         return _verify([_find(n, names) for n in args.names] or names, args)
@@ -77,7 +79,7 @@ def _verify(names: Sequence[str], args: argparse.Namespace) -> int:
 
 
 def _verified(name: str, data_dir: str | None) -> str:
-    """Verifies a recipe and says what was found in a row."""
+    """Verifies a recipe and returns what was found, in one line."""
     stages = config.read_stages([name])
     if stages.recipes:
         for stage in stages.recipes:
@@ -88,7 +90,7 @@ def _verified(name: str, data_dir: str | None) -> str:
 
     found = verify(name, data_dir=data_dir)
     return (
-        f"{found.parameters:,} parameters, {found.views:,} views a step; trained on "
+        f"{found.parameters:,} parameters, {found.views:,} views per step; trained on "
         f"{found.data}, loss {found.loss:.4g}; saved, restored; "
         f"{', '.join(p.partition(' (')[0] for p in found.protocols)}; "
         f"{found.seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""`sslkit replay`: does one step of a run again, to see where it goes bad."""
+"""`sslkit replay`: repeats one step of a run, to see where its numbers go wrong."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         required=True,
         metavar="N",
-        help="the step to do again, as a message or bad_step_N.json names it",
+        help="the step to repeat; the error message and the name of bad_step_N.json "
+        "say which",
     )
     parser.add_argument(
         "--device",
         metavar="DEVICE",
-        help="where to do it, e.g. CPU or GPU:1 (default: a GPU if there is one)",
+        help="the device to repeat it on, e.g. CPU or GPU:1 (default: a GPU if there "
+        "is one)",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the options and at the workdir."""
+    """Checks the options and the workdir."""
     if args.step < 1:
         raise UserError(f"--step is {args.step}; steps count from 1.")
     check_workdir(args.workdir)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints what is not finite first; writes nothing."""
+    """Prints the first value that is not finite; writes nothing."""
     from sslkit.runs import claimed, reopen
     from sslkit.training.replay import replay
 

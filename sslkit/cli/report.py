@@ -1,4 +1,4 @@
-"""`sslkit report`: what runs have learned, as one page."""
+"""`sslkit report`: one page about what runs have learned."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "workdirs",
         nargs="+",
         metavar="W",
-        help="a run's folder, or one with several in it, such as that of a sweep",
+        help="the folder of a run, or of several, such as that of a sweep",
     )
     parser.add_argument(
         "--to",
@@ -28,42 +28,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         choices=_FORMATS,
-        help="html, one page with all; md, its numbers and words; png, one picture "
-        "(default: what --to ends in, or html)",
+        help="html: one page with everything; md: only numbers and text; png: one "
+        "picture (default: the ending of --to, or html)",
     )
     parser.add_argument(
         "--map",
         choices=("pca", "tsne"),
         default="pca",
-        help="what places images in the map: PCA, at once; or t-SNE (default: pca)",
+        help="how to place the images in the map; pca is fast, tsne is slow (default: "
+        "pca)",
     )
     parser.add_argument(
         "--images",
         type=int,
         default=1000,
         metavar="N",
-        help="images of the map, at most; of more, a fair sample (default 1000)",
+        help="how many images the map shows at most; of more, it shows a random sample "
+        "(default 1000)",
     )
     parser.add_argument(
         "--rows",
         type=int,
         default=6,
         metavar="N",
-        help="random images whose neighbours are shown (default 6)",
+        help="for how many random images the neighbours are shown (default 6)",
     )
     parser.add_argument(
         "--detail",
         type=int,
         default=4,
         metavar="N",
-        help="of so many runs, seeds counted once, the images are shown; 0 reads no "
-        "data at all (default 4)",
+        help="for how many runs images are shown, where runs that differ only in the "
+        "seed count as one; 0 reads no data (default 4)",
     )
     add_overrides(parser)
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the options, the folders and where the page goes."""
+    """Checks the options, the folders and the file to write."""
     for option, least in (("images", 2), ("rows", 1), ("detail", 0)):
         value = getattr(args, option)
         if value < least:
@@ -77,28 +79,29 @@ def check(args: argparse.Namespace) -> None:
         args.to = os.path.join(args.workdirs[0], f"report.{args.format}")
     elif args.format not in _FORMATS:
         raise UserError(
-            f"--to {args.to} does not end in .html, .md or .png. Name such a file."
+            f"--to {args.to} does not end in .html, .md or .png. Name a file that does."
         )
     elif ending != args.format:
         raise UserError(
-            f"--to {args.to} does not end in .{args.format}, which --format says."
+            f"--to {args.to} does not end in .{args.format}, but --format is "
+            f"{args.format}. Change one of them."
         )
     _check_runs(args.workdirs)
     check_target(args.to)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the page, and says where it is and what it lacks."""
-    from sslkit.page import Looking, report
+    """Writes the page; prints where it is and what is missing in it."""
+    from sslkit.page import Options, report
     from sslkit.runners import gpus
     from sslkit.status import find_runs
     from sslkit.status.alive import is_alive
 
     runs = [run for folder in args.workdirs for run in find_runs(folder)]
     if any(map(is_alive, runs)):
-        # A run that is still going has its GPU to itself.
+        # A run that is still training needs its GPU alone.
         gpus.hide()
-    how = Looking(
+    how = Options(
         images=args.images,
         layout=args.map,
         rows=args.rows,
@@ -114,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_runs(folders: list[str]) -> None:
-    """Refuses folders on a disk without a run, before anything is imported."""
+    """Refuses folders on a disk without a run, before TensorFlow is imported."""
     from sslkit.status import find_runs, read_status
 
     for folder in folders:
@@ -124,6 +127,6 @@ def _check_runs(folders: list[str]) -> None:
             status = read_status(found)
             if not status.ok and "damaged" not in status.state:
                 raise UserError(
-                    f"{folder} cannot be reported: {status.state}. Name the workdir of "
-                    "a run, or a folder with several of them."
+                    f"cannot make a report of {folder}: {status.state}. Name the "
+                    "workdir of a run, or a folder with several of them."
                 )

@@ -1,4 +1,4 @@
-"""Recipes of several stages at the command line: which one, or one after another."""
+"""Recipes of several stages on the command line: one stage, or all in turn."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from sslkit.errors import Lost, Stopped, UserError
 from sslkit.training.interrupt import stopping
 
 CHAIN = "SSLKIT_CHAIN"
-"""Environment variable of a run: the number of the process that started it, one of
-stages or of a sweep."""
+"""Environment variable of a run that `sslkit train` started for a stage, or `sslkit
+sweep`: the process id of that command."""
 
-_PR_SET_PDEATHSIG = 1  # of Linux' prctl.h
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 
 def read_all(args: argparse.Namespace, *, workdir: str) -> dict[str, config.Resolution]:
     """Reads what --gin, --stage, --set and --data-dir name.
 
     Args:
-        args: of a command with the options of a recipe.
+        args: the arguments of a command that has the options of a recipe.
         workdir: the folder of the run, or of all stages.
 
     Returns:
         As `config.read_each`.
 
     Raises:
-        UserError: likewise.
+        UserError: as `config.read_each`.
     """
     return config.read_each(
         args.gin, args.set, stage=args.stage, data_dir=args.data_dir, workdir=workdir
@@ -59,13 +59,13 @@ def read_one(args: argparse.Namespace, *, workdir: str = "W") -> config.Resoluti
 def check_recipe(
     args: argparse.Namespace, read: Callable[..., object] = read_all
 ) -> None:
-    """Reads what a command is for, to refuse it before TensorFlow is imported.
+    """Reads a command's recipe, to refuse mistakes before TensorFlow is imported.
 
     Args:
-        args: of a command with the options of a recipe.
+        args: the arguments of a command that has the options of a recipe.
         read: `read_all` or `read_one`.
     """
-    # A recipe in a bucket is read by TensorFlow itself.
+    # A recipe in a bucket can only be read with TensorFlow.
     if not any("://" in name for name in args.gin):
         read(args, workdir="W")
 
@@ -73,28 +73,31 @@ def check_recipe(
 def run_each(args: argparse.Namespace, stages: Mapping[str, config.Resolution]) -> int:
     """Runs `sslkit train` for each stage in a process of its own, until one fails.
 
-    Devices are set up once in a process, and its memory is a stage's own. A signal is
-    passed on to the stage that runs, which saves its state first.
+    A process sets its devices up only once, and with a process of its own a stage also
+    has the memory to itself. A signal is passed on to the stage that is running, which
+    saves its state first.
 
     Returns:
         The exit code of the last stage that ran.
 
     Raises:
-        Stopped: after a signal that came when none ran, or too late for one.
+        Stopped: after a signal that arrived between two stages, or when a stage had
+            finished already.
     """
     with stopping():
         return _run_each(args, stages)
 
 
 def end_with_chain() -> None:
-    """Has a run end when the process is killed that started it as one of several.
+    """Makes a stage's or a sweep's run end when the command that started it is killed.
 
-    It would go on alone, and the same command, started again, would find the run's
-    folder taken. What the run has saved stands, as if it had been killed itself. On
-    Linux alone; elsewhere it goes on. Does nothing in a process that was started alone.
+    Otherwise the run would continue alone, and the same command, started again, would
+    find the run's folder in use. What the run has saved is kept, as if the run itself
+    had been killed. This works on Linux only; elsewhere the run continues. A run that
+    was started by itself is not affected.
 
     Raises:
-        Lost: if that process is gone already.
+        Lost: if that command has ended already.
     """
     chain = os.environ.pop(CHAIN, "")
     if not chain or not sys.platform.startswith("linux"):
@@ -125,7 +128,7 @@ def _run_each(args: argparse.Namespace, stages: Mapping[str, config.Resolution])
 
 
 def _command(args: argparse.Namespace, stage: str) -> list[str]:
-    # -P: what lies in the current folder is nobody's module.
+    # -P: files in the current folder must not be imported as modules.
     command = [sys.executable, "-P", "-m", "sslkit", "train", "--stage", stage]
     for option, values in (("--gin", args.gin), ("--set", args.set)):
         for value in values:
@@ -139,10 +142,10 @@ def _command(args: argparse.Namespace, stage: str) -> list[str]:
 
 
 def _run(command: Sequence[str]) -> int:
-    """Runs a command, which gets the signals that come here; returns its exit code.
+    """Runs a command, passes signals on to it, and returns its exit code.
 
     Raises:
-        Stopped: after a signal that came too late for it.
+        Stopped: after a signal that arrived when the command had finished already.
     """
     running: list[subprocess.Popen[bytes]] = []
     came: list[int] = []
@@ -161,8 +164,8 @@ def _run(command: Sequence[str]) -> int:
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        # In a session of its own, or a Ctrl-C would reach it twice: from the terminal
-        # and from here.
+        # In a session of its own: otherwise a Ctrl-C would reach it twice, from the
+        # terminal and from here.
         variables = {**os.environ, CHAIN: str(os.getpid())}
         running.append(subprocess.Popen(command, start_new_session=True, env=variables))
         # Once each: a second signal would stop it before it has saved.
@@ -174,5 +177,5 @@ def _run(command: Sequence[str]) -> int:
             signal.signal(number, handler)
     if came and code == 0:
         raise Stopped(f"stopped by {signal.Signals(came[0]).name} between two stages")
-    # What a shell says of a process that a signal has ended.
+    # The exit code that a shell gives for a process that was ended by a signal.
     return code if code >= 0 else 128 - code

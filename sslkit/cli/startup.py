@@ -1,4 +1,4 @@
-"""Starting TensorFlow without the notes it writes past Python's standard error."""
+"""Starting TensorFlow without the messages that its C++ code writes to stderr."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import tempfile
 from collections.abc import Iterator
 
 NEEDLESS = ("matplotlib", "sklearn")
-"""What Keras imports where it is installed, for wrappers and drawings that no command
-uses: more than a third of the time that importing TensorFlow takes."""
+"""Packages that Keras imports if they are installed, for wrappers and drawings that no
+command uses. They take more than a third of the time of importing TensorFlow."""
 
 
 @contextlib.contextmanager
-def hushed() -> Iterator[None]:
-    """Drops what the process writes to file descriptor 2; shows it after an error.
+def quiet_stderr() -> Iterator[None]:
+    """Hides what the process writes to file descriptor 2; shows it after an error.
 
-    TensorFlow's C++ parts log before any setting of theirs takes effect.
+    TensorFlow's C++ code writes log lines before any log setting takes effect.
     """
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:
@@ -38,15 +38,16 @@ def hushed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def without(packages: tuple[str, ...]) -> Iterator[None]:
-    """Has packages look as if they were not installed, but for those that are imported.
+    """Makes packages look as if they were not installed, unless imported already.
 
-    What is imported meanwhile goes on without them; afterwards they may be imported.
+    Modules that are imported meanwhile do without them; afterwards they can be
+    imported again.
 
     Args:
         packages: names of top-level packages.
     """
     hidden = [name for name in packages if name not in sys.modules]
-    # What `import` takes for a package that is not there.
+    # `import` takes None for a package that is not installed.
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         yield
@@ -55,26 +56,26 @@ def without(packages: tuple[str, ...]) -> Iterator[None]:
             del sys.modules[name]
 
 
-def start_tensorflow(*, hush: bool = True) -> None:
+def start_tensorflow(*, quiet: bool = True) -> None:
     """Imports TensorFlow and Keras, and looks for the devices.
 
-    By itself TensorFlow takes oneDNN's kernels on the newest x86 processors alone. A
-    training step on one that has AVX2 is 1.6 times as fast with them, so they are taken
-    there, too, unless the variable TF_ENABLE_ONEDNN_OPTS says otherwise.
+    By default TensorFlow uses oneDNN's kernels only on the newest x86 processors. On an
+    older one with AVX2 a training step is 1.6 times as fast with them, so they are used
+    on all x86 processors, unless the variable TF_ENABLE_ONEDNN_OPTS says otherwise.
 
     Args:
-        hush: whether to drop what TensorFlow writes to standard error meanwhile.
+        quiet: whether to hide what TensorFlow writes to standard error meanwhile.
     """
     if platform.machine() in ("x86_64", "AMD64"):
         # TensorFlow reads it once, when it is imported.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    with hushed() if hush else contextlib.nullcontext(), without(NEEDLESS):
+    with quiet_stderr() if quiet else contextlib.nullcontext(), without(NEEDLESS):
         import keras  # noqa: F401
         import tensorflow as tf
 
-        if not hush:
+        if not quiet:
             return
-        # It warns of retracing when several functions from one line of code are traced.
+        # It warns of retracing when one line of code makes several functions.
         tf.get_logger().setLevel("ERROR")
         # Not the logical ones: a runner may still split the CPU.
         tf.config.list_physical_devices()

@@ -1,4 +1,4 @@
-"""`sslkit status`: how runs go, a line for each."""
+"""`sslkit status`: the progress of runs, one line per run."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "workdirs",
         nargs="+",
         metavar="W",
-        help="a run's folder, or one with several in it, such as that of stages",
+        help="the folder of a run, or of several, such as the stages of a recipe",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuses paths that are none."""
+    """Refuses paths that are empty or hold a password."""
     for folder in args.workdirs:
         check_folder("the workdir", folder)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints a table; returns 1 where a folder is no run's or is damaged."""
+    """Prints a table; returns 1 if a folder is not a run's or is damaged."""
     if any("://" in folder for folder in args.workdirs):
-        # Buckets are read by TensorFlow, which has things to say as it starts.
+        # Buckets are read with TensorFlow, which prints messages as it starts.
         start_tensorflow()
     found = [read_status(run) for folder in args.workdirs for run in _runs(folder)]
     _show(found)
@@ -43,7 +43,7 @@ def _runs(folder: str) -> list[str]:
     try:
         return find_runs(folder)
     except UserError:
-        return [folder]  # Reading it says why.
+        return [folder]  # `read_status` says what is wrong with it.
 
 
 def _show(found: Iterable[RunStatus]) -> None:

@@ -1,4 +1,4 @@
-"""`sslkit sweep`: a run for each combination of some values, as processes."""
+"""`sslkit sweep`: one run for each combination of values, each in its own process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sslkit.sweeps import (
 )
 
 RESTART = 75
-"""The exit code of a run that the same command goes on with."""
+"""The exit code of a run that the same command can continue."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,38 +36,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="'NAME = VALUES'",
-        help="'train.seed = 0..4' or 'objectives.fnc.topk = [5, 10]'; repeat it for "
-        "each combination of the values",
+        help="a setting and its values, e.g. 'train.seed = 0..4' or "
+        "'objectives.fnc.topk = [5, 10]'; if repeated, there is a run for each "
+        "combination of values",
     )
     add_workdir_option(
         parser,
-        holds="the folder of the sweep, in which each run has one named by its values; "
-        "the same sweep in it goes on",
+        holds="the folder of the sweep; each run gets a folder in it that is named by "
+        "its values; the same command continues an unfinished sweep",
     )
     parser.add_argument(
         "--jobs",
         type=int,
         default=1,
         metavar="N",
-        help="runs beside one another on this machine (default 1)",
+        help="how many runs train at the same time on this machine (default 1)",
     )
     parser.add_argument(
         "--print",
         action="store_true",
-        help="run nothing; write the command of each run, a line each, for SLURM "
-        "arrays and the like",
+        help="only print the command of each run, one per line, for SLURM arrays and "
+        "the like",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Reads every run's recipe, with all that can be wrong in it."""
+    """Reads every run's recipe and refuses its mistakes, before a run is started."""
     check_folder("--workdir", args.workdir)
     if args.jobs < 1:
         raise UserError(f"--jobs is {args.jobs}; give 1 or more.")
     if "://" in args.workdir and not args.print:
         raise UserError(
-            f"{args.workdir} is in a bucket, where a sweep cannot see what is done. "
-            "With --print it writes the commands, to be run from where you like."
+            f"{args.workdir} is in a bucket, where a sweep cannot see which runs are "
+            "finished. Add --print to get the commands, and run them yourself."
         )
     args.planned = plan(
         args.gin,
@@ -80,7 +81,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs what is left of the sweep, or prints it; returns 1 where a run failed."""
+    """Runs what is left of the sweep, or prints it; returns 1 if a run failed."""
     if args.print:
         for one in args.planned:
             print(shlex.join(["sslkit", *_words(args, one)]))
@@ -89,11 +90,11 @@ def run(args: argparse.Namespace) -> int:
     done = len(args.planned) - len(left)
     print(f"{_runs(len(args.planned))} in {args.workdir}", flush=True)
     if done:
-        print(f"finished already, and passed over: {done}", flush=True)
+        print(f"finished already, and skipped: {done}", flush=True)
     if not left:
         print(f"next: sslkit compare {shlex.quote(args.workdir)}")
         return 0
-    return _told(args, done, left, _run(args, left))
+    return _summarise(args, done, left, _run(args, left))
 
 
 def _run(args: argparse.Namespace, left: Sequence[Planned]) -> Outcome:
@@ -107,7 +108,7 @@ def _run(args: argparse.Namespace, left: Sequence[Planned]) -> Outcome:
     jobs = [
         Job(
             one.name,
-            # -P: what lies in the current folder is nobody's module.
+            # -P: files in the current folder must not be imported as modules.
             [sys.executable, "-P", "-m", "sslkit", *_words(args, one)],
             os.path.join(logs, f"{one.name}.log"),
         )
@@ -119,20 +120,22 @@ def _run(args: argparse.Namespace, left: Sequence[Planned]) -> Outcome:
         at_once=args.jobs,
         variables={CHAIN: str(os.getpid())},
         started=lambda job: print(
-            f"{job.name}, {places[job.name]}: started; its words go to {job.log}",
+            f"{job.name}, {places[job.name]}: started; its output goes to {job.log}",
             flush=True,
         ),
         ended=lambda one: print(f"{one.job.name}: {_how(one)}", flush=True),
         stopping=lambda count: print(
-            f"stopping: {_runs(count)} to save; once more to stop at once", flush=True
+            f"stopping: waiting for {_runs(count)} to save; press Ctrl-C again to stop "
+            "at once",
+            flush=True,
         ),
     )
 
 
-def _told(
+def _summarise(
     args: argparse.Namespace, done: int, left: Sequence[Planned], found: Outcome
 ) -> int:
-    """Says how it all ended; returns the exit code."""
+    """Prints how the runs ended; returns the exit code."""
     done += sum(one.code == 0 for one in found.ended)
     failed = [one for one in found.ended if one.code not in (0, RESTART)]
     if found.signal is not None:
@@ -147,10 +150,10 @@ def _told(
         if ones:
             print(f"{what}: {len(ones)}")
         for one in ones:
-            words = hide(one.last_words) or "it said nothing"
-            print(f"  {one.job.name}: exit code {one.code}: {words} ({one.job.log})")
+            last = hide(one.last_line) or "no output"
+            print(f"  {one.job.name}: exit code {one.code}: {last} ({one.job.log})")
     if failed or again:
-        print("the same command goes on with these, and passes over what is finished")
+        print("the same command goes on with these and skips what is finished")
     if done > 1:
         print(f"next: sslkit compare {shlex.quote(args.workdir)}")
     return 1 if failed else RESTART if again else 0
@@ -178,7 +181,7 @@ def _how(one: Ended) -> str:
     if one.code == 0:
         return f"finished in {time}"
     if one.code == RESTART:
-        return f"stopped after {time}, to be gone on with"
+        return f"stopped after {time}; it can go on"
     return f"failed after {time} with exit code {one.code}"
 
 

@@ -1,4 +1,4 @@
-"""`sslkit train`: what a recipe says, stage by stage, each with its evaluation."""
+"""`sslkit train`: runs a recipe, stage by stage, and evaluates each stage."""
 
 from __future__ import annotations
 
@@ -27,34 +27,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipe_options(parser)
     add_workdir_option(
         parser,
-        holds="the run's folder: checkpoints, metrics, result; an earlier run of the "
-        "same recipe in it goes on; of a recipe of several stages, a folder in it for "
-        "each",
+        holds="the run's folder, for checkpoints, metrics and the result; if it holds "
+        "an unfinished run of the same recipe, that run continues; a recipe of several "
+        "stages gets one folder in it for each stage",
     )
     parser.add_argument(
         "--mode",
         choices=MODES,
         default=MODES[0],
-        help="what to do; evaluate measures the latest checkpoint (default: "
-        f"{MODES[0]})",
+        help=f"train, evaluate the latest checkpoint, or both (default: {MODES[0]})",
     )
     parser.add_argument(
         "--extend",
         action="store_true",
-        help="go on although the data has changed or the run is to be longer than it "
-        "was started as (train.epochs, train.steps)",
+        help="continue a run although its data has changed, or for more epochs or "
+        "steps than it was started with (train.epochs, train.steps)",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Reads the recipe, with all that can be wrong in it."""
+    """Reads the recipe and refuses its mistakes, before TensorFlow is imported."""
     end_with_chain()
     check_folder("--workdir", args.workdir)
     check_recipe(args)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains, or goes on, or says that there is nothing left; then evaluates."""
+    """Trains or continues, or says that all steps are done; then evaluates."""
     from sslkit import config
 
     stages = read_all(args, workdir=args.workdir)

@@ -1,4 +1,4 @@
-"""`sslkit views`: a picture of what a recipe does to the data."""
+"""`sslkit views`: a picture of the views that a recipe makes of the data."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the PNG file to write",
     )
     parser.add_argument(
-        "--images", type=int, default=4, help="how many images, a row each (default 4)"
+        "--images",
+        type=int,
+        default=4,
+        metavar="N",
+        help="how many images to draw, one row per image (default 4)",
     )
 
 
 def check(args: argparse.Namespace) -> None:
-    """Looks at the number of images and the place, and reads the recipe."""
+    """Checks the number of images and the file to write, and reads the recipe."""
     if args.images < 1:
         raise UserError(f"--images is {args.images}; give 1 or more")
     check_target(args.to)
@@ -36,7 +40,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes a contact sheet: images by views, with the operations drawn."""
+    """Writes a contact sheet: a row per image, a column per view."""
     from sslkit import config
     from sslkit.pictures import contact_sheet
     from sslkit.runners import gpus

@@ -1,8 +1,8 @@
 """Arithmetic and memory of a traced function, counted from its graph.
 
-Only convolutions and matrix products count as arithmetic, two operations a
-multiply-add: in networks they are nearly all of it, and what peaks of devices are
-quoted for. Loops count as often as they run.
+Only convolutions and matrix products are counted, with two operations per multiply-add.
+In networks they are nearly all of the arithmetic, and the peak numbers of devices are
+for them. The body of a loop counts once per iteration.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ _VIEWS_OF_INPUT = {
 """Operations whose result shares the memory of their first input."""
 
 _FREE = {"Const", "VarHandleOp", "Placeholder"}
-"""Operations whose results are there before a step: weights, inputs, constants."""
+"""Operations whose results exist before a step: weights, inputs, constants."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What one call takes on one replica."""
+    """What one call costs on one replica."""
 
     flops: float
     """Floating-point operations of convolutions and matrix products."""
     live_bytes: int
-    """Most that is held at once if every operation writes its result: those that a
-    later operation still reads, in the order of the trace."""
+    """Peak memory if every operation writes its result, operations run in the order of
+    the trace, and a result is freed after the last operation that reads it."""
     kept_bytes: int
-    """What the backward pass of the convolutions cannot do without: their results.
-    Everything else in a convolutional network can be made from them again by cheap
-    elementwise work, which is what XLA does when memory is short."""
+    """What the backward pass of the convolutions must keep: their results. Everything
+    else in a convolutional network can be computed from them again by cheap elementwise
+    operations, and XLA does so when memory is short."""
 
 
 def cost(graph: tf.Graph) -> Cost:
     """Counts a graph and the loops and functions in it.
 
     Args:
-        graph: of a concrete function with static shapes.
+        graph: the graph of a concrete function with static shapes.
 
     Raises:
         UserError: if a shape or the length of a loop is not static.
@@ -77,7 +77,7 @@ def _flops(graph: tf.Graph) -> float:
 
 
 def _inside(operation: tf.Operation) -> Iterator[tuple[int, tf.Graph]]:
-    """Yields the graphs that an operation runs, each with how often."""
+    """Yields (how often, graph) for each graph that an operation runs."""
     if operation.type in ("While", "StatelessWhile"):
         yield _iterations(operation), _graph(operation, operation.get_attr("body"))
     elif operation.type in ("PartitionedCall", "StatefulPartitionedCall"):
@@ -89,22 +89,22 @@ def _inside(operation: tf.Operation) -> Iterator[tuple[int, tf.Graph]]:
             ]
         else:
             names = operation.get_attr("branches")
-        # The dearest of them.
+        # The branch that costs most.
         yield 1, max((_graph(operation, name) for name in names), key=_flops)
 
 
 def _graph(operation: tf.Operation, function: Any) -> tf.Graph:
-    # No public name leads from an operation to the function that it calls.
+    # TensorFlow has no public way from an operation to the function that it calls.
     return operation.graph._get_function(function.name).graph
 
 
 def _iterations(loop: tf.Operation) -> int:
-    # TensorFlow hands its own counter and limit to the loop first.
+    # The first inputs of a loop are TensorFlow's own counter and limit.
     found = tf.get_static_value(loop.inputs[1])
     if found is None or found < 0:
         raise UserError(
             f"the loop {loop.name} has no static length, so its work cannot be "
-            "counted. Give tf.while_loop maximum_iterations, which XLA wants too."
+            "counted. Give tf.while_loop maximum_iterations, which XLA needs, too."
         )
     return int(found)
 
@@ -114,7 +114,8 @@ def _size(tensor: tf.Tensor) -> int:
     if not shape.is_fully_defined():
         raise UserError(
             f"{tensor.name} has the shape {shape}, which is not static, so the step "
-            "can be neither planned nor compiled for a TPU."
+            "can neither be planned nor be compiled for a TPU. Give it a static shape, "
+            "e.g. with tf.ensure_shape."
         )
     return math.prod(shape)
 
@@ -192,7 +193,7 @@ _ARITHMETIC: dict[str, Callable[[tf.Operation], float]] = {
 
 
 def _live_bytes(graph: tf.Graph) -> int:
-    """Returns the most that is alive at once, operation after operation."""
+    """Returns the peak memory of running the operations one after another."""
     operations = graph.get_operations()
     owner: dict[str, tuple[str, int] | None] = {}
     last: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What may be rented, or is at hand: peaks, memory, hosts, as their makers say."""
+"""Devices that can be rented, with the numbers of their makers, and this machine's."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ import tensorflow as tf
 
 
 class Device(NamedTuple):
-    """One replica's worth of a device."""
+    """The part of a device that one replica runs on."""
 
     name: str
     flops: float
-    """Operations a second at the precision in which a recipe's float32 networks run
-    there: bfloat16 passes on TPUs, TensorFloat-32 on GPUs, float32 on CPUs."""
+    """Peak operations per second for networks in float32, at the precision that the
+    device uses for them: bfloat16 on TPUs, TensorFloat-32 on GPUs, float32 on CPUs."""
     flops_bfloat16: float
-    """The same for networks in bfloat16."""
+    """Peak operations per second for networks in bfloat16."""
     memory: float
     """Bytes."""
-    a_host: int
-    """Replicas that one host feeds."""
+    per_host: int
+    """Replicas per host."""
     utilisation: float
-    """Share of the peak that is expected unless told otherwise."""
+    """Share of the peak that training is expected to reach, by default."""
     flops_without_tf32: float | None = None
-    """What `flops` is with TensorFloat-32 off; None where there is none."""
+    """As `flops`, with TensorFloat-32 off; None for devices without TensorFloat-32."""
 
 
 PUBLISHED_UTILISATION = 0.15
 """SimCLR (arXiv:2002.05709, section 2.2: batch 4096, 100 epochs, 1.5 hours on 128 TPU
-v3 cores, 6 on 32) reaches 15% of the peak, counted as here. What a well-fed GPU
-reaches is more; this is the cautious number."""
+v3 cores, 6 hours on 32) reaches 15% of the peak, when operations are counted as here. A
+GPU that never waits for its host reaches more; this is the cautious number."""
 
 _CPU_UTILISATION = 0.75
 _GIB = 2.0**30
 
 RENTED = (
-    # A core of a TPU v3: 123 TFLOP/s and 32 GiB a chip of two; a host has four chips.
+    # TPU v3: a chip has two cores, 123 TFLOP/s and 32 GiB; a host has four chips.
     Device("TPU v3 core", 61.5e12, 61.5e12, 16 * _GIB, 8, PUBLISHED_UTILISATION),
     Device("TPU v4 chip", 275e12, 275e12, 32 * _GIB, 4, PUBLISHED_UTILISATION),
     Device("TPU v5e chip", 197e12, 197e12, 16 * _GIB, 8, PUBLISHED_UTILISATION),
@@ -47,10 +47,10 @@ RENTED = (
 
 
 def this_cpu(*, seconds: float = 1.0) -> Device:
-    """Measures what this machine's cores multiply in a second.
+    """Measures the matrix products of this machine's cores, in operations per second.
 
     Args:
-        seconds: how long each of the two precisions is measured.
+        seconds: how long to measure each of the two precisions.
     """
     return Device(
         "this CPU",

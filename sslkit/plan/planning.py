@@ -1,4 +1,4 @@
-"""The plan of one run: what it counts, and what each device would make of it."""
+"""The plan of one run: what it computes and holds, and its time on each device."""
 
 from __future__ import annotations
 
@@ -16,41 +16,42 @@ from sslkit.plan.throughput import host_rate
 from sslkit.training.run import Training
 
 _FEW_VIEWS = 16
-"""Views on a replica below which its matrix units wait more than they work."""
+"""With fewer views per replica, its matrix units wait more than they work."""
 _HOST_CORES = 96
-"""Cores of a host of a TPU v3 or of eight GPUs, as they are rented."""
+"""Cores of the hosts that are rented with eight GPUs or with TPU v3 chips."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a run takes, on any device; bytes and operations are of one step."""
+    """What a run needs on any device; bytes and operations are those of one step."""
 
     steps: int
     images: int
-    """Images seen in the whole run, repetitions counted."""
+    """Images of the whole run; an image counts once per epoch."""
     views: int
-    """Views of them."""
+    """Views of these images."""
     epochs: float
     replicas: int
-    views_a_step: int
+    views_per_step: int
     """Views in a global batch."""
     parameters: int
-    """Numbers that the optimizer moves."""
+    """Numbers that the optimizer changes."""
     state_bytes: int
     """Weights, optimizer, momentum twin and memory bank, on each replica."""
     bank_bytes: int
-    """What of them is no weight and not of the optimizer: banks and statistics."""
+    """The part of the state that is neither trained nor of the optimizer: memory banks,
+    momentum twins, statistics."""
     input_bytes: int
-    """uint8 views that a global batch brings to the devices."""
+    """Size of a global batch of uint8 views, which the host sends to the devices."""
     replica: Cost
-    """Of one replica."""
+    """The cost of one step on one replica."""
     bfloat16: bool
     """Whether most of the arithmetic is in bfloat16."""
     tf32: bool
     """Whether a GPU may do the rest in TensorFloat-32."""
-    views_a_core: float | None
-    """Views a second that a core of this machine makes of the data here; None where
-    the data is not here."""
+    views_per_core: float | None
+    """Views per second that one core of this machine makes of the data; None if it was
+    not measured."""
 
     @property
     def flops(self) -> float:
@@ -60,34 +61,35 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Outlook:
-    """What a plan comes to on one kind of device."""
+    """The estimate of a plan for one kind of device."""
 
     device: Device
     utilisation: float
     step_seconds: float
     hours: float
     memory_needed: float
-    """Bytes on a replica: state, views and what the backward pass must keep."""
+    """Bytes per replica: state, views and what the backward pass must keep."""
     memory_traced: float
-    """Bytes on a replica if nothing is fused and nothing made again."""
+    """Bytes per replica if no operations are fused and no activation is computed twice
+    to save memory."""
     host_views: float
-    """Views a second that one host must make."""
+    """Views per second that one host must make."""
     host_bytes: float
-    """Bytes a second that one host must send to its devices."""
+    """Bytes per second that one host must send to its devices."""
     breaks: str
-    """What breaks first, or nothing."""
+    """What fails first; empty if nothing does."""
 
 
 def plan(training: Training, *, host_seconds: float = 0.0) -> Plan:
     """Builds the state of a run, traces its step and counts it; trains nothing.
 
     Args:
-        training: with an `ImaginedRunner`.
-        host_seconds: how long to measure what this machine makes of the data; 0 for
-            not at all.
+        training: the run, with a `PlaceholderRunner`.
+        host_seconds: how long to measure how fast this machine makes views; 0 does not
+            measure it.
 
     Raises:
-        UserError: what building refuses, and shapes that are not static.
+        UserError: if the state cannot be built, or a shape is not static.
     """
     replicas = training.runner.strategy.num_replicas_in_sync
     state = training.state
@@ -112,7 +114,7 @@ def plan(training: Training, *, host_seconds: float = 0.0) -> Plan:
         views=training.steps * training.batch_size * views,
         epochs=training.steps * training.batch_size / training.source.size,
         replicas=replicas,
-        views_a_step=training.batch_size * views,
+        views_per_step=training.batch_size * views,
         parameters=state.parameters,
         state_bytes=sum(sizes.values()),
         bank_bytes=sum(size for name, size in sizes.items() if name not in trained),
@@ -121,7 +123,7 @@ def plan(training: Training, *, host_seconds: float = 0.0) -> Plan:
         replica=cost(graph),
         bfloat16=_mostly_bfloat16(graph),
         tf32=training.arithmetic.tf32,
-        views_a_core=rate,
+        views_per_core=rate,
     )
 
 
@@ -130,15 +132,16 @@ def outlook(found: Plan, device: Device, *, utilisation: float | None) -> Outloo
 
     Args:
         found: the plan.
-        device: what each replica runs on.
-        utilisation: share of the peak that is reached; None for the device's own.
+        device: the device of each replica.
+        utilisation: share of the peak that training reaches; None for the device's
+            default.
     """
     share = utilisation if utilisation is not None else device.utilisation
     peak = device.flops_bfloat16 if found.bfloat16 else device.flops
     if device.flops_without_tf32 and not found.bfloat16 and not found.tf32:
         peak = device.flops_without_tf32
     seconds = found.replica.flops / (peak * share)
-    hosts = math.ceil(found.replicas / device.a_host)
+    hosts = math.ceil(found.replicas / device.per_host)
     inputs = found.input_bytes / found.replicas
     needed = found.state_bytes + inputs + found.replica.kept_bytes
     result = Outlook(
@@ -148,7 +151,7 @@ def outlook(found: Plan, device: Device, *, utilisation: float | None) -> Outloo
         hours=seconds * found.steps / 3600,
         memory_needed=needed,
         memory_traced=found.state_bytes + inputs + found.replica.live_bytes,
-        host_views=found.views_a_step / hosts / seconds,
+        host_views=found.views_per_step / hosts / seconds,
         host_bytes=found.input_bytes / hosts / seconds,
         breaks="",
     )
@@ -158,20 +161,23 @@ def outlook(found: Plan, device: Device, *, utilisation: float | None) -> Outloo
 def _breaks(found: Plan, on: Outlook) -> str:
     memory = on.memory_needed / on.device.memory
     if memory > 1:
-        # Replicas halve activations, not the state; a power of two divides batches.
+        # Twice the replicas halve the activations but not the state.
         return f"memory: {memory:.1f} times what a replica has; use more replicas"
-    if found.views_a_core is not None:
-        host = on.host_views / (found.views_a_core * _HOST_CORES)
+    if found.views_per_core is not None:
+        host = on.host_views / (found.views_per_core * _HOST_CORES)
         if host > 1:
             return (
                 f"host: {host:.1f} times what {_HOST_CORES} cores like these make; "
                 "use more hosts, data.service, or the device for views on the host"
             )
-    views = found.views_a_step // found.replicas
+    views = found.views_per_step // found.replicas
     if views < _FEW_VIEWS:
-        return f"batch too small: {views} views a replica; use fewer replicas"
+        return f"batch too small: {views} views per replica; use fewer replicas"
     if on.memory_traced > on.device.memory:
-        return "memory is tight: it holds if activations are fused or made again"
+        return (
+            "memory is tight: the run fits only if XLA fuses operations or computes "
+            "activations twice"
+        )
     return ""
 
 

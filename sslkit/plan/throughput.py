@@ -1,4 +1,4 @@
-"""How fast the host makes views, how fast the model takes them, and what costs time."""
+"""How fast the host makes views and the model takes them, and where the time goes."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ __all__ = ["Shares", "Throughput", "host_rate", "measure", "shares"]
 
 
 class Throughput(NamedTuple):
-    """Views a second."""
+    """Views per second."""
 
     host: float
-    """What the host reads and makes with all its cores, while nothing takes them."""
+    """Views that the host makes with all its cores, while no training step runs."""
     model: float
-    """What the training step takes, its share of the augmentation included, when the
-    same batch is given to it again and again."""
+    """Views that the training step takes when it gets the same batch each time. If a
+    part of the augmentation runs on the device, that is included."""
 
     @property
     def bottleneck(self) -> str:
-        """Returns what sets the pace, `host` or `model`."""
+        """The slower of the two, `host` or `model`."""
         return "host" if self.host < self.model else "model"
 
 
 def measure(training: Training, *, seconds: float) -> Throughput:
-    """Runs the two halves of a training apart, each for about `seconds`.
+    """Runs the host and the training step separately, each for about `seconds`.
 
-    The weights move, but nothing is written.
+    The weights change, but nothing is written.
 
     Args:
-        training: what to run.
-        seconds: how long each half is measured, after a warm-up.
+        training: the run to measure.
+        seconds: how long to measure each of the two, after a warm-up.
     """
     views = _views(training)
     replicas = training.runner.strategy.num_replicas_in_sync
     batches = _host_batches(training)
     kept: list[TrainingBatch] = [next(batches) for _ in range(replicas)]
-    del batches  # what it reads ahead would slow the rest
+    del batches  # it reads ahead, which would slow down the measurements
     host = host_rate(training, seconds=seconds)
 
     timed = _Timed(training, training.train_step(), kept, seconds)
@@ -60,20 +60,20 @@ class Shares(NamedTuple):
     """Where the time of one step goes, in seconds."""
 
     parts: Mapping[Part, float]
-    """What each part of a step takes on the device, on a batch that lies there."""
+    """The time of each part of a step, for a batch that is on the device already."""
     run: float
-    """What a step of a run takes, with the batches that the host makes."""
+    """The time of a step of a run, with the batches that the host makes."""
     views: int
-    """Views in a global batch."""
+    """Views per global batch."""
 
     @property
     def step(self) -> float:
-        """Returns what the parts take together."""
+        """The time of all parts together."""
         return sum(self.parts.values())
 
     @property
     def waiting(self) -> float:
-        """Returns how long the device waits for the host in each step of a run."""
+        """How long the device waits for the host in each step of a run."""
         return max(0.0, self.run - self.step)
 
 
@@ -83,21 +83,23 @@ def shares(
     seconds: float,
     say: Callable[[str], None] = lambda line: None,
 ) -> Shares:
-    """Measures what the parts of a training step take.
+    """Measures the time of each part of a training step.
 
-    A part's time is that of the step which ends with it, less that of the step which
-    ends before it: each is compiled on its own. They take turns, so that a busy machine
-    slows them alike, and the median counts.
+    For each part, a step that ends after that part is compiled. The part's time is the
+    time of that step, less the time of the step that ends just before the part. The
+    steps run in turn, so that other work on the machine slows all of them, and the
+    median is taken.
 
     Args:
-        training: what to run. Its weights move, but nothing is written.
-        seconds: how long each of them is measured, after it was compiled.
-        say: is told what is being measured, which may take minutes to compile.
+        training: the run to measure. Its weights change, but nothing is written.
+        seconds: how long to measure each step, after it was compiled.
+        say: is called with a line about what is measured next; compiling may take
+            minutes.
     """
     replicas = training.runner.strategy.num_replicas_in_sync
     batches = _host_batches(training)
     kept = [next(batches) for _ in range(replicas)]
-    del batches  # what it reads ahead would slow the rest
+    del batches  # it reads ahead, which would slow down the measurements
     timed = []
     for part in get_args(Part):
         say(f"preparing the step as far as {part}")
@@ -109,18 +111,18 @@ def shares(
     parts: dict[Part, float] = {}
     before = 0.0
     for part, so_far in zip(get_args(Part), taken, strict=True):
-        # A part that takes next to nothing may come out below it.
+        # The difference may be negative for a part that takes almost no time.
         parts[part] = max(0.0, so_far - before)
         before = max(before, so_far)
     return Shares(parts=parts, run=run, views=_views(training))
 
 
 def host_rate(training: Training, *, seconds: float) -> float:
-    """Measures the views a second that the host reads and makes with all its cores.
+    """Measures how many views per second the host makes with all its cores.
 
     Args:
-        training: what to run.
-        seconds: how long, after a first batch.
+        training: the run to measure.
+        seconds: how long to measure, after a first batch.
     """
     replicas = training.runner.strategy.num_replicas_in_sync
     batches = _host_batches(training)
@@ -138,7 +140,7 @@ def _host_batches(training: Training) -> Iterator[TrainingBatch]:
 
 
 def _rate(work: Callable[[], object], seconds: float) -> float:
-    """Returns how often `work` runs in a second."""
+    """Returns how often `work` runs per second."""
     work()
     count, start = 0, time.perf_counter()
     while (spent := time.perf_counter() - start) < seconds or not count:
@@ -148,13 +150,13 @@ def _rate(work: Callable[[], object], seconds: float) -> float:
 
 
 class _Timed:
-    """A step that is run again and again, as a run does: many in one call.
+    """A step that runs as in a training run: many times in each call.
 
     Args:
-        training: whose runner is used.
+        training: the run whose runner is used.
         step: a step, or the first parts of one.
-        kept: a global batch that is given to it each time; None for what the host
-            makes.
+        kept: a global batch that the step gets each time; None for the batches that the
+            host makes.
         seconds: how long it is measured in all.
     """
 
@@ -165,7 +167,7 @@ class _Timed:
         kept: list[TrainingBatch] | None,
         seconds: float,
     ):
-        """Compiles it and makes two steps, to know how long one takes."""
+        """Compiles the step and runs it twice, to know how long it takes."""
         make = functools.partial(training.batches, 0)
         self._iterate = lambda: training.runner.iterate(
             make if kept is None else lambda _: _repeated(kept)
@@ -174,7 +176,7 @@ class _Timed:
         self._left = self._limit
         self._pace = Pace(seconds=min(1.0, seconds / 2))
         self._batches = self._iterate()
-        # The names that a run's step has, whose program may be kept.
+        # The same names as in a run, so that a compiled program on disk can be used.
         programs.steady_names()
         self._advance = training.runner.compile(step, ["loss"])
         for _ in range(2):
@@ -182,7 +184,7 @@ class _Timed:
         programs.keep()
 
     def turn(self) -> float:
-        """Returns what a step took in one more call."""
+        """Calls it once more; returns the seconds per step."""
         if not self._left:
             self._left, self._batches = self._limit, self._iterate()
         steps = min(self._pace.steps, self._left)
@@ -196,7 +198,7 @@ class _Timed:
 
 
 def _in_turn(timed: Sequence[_Timed], seconds: float) -> list[float]:
-    """Returns the median time of each one's step, each measured for some seconds."""
+    """Runs the steps in turn, `seconds` each; returns their median seconds per step."""
     rounds: list[list[float]] = []
     start = time.perf_counter()
     while not rounds or time.perf_counter() - start < seconds * len(timed):

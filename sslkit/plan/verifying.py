@@ -1,4 +1,4 @@
-"""Whether a recipe works: built at its full size, run at a toy one."""
+"""Whether a recipe works: it is built at its full size and run at a small size."""
 
 from __future__ import annotations
 
@@ -17,59 +17,58 @@ from sslkit import config
 from sslkit.checkpoints import CHECKPOINTS, Checkpoints, read, values_of
 from sslkit.data.dataset import Data
 from sslkit.errors import UserError
-from sslkit.plan.imagined import ImaginedData, ImaginedRunner
+from sslkit.plan.placeholders import PlaceholderData, PlaceholderRunner
 from sslkit.runners.single import Single
 from sslkit.training.run import Training
 from sslkit.workdir import Workdir
 
 _REPLICAS = 32
-"""Devices a recipe for a TPU is built for."""
+"""The number of devices that a recipe for a TPU is built for."""
 _EXAMPLES = 1_281_167
-"""Images that it is told there are: those of ImageNet."""
+"""The number of training images that a recipe is built for: ImageNet's."""
 _SIZE = 64
-"""Side of a toy's views, in pixels, where the recipe's are larger."""
+"""Side of the small run's views, in pixels, if the recipe's are larger."""
 _SMALLER = (f"size = {_SIZE}", "backbones.resnet.depth = 18")
-"""What makes a network a toy, where a recipe has it."""
+"""Overrides that make the network small, for recipes that use these settings."""
 _BATCH, _STEPS = 4, 2
 _PHOTOGRAPHS, _SIDE = 12, 80
-"""Made-up photographs of each of two classes, and their side in pixels."""
+"""Number of generated images of each of two classes, and their side in pixels."""
 _EVALUATION = {"train_limit": 12, "test_limit": 6, "batch_size": 12}
 
 
 class Verified(NamedTuple):
-    """What was found of one recipe."""
+    """What was found for one recipe."""
 
     parameters: int
     """Trained numbers at full size."""
     views: int
-    """Views in a global batch at full size."""
+    """Views per global batch at full size."""
     data: str
-    """What the toy run was trained on."""
+    """The data that the small run was trained on."""
     loss: float
-    """Of the toy run's last step."""
+    """The loss of the small run's last step."""
     protocols: tuple[str, ...]
-    """What it was evaluated by."""
+    """The protocols that it was evaluated by."""
     seconds: float
 
 
 def verify(
     recipe: str, overrides: Sequence[str] = (), *, data_dir: str | None = None
 ) -> Verified:
-    """Reads a recipe, builds it at full size, and runs it at a toy size.
+    """Reads a recipe, builds it at full size, and runs it at a small size.
 
     The full-size state is built by a symbolic call, for 32 replicas if the recipe is
-    for a TPU. The toy run takes two steps of 4 images on one device through
-    the whole data path, on the recipe's own data where it is in `data_dir` and on
-    made-up photographs otherwise; it saves, goes back to the first checkpoint,
-    and is evaluated.
+    for a TPU. The small run takes two steps of 4 images on one device, through the
+    whole data path. It uses the recipe's own data if that is in `data_dir`, and
+    generated images otherwise. Its two checkpoints are restored, and it is evaluated.
 
     Args:
         recipe: a name as for `config.find_recipe`, without stages.
         overrides: texts such as `train.epochs = 5`.
-        data_dir: where TFDS datasets are prepared.
+        data_dir: the folder of prepared TFDS datasets.
 
     Raises:
-        UserError: for whatever is wrong, in one line.
+        UserError: if something is wrong, in one line.
     """
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -116,17 +115,17 @@ def verify(
 
 
 def full_size(loaded: config.Config) -> Training:
-    """Builds the state of the recipe as it is, for devices that are not here.
+    """Builds the state of an unchanged recipe, for devices that need not exist.
 
     Args:
-        loaded: a recipe; if it is for a TPU, 32 replicas are made up.
+        loaded: a recipe; if it is for a TPU, the state is built for 32 replicas.
 
     Raises:
         UserError: if the objective refuses its views or its batch.
     """
     replicas = _REPLICAS if "runners.tpu" in loaded.plugins else 1
     training = loaded.train(
-        runner=ImaginedRunner(replicas=replicas), data=ImaginedData(_EXAMPLES)
+        runner=PlaceholderRunner(replicas=replicas), data=PlaceholderData(_EXAMPLES)
     )
     training.state  # noqa: B018 - builds it, which is what may fail
     return training
@@ -145,7 +144,7 @@ def _accepted(recipe: str, given: Sequence[str]) -> list[str]:
 
 
 def _data(loaded: config.Config, photographs: str) -> Data:
-    """Returns the recipe's data if it is here, or made-up photographs."""
+    """Returns the recipe's data if this machine has it, else generated images."""
     own: Data = loaded.data()
     if not (own.name or "").startswith("folder:"):
         try:
@@ -155,11 +154,11 @@ def _data(loaded: config.Config, photographs: str) -> Data:
             pass
         else:
             return own
-    _photograph(photographs)
+    _write_photographs(photographs)
     return Data(name=f"folder:{photographs}")
 
 
-def _photograph(folder: str) -> None:
+def _write_photographs(folder: str) -> None:
     random = np.random.default_rng(0)
     for channel, name in enumerate(("red", "green")):
         os.makedirs(os.path.join(folder, name))
@@ -171,7 +170,7 @@ def _photograph(folder: str) -> None:
 
 
 def _save(training: Training, start: str) -> None:
-    """Writes the untrained state where another run's would be."""
+    """Writes the untrained state, in place of the run that the recipe starts from."""
     Checkpoints(os.path.join(start, CHECKPOINTS)).save(training.state.table, step=0)
 
 
@@ -190,7 +189,7 @@ def _run(
         saved = values_of(read(prefix), table, prefix)
         for name, variable in table.items():
             if variable.numpy().tobytes() != saved[name].tobytes():
-                raise UserError(f"{name} is not restored as it was saved.")
+                raise UserError(f"{name} was not restored to the value that was saved.")
     report = loaded.evaluate(
         objective=training.objective,
         data=training.data,

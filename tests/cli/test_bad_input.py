@@ -65,7 +65,7 @@ def test_a_folder_without_a_path(refused):
     assert "data.name is 'folder:' with no path" in refused("data.name = 'folder:'")
 
 
-def test_a_folder_that_is_not_there(refused, tmp_path):
+def test_a_folder_that_does_not_exist(refused, tmp_path):
     assert "does not exist" in refused(f"data.name = 'folder:{tmp_path}/none'")
 
 
@@ -90,7 +90,7 @@ def test_a_batch_that_cannot_be_divided_among_the_replicas(refused):
     )
 
 
-def test_a_bank_that_one_step_would_overrun(refused):
+def test_a_bank_that_is_smaller_than_one_step(refused):
     line = refused("objectives.fnc.bank = 3")
     assert "bank is 3 global batches; each step writes 4 views of every image" in line
     assert "0 or at least 4" in line
@@ -103,18 +103,18 @@ def test_a_runner_that_is_not_available_here(refused):
     assert "GPU:7" in refused("runners.single.device = 'GPU:7'")
 
 
-def test_a_checkpoint_to_start_from_that_is_not_there(refused, tmp_path):
+def test_a_start_checkpoint_that_does_not_exist(refused, tmp_path):
     line = refused(f"train.initialize = '{tmp_path}/none'")
     assert f"there is no checkpoint at {tmp_path}/none" in line
 
 
 @pytest.mark.parametrize("stage", ["linear", "finetune"])
-def test_a_stage_without_a_checkpoint_to_start_from(refused, stage):
+def test_a_stage_without_a_start_checkpoint(refused, stage):
     line = refused(recipe=f"gin/digits_{stage}.gin")
     assert "leaves train.initialize to you. Add --set 'train.initialize" in line
 
 
-def test_a_checkpoint_of_another_model_to_start_from(refused, tmp_path):
+def test_a_start_checkpoint_of_another_model(refused, tmp_path):
     other = tmp_path / "other"
     write({"encoder/kernel": tf.Variable([1.0]), "step": tf.Variable(3)}, str(other))
     line = refused(f"train.initialize = '{other}'")
@@ -147,12 +147,12 @@ def test_a_workdir_that_cannot_be_written(refused, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["evaluate", "export"])
-def test_a_folder_that_is_no_workdir(command, tmp_path, capsys):
+def test_a_folder_that_is_not_a_workdir(command, tmp_path, capsys):
     arguments = [command, "--workdir", str(tmp_path)]
     arguments += ["--to", str(tmp_path / "out")] if command == "export" else []
     assert main(arguments) == 2
     line = capsys.readouterr().err
-    assert f"{tmp_path} is no workdir of a run: it has no config.gin" in line
+    assert f"{tmp_path} is not a workdir of a run: it has no config.gin" in line
     assert line.count("\n") == 1
 
 
@@ -184,7 +184,7 @@ def test_a_supervised_stage_without_labels(refused, photographs):
         ),
     ],
 )
-def test_a_bank_that_is_of_no_use(refused, bank, said):
+def test_a_bank_that_cannot_be_used(refused, bank, said):
     """Known before the run, of which the evaluation is the end."""
     assert said in refused(f"evaluate.bank = '{bank}'")
 
@@ -230,7 +230,7 @@ def test_a_folder_that_is_only_evaluated_is_not_made(tmp_path, capsys):
     folder = tmp_path / "typo"
     command = ["train", "--gin", RECIPE, "--workdir", str(folder)]
     assert main([*command, "--mode", "evaluate"]) == 2
-    assert "is no workdir of a run" in capsys.readouterr().err
+    assert "is not a workdir of a run" in capsys.readouterr().err
     assert not folder.exists()
 
 

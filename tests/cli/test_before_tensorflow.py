@@ -38,17 +38,17 @@ def refused(monkeypatch, capsys, tmp_path, repository):
 
 @pytest.mark.parametrize("command", ["evaluate", "export", "embed"])
 @pytest.mark.parametrize("there", [False, True])
-def test_a_folder_that_is_no_workdir(refused, tmp_path, command, there):
+def test_a_folder_that_is_not_a_workdir(refused, tmp_path, command, there):
     folder = tmp_path / "run"
     if there:
         folder.mkdir()
     target = [] if command == "evaluate" else ["--to", str(tmp_path / "x.npz")]
     line = refused(command, "--workdir", str(folder), *target)
-    assert f"{folder} is no workdir of a run: it has no config.gin" in line
+    assert f"{folder} is not a workdir of a run: it has no config.gin" in line
 
 
 @pytest.mark.parametrize("command", ["export", "embed"])
-def test_a_file_where_the_output_wants_a_folder(refused, tmp_path, command):
+def test_a_file_where_the_output_needs_a_folder(refused, tmp_path, command):
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.gin").touch()
@@ -73,7 +73,7 @@ def test_a_file_where_the_output_wants_a_folder(refused, tmp_path, command):
         (["evaluate", "--data", "x", "--follow"], "leave out --data"),
         (["embed", "--to", "x.npz", "--limit", "0"], "--limit is 0"),
         (["replay", "--step", "0"], "--step is 0; steps count from 1"),
-        (["replay", "--step", "5"], "is no workdir of a run: it has no config.gin"),
+        (["replay", "--step", "5"], "is not a workdir of a run: it has no config.gin"),
     ],
 )
 def test_options_and_recipes(refused, tmp_path, arguments, message):
@@ -82,7 +82,7 @@ def test_options_and_recipes(refused, tmp_path, arguments, message):
     assert message in refused(*arguments)
 
 
-def test_it_is_not_imported_on_the_way_either(tmp_path):
+def test_tensorflow_is_not_imported_before_the_error(tmp_path):
     code = (
         "import sys; from sslkit.cli.main import main;"
         f"main(['export', '--workdir', {str(tmp_path)!r}, '--to', 'x']);"
@@ -92,4 +92,4 @@ def test_it_is_not_imported_on_the_way_either(tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True
     )
     assert result.stdout.strip() == "[]"
-    assert "is no workdir" in result.stderr
+    assert "is not a workdir" in result.stderr

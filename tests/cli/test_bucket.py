@@ -52,7 +52,7 @@ def finished():
     assert train(WORKDIR) == 0
 
 
-def test_leaves_all_that_a_run_leaves(finished):
+def test_a_run_in_a_bucket_writes_all_files_of_a_run(finished):
     names = set(tf.io.gfile.listdir(WORKDIR))
     assert names == {
         "checkpoints",
@@ -74,7 +74,7 @@ def test_leaves_all_that_a_run_leaves(finished):
     ]
 
 
-def test_can_be_read_by_tensorboard(finished):
+def test_a_run_in_a_bucket_is_read_by_tensorboard(finished):
     events = [
         tf.compat.v1.Event.FromString(record.numpy())
         for path in sorted(tf.io.gfile.glob(f"{WORKDIR}/tensorboard/*"))
@@ -88,7 +88,7 @@ def test_can_be_read_by_tensorboard(finished):
     assert told == [1, 2, 3, 4, 3, 4]
 
 
-def test_is_evaluated_and_exported_from_there(finished, tmp_path, capsys):
+def test_a_run_in_a_bucket_is_evaluated_and_exported(finished, tmp_path, capsys):
     tf.io.gfile.remove(f"{WORKDIR}/result.json")
     assert main(["evaluate", "--workdir", WORKDIR]) == 0
     assert f"step 4 of {WORKDIR}" in capsys.readouterr().out
@@ -98,7 +98,7 @@ def test_is_evaluated_and_exported_from_there(finished, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["encoder", "encoder.npz"])
-def test_what_is_made_of_it_goes_to_a_disk(finished, capsys, name):
+def test_outputs_of_a_run_in_a_bucket_go_to_a_disk(finished, capsys, name):
     command = "embed" if name.endswith("npz") else "export"
     assert main([command, "--workdir", WORKDIR, "--to", f"gs://mine/{name}"]) == 2
     line = capsys.readouterr().err
@@ -106,13 +106,13 @@ def test_what_is_made_of_it_goes_to_a_disk(finished, capsys, name):
 
 
 @pytest.mark.slow
-def test_is_somewhere_to_start_from(finished, capsys):
+def test_another_run_starts_from_a_run_in_a_bucket(finished, capsys):
     recipe, start = "gin/digits_linear.gin", f"'{WORKDIR}'"
     assert train("ram://bucket/runs/linear", recipe, initialize=start, steps="1") == 0
     assert f"from {WORKDIR}/checkpoints/step_00000004" in capsys.readouterr().out
 
 
-def test_belongs_to_one_recipe(finished, capsys):
+def test_a_workdir_in_a_bucket_belongs_to_one_recipe(finished, capsys):
     assert train(WORKDIR, seed="7") == 2
     assert f"{WORKDIR} belongs to another run" in capsys.readouterr().err
 
@@ -147,7 +147,9 @@ def locked(monkeypatch):
         ("W", {"initialize": "'gs://mine/other'"}, "the checkpoint gs://mine/other"),
     ],
 )
-def test_without_credentials_is_one_line(locked, capsys, workdir, changed, what):
+def test_a_bucket_without_credentials_is_a_one_line_error(
+    locked, capsys, workdir, changed, what
+):
     assert train(workdir, **changed) == 2
     line = capsys.readouterr().err
     assert line.count("\n") == 1
@@ -156,7 +158,7 @@ def test_without_credentials_is_one_line(locked, capsys, workdir, changed, what)
 
 
 @pytest.mark.slow
-def test_data_without_credentials_is_one_line(locked, capsys):
+def test_data_without_credentials_is_a_one_line_error(locked, capsys):
     arguments = ["--workdir", "W", "--data-dir", "gs://mine/data"]
     recipe = ["--gin", "gin/simclr_cifar10_pretrain.gin"]
     assert main(["train", *recipe, *arguments]) == 2
@@ -166,7 +168,7 @@ def test_data_without_credentials_is_one_line(locked, capsys):
     assert CREDENTIALS in line
 
 
-def test_a_recipe_without_credentials_is_one_line(monkeypatch, capsys):
+def test_a_recipe_without_credentials_is_a_one_line_error(monkeypatch, capsys):
     def refuse(self, *rest):
         raise tf.errors.PermissionDeniedError(None, None, "HTTP 403")
 

@@ -37,7 +37,7 @@ def test_prints_the_resolved_recipe_and_the_notes(recipe, capsys):
     assert err == "sslkit: note: gin/x.gin:3: nothing uses idle\n"
 
 
-def test_recipes_are_listed_with_what_they_are(recipe, capsys):
+def test_recipes_are_listed_with_a_line_about_each(recipe, capsys):
     pathlib.Path(recipe).write_text("# Tiny, for a test.\n# More.\n")
     assert main(["recipes"]) == 0
     lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
@@ -66,7 +66,7 @@ def test_all_is_a_recipe_of_the_same_run(recipe, capsys):
     assert again.splitlines()[1:] == capsys.readouterr().out.splitlines()[1:]
 
 
-def test_a_mistake_is_one_line_and_code_2(recipe):
+def test_a_mistake_is_a_one_line_error_with_code_2(recipe):
     result = subprocess.run(
         [
             *(sys.executable, "-m", "sslkit", "config", "--gin", recipe),
@@ -95,10 +95,10 @@ def test_debug_shows_the_traceback(recipe):
     )
     assert result.returncode == 1
     assert "Traceback" in result.stderr
-    assert "sslkit.errors.UserError: no recipe 'gin/none.gin'" in result.stderr
+    assert "sslkit.errors.UserError: there is no recipe 'gin/none.gin'" in result.stderr
 
 
-def test_a_recipe_is_wanted(capsys):
+def test_a_command_without_a_recipe_is_an_error(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["config"])
     assert caught.value.code == 2

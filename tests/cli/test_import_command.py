@@ -61,17 +61,17 @@ def test_is_loaded_and_exported(checkpoint, imported, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--set", "train.steps = 1"], "no recipe made it, so leave out --set"),
-        (["--format", "tf1"], "which are in that layout already"),
+        (["--set", "train.steps = 1"], "without a recipe. Leave out --set"),
+        (["--format", "tf1"], "which are in the tf1 layout already"),
     ],
 )
-def test_what_an_import_has_not(imported, tmp_path, words, said, capsys):
+def test_options_that_an_import_does_not_have(imported, tmp_path, words, said, capsys):
     to = ["--to", str(tmp_path / "out")]
     assert main(["export", "--workdir", imported, *to, *words]) == 2
     assert said in capsys.readouterr().err
 
 
-def test_an_import_without_the_encoder_says_so(imported, tmp_path, checkpoint):
+def test_a_checkpoint_without_an_encoder_is_an_error(imported, tmp_path, checkpoint):
     folder = str(tmp_path / "heads")
     assert main(["import", checkpoint, "--to", folder, "--schema", "head"]) == 0
     with pytest.raises(UserError, match=r"lacks \d+ variables of the encoder, first"):

@@ -52,7 +52,7 @@ def test_a_run_goes_on_is_evaluated_exported_and_loaded(workdir, tmp_path, capsy
     arguments = ["export", "--workdir", str(workdir), "--to", str(moved)]
     assert main(arguments) == 2
     line = capsys.readouterr().err
-    assert "out[1]: TensorFlow takes *, ?, [ and \\ in a path for a pattern" in line
+    assert "out[1]: TensorFlow reads a path with *, ?, [ or \\ as a pattern" in line
 
 
 def test_another_run_starts_from_it(workdir, tmp_path, capsys):

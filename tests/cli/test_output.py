@@ -7,7 +7,7 @@ import rich.table
 from sslkit.cli.output import show
 
 
-def test_a_wide_table_is_whole_where_it_is_piped(capsys):
+def test_a_wide_table_is_not_cut_when_it_is_piped(capsys):
     table = rich.table.Table()
     for number in range(12):
         table.add_column(f"a wide column {number}", no_wrap=True)

@@ -77,7 +77,7 @@ def test_the_table_lists_all_and_marks_a_conflict(site):
     ]
 
 
-def test_a_group_that_is_none_is_an_error_of_the_table(site, capsys):
+def test_an_unknown_kind_of_plugin_is_an_error_below_the_table(site, capsys):
     install(
         site,
         "acme-stray",
@@ -165,7 +165,7 @@ def line(site, tmp_path, monkeypatch):
     monkeypatch.chdir(work)
 
 
-def test_show_tells_what_the_source_says(line, capsys):
+def test_show_prints_what_the_source_says(line, capsys):
     assert main(["plugins", "show", "line"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "schedules.line, of acme-line 1.0 (acme_line:Plugin)",
@@ -176,7 +176,7 @@ def test_show_tells_what_the_source_says(line, capsys):
         "paper: Robbins and Monro 1951",
         "recipes: gin/mine.gin",
         "arguments:",
-        "  base = to be given",
+        "  base = (required)",
         "      a number above 0",
         "      the rate at the start.",
         "  power = 1.0",
@@ -199,7 +199,7 @@ def test_show_names_recipes_of_several_stages(capsys, repository, monkeypatch):
     ("words", "said"),
     [
         (["shw"], "does not know 'shw'. Did you mean 'show'? It takes: list, show, ch"),
-        (["show"], "`sslkit plugins show` wants the name of a plugin"),
+        (["show"], "`sslkit plugins show` needs the name of a plugin"),
         (["list", "fnc"], "`sslkit plugins list` takes no name"),
         (["show", "fnd"], "no plugin is called 'fnd'. Did you mean 'fnc'?"),
         (
@@ -212,13 +212,16 @@ def test_show_names_recipes_of_several_stages(capsys, repository, monkeypatch):
         ),
         (
             ["show", "adam", "--set", "beta1 = 0.5"],
-            "--set is for `sslkit plugins",
+            "--set goes only with `sslkit plugins",
         ),
         (
             ["show", "adam", "--check"],
-            "--check is for the list; say `sslkit",
+            "--check goes only with the list; to check one plugin: `sslkit",
         ),
-        (["check", "line"], "base must be given for schedules.line. Add --set 'base ="),
+        (
+            ["check", "line"],
+            "schedules.line has no default for base. Add --set 'base =",
+        ),
         (
             ["check", "line", "--set", "bse = 1.0"],
             "schedules.line has no parameter 'bse' (--set 'bse = 1.0'). Did you mean",
@@ -235,7 +238,7 @@ def test_refuses_in_one_line(words, said, line, capsys):
     assert said in refusal
 
 
-def test_check_prints_a_row_for_each_law(line, capsys):
+def test_check_prints_one_row_per_law(line, capsys):
     assert main(["plugins", "check", "line", "--set", "base = 0.5"]) == 1
     lines = capsys.readouterr().out.splitlines()
     cells = [re.split(r" {2,}", row.strip(), maxsplit=2) for row in lines]
@@ -249,7 +252,7 @@ def test_check_prints_a_row_for_each_law(line, capsys):
     assert lines[-1] == "4 laws: 3 passed, 1 failed"
 
 
-def test_light_commands_leave_tensorflow_alone():
+def test_light_commands_do_not_import_tensorflow():
     # The time they take follows from what they import: TensorFlow alone takes 3 s.
     show = ["plugins", "show", "objectives.fnc"]
     for arguments in (["--help"], ["plugins"], show, ["config", "--help"]):
@@ -293,7 +296,9 @@ def test_no_command_is_an_error(capsys):
         ),
     ],
 )
-def test_errors_become_one_line_and_a_code(monkeypatch, capsys, error, code, line):
+def test_errors_become_one_line_and_an_exit_code(
+    monkeypatch, capsys, error, code, line
+):
     def fail():
         raise error
 
@@ -304,7 +309,7 @@ def test_errors_become_one_line_and_a_code(monkeypatch, capsys, error, code, lin
         main(["plugins", "--debug"])
 
 
-def test_a_closed_pipe_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     code = (
         "import os, sys; from sslkit.cli.main import main\n"
         "read, write = os.pipe(); os.close(read); os.dup2(write, 1)\n"

@@ -40,7 +40,7 @@ def half(tmp_path_factory, repository):
 
 
 @pytest.mark.slow
-def test_says_so_before_it_begins_and_leaves_nothing_behind(half, capsys):
+def test_half_precision_is_printed_first_and_does_not_stay_set(half, capsys):
     assert main(["train", *RECIPE, "--workdir", half, *settings(*SMALL, HALF)]) == 0
     assert (
         "precision: bfloat16 in the network, float32 in weights, statistics and "
@@ -93,7 +93,7 @@ def test_it_is_exported_in_float32_unless_asked_and_the_card_says_so(half, tmp_p
 def test_it_is_planned(repository, capsys):
     words = ["plan", *RECIPE, "--examples", "1437", *settings(*SMALL[:4], HALF)]
     assert main(words) == 0
-    assert re.search(r"FLOPs a step .* in all, bfloat16\n", capsys.readouterr().out)
+    assert re.search(r"FLOPs per step .* in all, bfloat16\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_a_run_trains_evaluates_and_says_what_it_did(finished):
 
 
 @pytest.mark.slow
-def test_a_report_looks_at_the_encoder(finished, tmp_path):
+def test_a_report_reads_the_encoder(finished, tmp_path):
     workdir, _ = finished
     target = tmp_path / "report.html"
     result = sslkit("report", str(workdir), "--to", str(target), "--images", "50")
@@ -127,7 +127,7 @@ def test_a_report_looks_at_the_encoder(finished, tmp_path):
     assert json.loads((workdir / "facts.json").read_text())["devices"] == "CPU"
 
 
-def test_a_finished_run_says_so_and_does_nothing(finished):
+def test_a_finished_run_is_reported_and_not_trained_again(finished):
     workdir, _ = finished
     before = {path: path.stat().st_mtime_ns for path in workdir.glob("**/step_*")}
     result = sslkit("train", "--gin", RECIPE, "--workdir", str(workdir), settings=SMALL)

@@ -94,7 +94,7 @@ def test_a_stage_is_evaluated_alone(trained, capsys):
     assert (workdir / "linear" / "result_2.json").exists()
 
 
-def test_following_a_run_that_is_through_measures_what_is_left(trained, capsys):
+def test_following_a_finished_run_measures_the_remaining_checkpoints(trained, capsys):
     workdir, _ = trained
     (workdir / "pretrain" / "result_2.json").unlink()
     words = ["evaluate", "--workdir", str(workdir / "pretrain"), "--follow"]
@@ -122,12 +122,12 @@ def test_transfer_is_one_command_and_another_result(trained, colour_photographs)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--stage", "lin"], "no stage is called 'lin'. Did you mean 'linear'?"),
+        (["--stage", "lin"], "there is no stage 'lin'. Did you mean 'linear'?"),
         (["--set", "linear/train.epoch = 1"], "train has no parameter 'epoch'"),
-        (["--set", "augmentations.simclr.size = 1"], "changes nothing"),
+        (["--set", "augmentations.simclr.size = 1"], "has no effect"),
     ],
 )
-def test_a_mistake_in_any_stage_shows_before_the_first(
+def test_a_mistake_in_any_stage_is_found_before_the_first_starts(
     words, message, tmp_path, capsys
 ):
     assert main(["train", "--gin", RECIPE, "--workdir", str(tmp_path), *words]) == 2
@@ -135,7 +135,7 @@ def test_a_mistake_in_any_stage_shows_before_the_first(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_stage_that_fails_ends_the_chain(monkeypatch, tmp_path, capsys):
+def test_after_a_stage_that_fails_no_other_starts(monkeypatch, tmp_path, capsys):
     ran = []
 
     def command(args, stage):
@@ -158,7 +158,7 @@ def test_a_stage_that_fails_ends_the_chain(monkeypatch, tmp_path, capsys):
         ("os.kill(os.getpid(), signal.SIGKILL)", 137),
     ],
 )
-def test_a_signal_reaches_the_stage_that_runs(ending, outcome):
+def test_a_signal_reaches_the_running_stage(ending, outcome):
     # The stage asks for the signal itself, so nobody has to guess when it is ready.
     stage = (
         "import os, signal, sys\n"
@@ -178,7 +178,9 @@ def test_a_signal_reaches_the_stage_that_runs(ending, outcome):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_signal_between_two_stages_ends_the_chain(monkeypatch, tmp_path, capsys):
+def test_after_a_signal_between_two_stages_no_other_starts(
+    monkeypatch, tmp_path, capsys
+):
     monkeypatch.setattr(
         stages, "_run", lambda command: signal.raise_signal(signal.SIGTERM)
     )
@@ -212,7 +214,7 @@ def test_a_stage_ends_with_the_process_that_runs_the_stages(tmp_path):
         time.sleep(0.01)
 
 
-def test_a_stage_whose_chain_is_gone_does_not_begin(monkeypatch):
+def test_a_stage_whose_parent_process_has_ended_does_not_start(monkeypatch):
     monkeypatch.setenv(stages.CHAIN, str(2**22 + 1))
     if sys.platform.startswith("linux"):
         # In a process of its own: what it asks of the system is for good.

@@ -56,7 +56,7 @@ def touched_again(**variables: str) -> tuple[bool, int]:
 
 
 @pytest.mark.skipif(not GLIBC, reason="the C library is not glibc")
-def test_what_is_freed_is_used_again():
+def test_freed_memory_is_used_again():
     pages = 10 * SIZE // os.sysconf("SC_PAGESIZE")
     said, faults = touched_again()
     assert said
@@ -71,12 +71,12 @@ def test_what_is_freed_is_used_again():
         ("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=131072"),
     ],
 )
-def test_the_allocator_is_left_alone(name, value):
+def test_the_allocator_is_not_changed(name, value):
     said, _ = touched_again(**{name: value})
     assert not said
 
 
-def test_a_value_that_says_nothing(monkeypatch):
+def test_a_value_that_is_not_0_or_1_is_an_error(monkeypatch):
     monkeypatch.setenv(VARIABLE, "yes")
     with pytest.raises(UserError, match=f"{VARIABLE} is 'yes'; it must be 0, to give"):
         keep_freed_memory()
@@ -99,7 +99,7 @@ def test_importing_sslkit_does_not_touch_the_allocator():
     assert done.stdout.strip() == b"False"
 
 
-def test_what_is_hidden_looks_absent_and_comes_back(tmp_path, monkeypatch):
+def test_hidden_packages_look_absent_and_come_back(tmp_path, monkeypatch):
     (tmp_path / "not_wanted_now.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     with without(("not_wanted_now",)), pytest.raises(ImportError):

@@ -57,7 +57,7 @@ def sweep(tmp_path, monkeypatch):
     return call
 
 
-def test_runs_all_then_passes_over_what_is_finished(sweep, capsys):
+def test_all_runs_are_trained_and_finished_ones_are_skipped(sweep, capsys):
     assert sweep("--jobs", "2", "--set", "train.epochs = 1") == 0
     out = capsys.readouterr().out
     assert "finished: 4 of 4 runs" in out
@@ -73,14 +73,16 @@ def test_runs_all_then_passes_over_what_is_finished(sweep, capsys):
     early.write_text(json.dumps({"step": 2}))
     assert sweep("--set", "train.epochs = 1", overs=[TOPK, "train.seed = 0..2"]) == 0
     out = capsys.readouterr().out
-    assert "finished already, and passed over: 3\n" in out
+    assert "finished already, and skipped: 3\n" in out
     assert "topk=5,seed=0, 1 of 3: started" in out
     assert "finished: 6 of 6 runs" in out
     assert sweep("--set", "train.epochs = 1") == 0
     assert "started" not in capsys.readouterr().out
 
 
-def test_a_run_that_fails_stops_no_other_and_is_named(sweep, capsys, monkeypatch):
+def test_a_run_that_fails_is_named_and_does_not_stop_the_others(
+    sweep, capsys, monkeypatch
+):
     monkeypatch.setenv("FAILS", "topk=5,seed=1")
     assert sweep() == 1
     out = capsys.readouterr().out
@@ -91,7 +93,7 @@ def test_a_run_that_fails_stops_no_other_and_is_named(sweep, capsys, monkeypatch
     assert "the same command goes on with these" in out
 
 
-def test_a_run_to_be_started_again_gives_its_code(sweep, capsys, monkeypatch):
+def test_a_run_to_be_started_again_gives_its_exit_code(sweep, capsys, monkeypatch):
     monkeypatch.setenv("FAILS", "seed=1")
     monkeypatch.setenv("CODE", "75")
     assert sweep(overs=["train.seed = 0..1"]) == 75
@@ -110,7 +112,7 @@ def test_a_signal_stops_all_and_says_how_to_go_on(sweep, capsys, monkeypatch):
     threading.Thread(target=when_both_run, daemon=True).start()
     assert sweep("--jobs", "2", overs=["train.seed = 0..2"]) == 75
     found = capsys.readouterr()
-    assert "stopping: 2 runs to save" in found.out
+    assert "stopping: waiting for 2 runs to save" in found.out
     assert "seed=2" not in found.out
     assert (
         "stopped by SIGINT; finished: 0 of 3 runs, left: 3; the same command goes on"
@@ -121,7 +123,7 @@ def test_a_signal_stops_all_and_says_how_to_go_on(sweep, capsys, monkeypatch):
         assert log.read_text().endswith("saved\n")
 
 
-def test_print_writes_commands_and_runs_nothing(sweep, capsys):
+def test_print_only_writes_the_commands(sweep, capsys):
     assert sweep("--print", "--data-dir", "a b") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [shlex.split(line) for line in lines] == [
@@ -156,26 +158,26 @@ def test_stages_are_done_when_all_are(sweep, capsys):
     [
         ((), ["train.sed = [1]"], "in the run sed=1: train has no parameter 'sed'"),
         ((), ["train.epochs = [1, 'x']"], "in the run epochs=x: train.epochs is 'x'"),
-        ((), ["idle = [1]"], "in the run idle=1: --set 'idle = 1' changes nothing"),
+        ((), ["idle = [1]"], "in the run idle=1: --set 'idle = 1' has no effect"),
         (
             ("--set", "train.seed = 3"),
             ["train.seed = [1]"],
-            "train.seed is bound by --set and by --over",
+            "train.seed is set by --set and by --over",
         ),
         (("--jobs", "0"), ["train.seed = [1]"], "--jobs is 0; give 1 or more"),
         (
             ("--workdir", "gs://bucket/s"),
             ["train.seed = [1]"],
-            "is in a bucket, where a sweep cannot see what is done. With --print",
+            "is in a bucket, where a sweep cannot see which runs are finished. Add",
         ),
         (
             (),
             ["train.seed = 0..999", "train.epochs = 1..999"],
-            "--over comes to 999,000 runs; 10,000 are the most",
+            "--over makes 999,000 runs; at most 10,000 are allowed",
         ),
     ],
 )
-def test_is_refused_before_any_run(sweep, capsys, words, overs, message):
+def test_mistakes_are_refused_before_a_run_starts(sweep, capsys, words, overs, message):
     assert sweep(*words, overs=overs) == 2
     assert message in capsys.readouterr().err
     assert not sweep.folder.exists()
@@ -191,10 +193,10 @@ def test_the_folder_of_another_run_is_refused(sweep, capsys):
     assert f"{folder} belongs to another run (train.epochs: 7 there, 30 here)" in err
     (sweep.folder / "config.gin").write_text(other.render())
     assert sweep() == 2
-    assert f"{sweep.folder} is the folder of one run" in capsys.readouterr().err
+    assert f"{sweep.folder} is the folder of a single run" in capsys.readouterr().err
 
 
-def test_a_log_that_cannot_be_written_fails_its_run_alone(sweep, capsys):
+def test_a_log_that_cannot_be_written_fails_only_its_run(sweep, capsys):
     (sweep.folder / "logs" / "seed=0.log").mkdir(parents=True)
     assert sweep(overs=["train.seed = 0..1"]) == 1
     out = capsys.readouterr().out

@@ -21,7 +21,7 @@ def in_the_checkout(repository, monkeypatch):
     monkeypatch.chdir(repository)
 
 
-def test_views_draws_one_row_an_image(tmp_path, capsys):
+def test_views_draws_one_row_per_image(tmp_path, capsys):
     out = tmp_path / "views.png"
     plain = ["augmentations.fnc.strength = 0"]  # Quick to compile.
     plain += ["augmentations.fnc.randaugment_layers = 0"]

@@ -333,14 +333,17 @@ def test_a_port_in_use_is_named(handlers, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--host", "0.0.0.0"], "is no address at which others find this machine"),
+        (
+            ["--host", "0.0.0.0"],
+            "is not an address by which other machines find this one",
+        ),
         (["--worker", "10.0.0.1:5050"], "give --host the name of this machine"),
         (
             ["--host", "big.example"],
-            "Where the network is yours alone, say so with --e",
+            "If you trust the network, add --e",
         ),
         (["--host", "big.example", "--worker", "x:1"], "every machine that reaches"),
-        (["--expose"], "--expose wants --host, too"),
+        (["--expose"], "--expose needs --host, too"),
     ],
 )
 def test_an_address_that_others_cannot_use_is_refused(arguments, message, capsys):

@@ -83,7 +83,7 @@ def test_a_loop_of_unknown_length_is_named():
         counted(loop, [4, 4])
 
 
-def test_functions_are_looked_into_and_of_branches_the_dearest_counts():
+def test_functions_are_counted_and_only_the_most_expensive_branch():
     inner = tf.function(lambda a: a @ a @ a)
 
     def branching(a):
@@ -92,7 +92,7 @@ def test_functions_are_looked_into_and_of_branches_the_dearest_counts():
     assert counted(branching, [4, 4]).flops == 2 * 2 * 64
 
 
-def test_what_is_held_at_once():
+def test_the_peak_memory_is_counted():
     def chain(a):
         for _ in range(5):
             a = tf.sqrt(tf.reshape(a, [8, 2]))

@@ -10,7 +10,7 @@ import pytest
 from sslkit import config
 from sslkit.cli.main import main
 from sslkit.plan.devices import RENTED, Device
-from sslkit.plan.imagined import ImaginedData, ImaginedRunner
+from sslkit.plan.placeholders import PlaceholderData, PlaceholderRunner
 from sslkit.plan.planning import outlook, plan
 
 SMALL = [
@@ -27,7 +27,7 @@ IMAGENET = 1_281_167
 
 def planned(recipe, *overrides, replicas=1, examples=1437):
     loaded = config.load([f"gin/{recipe}.gin"], overrides)
-    runner, data = ImaginedRunner(replicas=replicas), ImaginedData(examples)
+    runner, data = PlaceholderRunner(replicas=replicas), PlaceholderData(examples)
     return plan(loaded.train(runner=runner, data=data))
 
 
@@ -36,7 +36,7 @@ def small():
     return planned("fnc_digits_pretrain", *SMALL)
 
 
-def test_counts_what_the_recipe_says(small):
+def test_a_plan_counts_steps_images_and_parameters(small):
     # 30 epochs of 1,437 images in batches of 64, and the one update more.
     assert small.steps == 30 * 1437 // 64 + 1
     assert small.views == small.images * 4 == small.steps * 64 * 4
@@ -98,11 +98,11 @@ def test_a_plan_knows_how_fast_a_gpu_is_without_tf32(small):
     [
         ({}, 1e12, ""),
         ({}, 1e5, "memory: .* times what a replica has"),
-        ({"views_a_core": 1e-9}, 1e12, "host: .* times what 96 cores"),
-        ({"views_a_step": 8}, 1e12, "batch too small: 8 views a replica"),
+        ({"views_per_core": 1e-9}, 1e12, "host: .* times what 96 cores"),
+        ({"views_per_step": 8}, 1e12, "batch too small: 8 views per replica"),
     ],
 )
-def test_says_what_breaks_first(small, change, memory, words):
+def test_a_plan_says_what_fails_first(small, change, memory, words):
     device = Device("some", 1e6, 2e6, memory, 1, 0.5)
     found = outlook(dataclasses.replace(small, **change), device, utilisation=None)
     assert re.match(words, found.breaks) if words else found.breaks == ""
@@ -122,13 +122,13 @@ def test_the_published_cost_of_simclr():
     assert outlook(found, core, utilisation=None).memory_needed < core.memory
 
 
-def test_the_command_prints_a_line_for_each_device(capsys, monkeypatch):
+def test_the_command_prints_one_line_per_device(capsys, monkeypatch):
     monkeypatch.setattr("sslkit.cli.plan._HOST_SECONDS", 0.1)
     words = ["plan", "--gin", "gin/digits_supervised.gin", "--replicas", "2"]
     assert main([*words, *(w for s in SMALL[:2] for w in ("--set", s))]) == 0
     printed = capsys.readouterr().out
     assert "2 replica(s) of 32 views" in printed
-    assert "views/s a core of this machine" in printed
+    assert "views/s per core of this machine" in printed
     for device in ("this CPU", *(device.name for device in RENTED)):
         assert f"{device}: " in printed
 
@@ -141,8 +141,11 @@ def test_the_command_prints_a_line_for_each_device(capsys, monkeypatch):
             ["--replicas", "3"],
             "batch_size 64 cannot be divided equally among 3 replicas",
         ),
-        (["--utilisation", "2"], "--utilisation is 2; it is in (0, 1]"),
-        (["--set", "data.name = 'imagenet2012'"], "without the data: --examples N"),
+        (["--utilisation", "2"], "--utilisation is 2; give more than 0 and at most 1"),
+        (
+            ["--set", "data.name = 'imagenet2012'"],
+            "without the data, give the number of its training images: --examples N",
+        ),
     ],
 )
 def test_bad_plans(words, message, capsys, tmp_path):

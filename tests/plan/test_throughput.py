@@ -66,7 +66,7 @@ def test_waiting_is_what_a_run_takes_beyond_its_parts():
     assert throughput.Shares(parts=parts, run=9.0, views=1).waiting == 0.0
 
 
-def test_a_step_stops_where_it_is_told():
+def test_a_step_ends_after_the_given_part():
     """And moves nothing that comes after."""
     made = training()
     step = made.train_step()

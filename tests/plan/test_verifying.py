@@ -65,7 +65,7 @@ def test_a_broken_recipe_is_named_and_does_not_hide_the_others(broken, capsys):
     assert "1 of 2 work; not: gin/bad.gin" in printed
 
 
-def test_a_chain_resolves_stage_by_stage(capsys):
+def test_a_recipe_of_stages_is_verified_stage_by_stage(capsys):
     assert main(["recipes", "verify", "fnc_r50_full"]) == 0
     assert "resolves; stages gin/fnc_r50_pretrain.gin" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""Devices and data that are not here, as far as a plan has to know them."""
+"""Placeholders for the devices and the data that a plan is for but does not have."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sslkit.source import Source
 
 
 class _Replicas(tf.distribute.OneDeviceStrategy):
-    """One device that stands for many.
+    """One device in place of many.
 
-    Outside replica context `sslkit.replica` lets one replica stand for all: what it
-    gathers has the shape it would have, and nothing is sent.
+    Outside replica context `sslkit.replica` repeats the values of one replica for all:
+    gathered tensors have the shape that they would have, and nothing is sent.
     """
 
     def __init__(self, replicas: int) -> None:
@@ -26,11 +26,11 @@ class _Replicas(tf.distribute.OneDeviceStrategy):
         return self._replicas
 
 
-class ImaginedRunner(Runner):
-    """Any number of replicas, to trace a step for and never to run it.
+class PlaceholderRunner(Runner):
+    """Any number of replicas, for which a step is traced and never run.
 
     Args:
-        replicas: how many.
+        replicas: the number of replicas.
     """
 
     def __init__(self, *, replicas: int) -> None:
@@ -39,44 +39,44 @@ class ImaginedRunner(Runner):
 
     @functools.cached_property
     def strategy(self) -> tf.distribute.Strategy:
-        """One device that stands for all."""
+        """One device in place of all."""
         return _Replicas(self._replicas)
 
     @property
     def device(self) -> DeviceKind:
-        """An accelerator: what a host has to make for one is what is asked."""
+        """An accelerator, because a plan asks what a host must make for one."""
         return "GPU"
 
     @property
     def jit(self) -> bool:
-        """False: nothing runs."""
+        """False, because nothing runs."""
         return False
 
 
-class ImaginedSource(Source):
+class PlaceholderSource(Source):
     """A split of which only the number of examples is known.
 
     Args:
-        size: examples.
+        size: the number of examples.
     """
 
     def __init__(self, size: int) -> None:
         """Keeps the options; see the class."""
-        self.name = "data that is not here"
+        self.name = "data that is not on this machine"
         self.size = size
         self.classes = None
         self.label_names = ()
 
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Implements `Source.example`; there is none."""
-        raise AssertionError("a plan reads no example of data that is not here")
+        """Raises an error, because there are no examples."""
+        raise AssertionError("a plan does not read examples of missing data")
 
 
-class ImaginedData:
-    """Stands for a dataset.
+class PlaceholderData:
+    """A dataset of which only the number of training examples is known.
 
     Args:
-        examples: of its training split.
+        examples: the number of training examples.
     """
 
     connection = None
@@ -86,10 +86,10 @@ class ImaginedData:
         self._examples = examples
 
     def source(self, split: str) -> Source:
-        """Returns the split, whichever."""
+        """Returns the same placeholder for every split."""
         del split
-        return ImaginedSource(self._examples)
+        return PlaceholderSource(self._examples)
 
     def skipped(self) -> list[str]:
-        """Returns nothing: nothing is read."""
+        """Returns an empty list, because no image is read."""
         return []
