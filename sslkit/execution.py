@@ -1,4 +1,4 @@
-"""Carrying out a recipe: training to its end, going on, measuring what came of it."""
+"""Running a recipe: training to its end, continuing a run, evaluating the result."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class Measured:
 
     report: Report
     result: Mapping[str, Any]
-    """The same as plain values, as `result.json` holds it, with the step."""
+    """The report as plain values, as `result.json` holds it, with the step."""
     written: str | None
-    """The file that it was written to, if to any."""
+    """The file that it was written to; None if it was not written."""
     skipped: Sequence[str]
-    """Lines about what could not be read of the data."""
+    """Lines about the images that could not be read."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run as one call left it."""
+    """The state of a run after one call."""
 
     workdir: str
     """Its folder."""
@@ -48,7 +48,7 @@ class Run:
     """Updates of the whole run."""
     result: Mapping[str, Any] | None
     """The latest evaluation, as `result.json` holds it: `step`, `rows`, `health`,
-    `health_split`, `notes`; None before there is one."""
+    `health_split`, `notes`; None before the first."""
     measured: Measured | None
     """The evaluation of this call; None if it made none."""
     trained: bool
@@ -70,12 +70,14 @@ def train(
     mode: Mode = "train-then-evaluate",
     extend: bool = False,
 ) -> Run:
-    """Does in this process what `sslkit train` does; see `sslkit.train`."""
+    """Does what `sslkit train` does, in this process; see `sslkit.train`."""
     if mode not in get_args(Mode):
-        raise UserError(f"mode is {mode!r}; it must be one of {get_args(Mode)}.")
+        raise UserError(
+            f"mode is {mode!r}; it must be one of {', '.join(get_args(Mode))}."
+        )
     recipes, settings = _texts("gin", gin), _texts("set", overrides)
     if not isinstance(workdir, str | os.PathLike):
-        raise UserError(f"workdir is {workdir!r}; it must be the path of a folder.")
+        raise UserError(f"workdir is {workdir!r}; give the path of a folder.")
     folder = os.fspath(workdir)
     stages = config.read_stages(recipes)
     if not stages.recipes:
@@ -84,8 +86,8 @@ def train(
         resolution = config.read(recipes, settings, data_dir=data_dir)
     elif stage is None:
         raise UserError(
-            f"{', '.join(recipes)} has several stages. Call once for each, with stage "
-            f"= one of: {', '.join(stages.recipes)}."
+            f"{', '.join(recipes)} has several stages. Call this once for each, with "
+            f"stage = one of: {', '.join(stages.recipes)}."
         )
     else:
         resolution = config.read_stage(
@@ -102,7 +104,7 @@ def _texts(name: str, given: object) -> list[str]:
         texts = list(several)
         if all(isinstance(one, str | os.PathLike) for one in texts):
             return [os.fspath(one) for one in texts]
-    raise UserError(f"{name} is {given!r}; it must be a text, or a list of texts.")
+    raise UserError(f"{name} is {given!r}; give a text, or a list of texts.")
 
 
 def carry_out(
@@ -113,18 +115,19 @@ def carry_out(
     extend: bool = False,
     say: Callable[[str], None] = print,
 ) -> Run:
-    """Trains, or goes on, or finds nothing left to do; then evaluates.
+    """Trains or continues, or finds that all steps are done; then evaluates.
 
     Args:
-        resolution: the recipe, read.
+        resolution: the recipe, after reading.
         folder: the run's workdir.
         mode: what to do.
-        extend: whether to go on although the data has changed, or for longer.
+        extend: whether to continue although the data has changed, or for more steps
+            than the run was started with.
         say: prints a line for the user.
 
     Raises:
-        UserError: for what the user can mend.
-        Stopped: after a signal, when the state is saved.
+        UserError: if something is wrong that the user can mend.
+        Stopped: after a signal, once the state is saved.
     """
     with stopping(), heeding(say):
         return _carry_out(resolution, folder, mode=mode, extend=extend, say=say)
@@ -138,7 +141,7 @@ def _carry_out(
     extend: bool,
     say: Callable[[str], None],
 ) -> Run:
-    # Before any of it is imported.
+    # Said before any plugin is imported.
     for line in plugins.others(resolution.targets()):
         say(f"plugins: {line}")
     loaded = config.load_resolved(resolution)
@@ -160,14 +163,14 @@ def _carried_out(
 ) -> Run:
     workdir = Workdir(folder)
     if mode == "evaluate":
-        workdir.config()  # refuses what is not a run's folder
+        workdir.config()  # refuses a folder that is not a run's
     before = workdir.result()
     checkpoints = Checkpoints(workdir.checkpoints)
     with explained(training):
         training.check(fresh=checkpoints.latest() is None)
     planned = runs.evaluation(loaded, training)
     if mode != "train":
-        # Hours before it is made, so that what it lacks is known now.
+        # The evaluation may be hours away; whatever it lacks must be known now.
         why_not = planned.check()
         if why_not is not None:
             say(f"no accuracies will be measured: {why_not}")
@@ -180,7 +183,8 @@ def _carried_out(
             say(f"note: {line}")
         say(f"step {training.load(workdir)} of {folder}")
     else:
-        # Before anything is written: the workdir's configuration is that of its run.
+        # Before anything is written, because the workdir's config.gin must stay that of
+        # its run.
         training.check_continuing(workdir, extend=extend)
         chief = training.runner.is_chief
         with workdir.alone(say) if chief else contextlib.nullcontext() as owner:
@@ -195,8 +199,8 @@ def _carried_out(
     ):
         measured = measure(loaded, training, None)
         step = measured.result["step"]
-        # Told before it is kept: a run that is killed in between measures again and
-        # tells it once more, where it would not tell it at all.
+        # Reported before it is saved. A run that is killed in between evaluates and
+        # reports again; in the other order, it would never report.
         training.reporting(workdir, step, say).result(measured.result)
         written = workdir.write_result(measured.result)
         measured = dataclasses.replace(measured, written=written)
@@ -216,13 +220,14 @@ def measure(
     keep: Callable[[Mapping[str, Any]], str] | None,
     **settings: Any,
 ) -> Measured:
-    """Evaluates the encoder as it is.
+    """Evaluates the encoder in its present state.
 
     Args:
         loaded: the configuration.
         training: holds the encoder.
-        keep: writes the result and returns where; None to leave that out.
-        **settings: of `sslkit.evaluate.protocol.evaluate`, before the recipe's.
+        keep: writes the result and returns the file's path; None to write nothing.
+        **settings: arguments of `sslkit.evaluate.protocol.evaluate`, which override the
+            recipe's.
     """
     report = runs.evaluation(loaded, training, **settings).report()
     result = {"step": int(training.state.step.numpy()), **report.to_json()}

@@ -1,4 +1,4 @@
-"""Runs that exist already: opened again from what their workdir keeps."""
+"""Opening existing runs again, from the files in their workdirs."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Run(NamedTuple):
 
     config: config.Config
     training: Training
-    """What it is made of; nothing is built or restored yet."""
+    """Its parts; nothing is built or restored yet."""
     workdir: Workdir
 
 
 def reopen(
     path: str, overrides: Sequence[str] = (), *, data_dir: str | None = None
 ) -> Run:
-    """Loads the configuration that a workdir keeps, on one device.
+    """Loads the configuration of a workdir, to run on one device.
 
-    Evaluation and export need no more than one, whatever the run was trained on; the
-    checkpoint does not depend on it.
+    Evaluation and export need only one device, whatever the run was trained on; the
+    checkpoint does not depend on the number of devices.
 
     Args:
         path: the run's folder.
@@ -54,7 +54,7 @@ def reopen(
         data_dir: short for the override `data.data_dir = '...'`.
 
     Raises:
-        UserError: if it is no run's folder, and as `config.load`.
+        UserError: if the folder is not a run's, and as `config.load`.
     """
     workdir = Workdir(path)
     loaded = config.load(
@@ -66,13 +66,13 @@ def reopen(
 
 
 def claimed(run: Run) -> Run:
-    """Takes the devices of a run, and computes as it does, for the rest of a process.
+    """Sets up the devices and the arithmetic of a run, for the rest of the process.
 
-    For a command whose process is its own; before anything runs in TensorFlow, which
-    would take all the memory of all GPUs.
+    For commands, whose process is their own. Call it before anything runs in
+    TensorFlow, which would otherwise take all the memory of all GPUs.
 
     Raises:
-        UserError: if its devices are not there.
+        UserError: if this machine does not have the run's devices.
     """
     run.training.arithmetic.take()
     run.training.runner.strategy  # noqa: B018
@@ -84,8 +84,9 @@ def evaluation(run: config.Config, training: Training, **settings: Any) -> Plann
 
     Args:
         run: the configuration.
-        training: holds the encoder; its objective is built here if it is not yet.
-        **settings: of `sslkit.evaluate.protocol.evaluate`, before the recipe's.
+        training: holds the encoder; its objective is built here if it is not built yet.
+        **settings: arguments of `sslkit.evaluate.protocol.evaluate`, which override the
+            recipe's.
     """
     return run.evaluate(
         objective=training.objective,
@@ -100,9 +101,9 @@ def evaluation(run: config.Config, training: Training, **settings: Any) -> Plann
 def measures(
     training: Training, planned: Planned, say: Callable[[str], None] = print
 ) -> list[Action]:
-    """Returns what is measured of a run while it trains: kNN, where a recipe asks.
+    """Returns what is measured while a run trains: kNN, if the recipe asks for it.
 
-    Looks at the labels now: a probe that cannot be made is left out, and said.
+    The labels are checked now. Without labels kNN is left out, and `say` says so.
 
     Args:
         training: the run.
@@ -110,8 +111,8 @@ def measures(
         say: prints a line for the user.
 
     Raises:
-        UserError: if a split that the recipe names for it is missing or has no labels,
-            or the best checkpoint is to be kept by what is not measured.
+        UserError: if a split that the recipe names for kNN is missing or has no labels,
+            or if the best checkpoint is to be chosen by a metric that is not measured.
     """
     found: list[Action] = []
     probe = planned.probe() if training.knn_every else None
@@ -133,17 +134,17 @@ def load_encoder(path: str | os.PathLike[str]) -> Encoder:
     """Loads a trained encoder.
 
     Args:
-        path: a run's workdir, an export of `sslkit export`, what `sslkit import` wrote,
-            or a checkpoint of the published TensorFlow 1 code such as
+        path: a run's workdir, a folder that `sslkit export` or `sslkit import` wrote,
+            or a checkpoint of the published TensorFlow 1 code, such as
             `model.ckpt-1234`.
 
     Returns:
         The encoder, on the default device.
 
     Raises:
-        UserError: if there is nothing that holds an encoder.
+        UserError: if the path does not hold an encoder.
     """
-    # The process is the caller's: TensorFlow starts with the devices it sees there.
+    # The process is the caller's, so TensorFlow starts with all devices that it finds.
     tf.config.list_logical_devices()
     path = os.fspath(path)
     if tf.io.gfile.exists(os.path.join(path, "saved_model.pb")):
@@ -158,7 +159,7 @@ def load_encoder(path: str | os.PathLike[str]) -> Encoder:
 
 
 class Bare(Objective):
-    """An encoder alone, as an import holds one: for those who export an objective."""
+    """An objective that only holds an encoder: what an import is exported from."""
 
     requires: Mapping[str, int] = {}
 
@@ -168,15 +169,15 @@ class Bare(Objective):
         self.encoder = encoder
 
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
-        """Is never called: nothing is trained."""
+        """Raises an error: an import is not trained."""
         raise AssertionError("never called: nothing is trained")
 
 
 class Trained(NamedTuple):
-    """What is exported: an encoder, and where it comes from."""
+    """What is exported: an encoder, and how it was made."""
 
     objective: Objective
-    """Built and filled; holds the encoder."""
+    """Holds the encoder, built and with its trained weights."""
     size: int
     """Side of the images, in pixels."""
     step: int
@@ -184,32 +185,33 @@ class Trained(NamedTuple):
     steps: int
     """Updates of the whole run."""
     config: str
-    """What it was made with, gin text."""
+    """The configuration that it was made with, as gin text."""
     result: Mapping[str, Any] | None
-    """What the run's last evaluation found, if there was one."""
+    """The result of the run's last evaluation; None if there was none."""
     table: Mapping[str, keras.Variable] | None
-    """The run's variables; None for an import."""
+    """The run's variables, by name; None for an import."""
     precision: Precision | None
-    """What the run's network was trained in; None for an import."""
+    """The precision that the network was trained in; None for an import."""
 
 
 def open_trained(
     path: str, overrides: Sequence[str] = (), *, data_dir: str | None = None
 ) -> Trained:
-    """Opens a run's latest checkpoint, or what `sslkit import` wrote.
+    """Opens a run's latest checkpoint, or a folder that `sslkit import` wrote.
 
-    In float32, whatever the run computed in, unless an override says otherwise.
+    The encoder computes in float32, whatever the run computed in, unless an override
+    says otherwise.
 
     Args:
-        path: the run's folder, or the import's.
-        overrides: as `reopen`; none for an import.
-        data_dir: as `reopen`; none for an import.
+        path: the folder of the run or of the import.
+        overrides: as for `reopen`; an import takes none.
+        data_dir: as for `reopen`; an import takes none.
 
     Raises:
-        UserError: if it is neither; and as `reopen`.
+        UserError: if the folder is neither; and as `reopen`.
     """
     if not is_import(path):
-        # Programs elsewhere may know no bfloat16, and processors be slow at it.
+        # Other programs may not support bfloat16, and many CPUs are slow at it.
         wide = ["train.precision = 'float32'", *overrides]
         _, training, workdir = claimed(reopen(path, wide, data_dir=data_dir))
         run = reopen(path, data_dir=data_dir).training
@@ -226,8 +228,8 @@ def open_trained(
         )
     if overrides or data_dir is not None:
         raise UserError(
-            f"{path} is an import of published weights: no recipe made it, so leave "
-            "out --set and --data-dir."
+            f"{path} is an import of published weights, without a recipe. Leave out "
+            "--set and --data-dir."
         )
     encoder, size = imported_encoder(path)
     step = step_of(find_checkpoint(path))
@@ -242,13 +244,13 @@ def _from_checkpoint(path: str) -> Encoder:
         prefix = find_checkpoint(path)
     except UserError as error:
         raise UserError(
-            f"{path} holds no encoder: it is neither a run's workdir (with config.gin) "
-            "nor an export (with saved_model.pb) nor an import (with network.json) nor "
-            "the prefix of a published checkpoint (such as model.ckpt-1234)."
+            f"{path} does not hold an encoder. Name a run's workdir (it has a "
+            "config.gin), an export (saved_model.pb), an import (network.json) or the "
+            "prefix of a published checkpoint (such as model.ckpt-1234)."
         ) from error
     if not is_published(shapes_of(read(prefix)), prefix):
         raise UserError(
-            f"{prefix} is one checkpoint of a run and does not say how its encoder is "
-            "built. Name the run's workdir."
+            f"{prefix} is a checkpoint of a run, which does not say how the encoder is "
+            "built. Name the run's workdir instead."
         )
     return LiveEncoder(*published_encoder(prefix))

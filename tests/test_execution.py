@@ -118,7 +118,7 @@ def test_trains_in_a_thread_and_goes_on(tmp_path):
         ({"gin": "gin/fnc_digits_full.gin"}, "stage = one of: pretrain, linear"),
         (
             {"gin": "gin/fnc_digits_full.gin", "stage": "liner"},
-            "no stage is called 'liner'. Did you mean 'linear'",
+            "there is no stage 'liner'. Did you mean 'linear'",
         ),
     ],
 )

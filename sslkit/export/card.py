@@ -1,4 +1,4 @@
-"""The model card beside an export: what it is, and what was measured how."""
+"""The model card of an export: the encoder, its results, its recipe."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ def model_card(
     """Writes a model card.
 
     Args:
-        objective: its name.
-        encoder: what the encoder is, in a few words.
+        objective: the name of the objective.
+        encoder: a short description of the encoder.
         feature_dim: width of the features.
         size: side of the images, in pixels.
         step: updates done.
         steps: updates of the whole run.
-        config: the resolved configuration, gin text.
-        result: what the run's last evaluation found (`result.json`), if there was one.
+        config: the resolved configuration, as gin text.
+        result: the result of the run's last evaluation (`result.json`); None if there
+            was none.
         load: lines of Python that load the export.
-        trained_in: the precision that its network was trained in, if that is known.
+        trained_in: the precision that the network was trained in; None if not known.
         computes_in: the precision of the export.
 
     Returns:
@@ -85,10 +86,13 @@ def config_hash(config: str) -> str:
 
 def _measured(step: int, result: Mapping[str, Any] | None) -> list[str]:
     if result is None or not result["rows"]:
-        return ["No accuracy was measured; `sslkit evaluate` does."]
+        return ["No accuracy was measured yet; `sslkit evaluate` measures it."]
     lines = []
     if result["step"] != step:
-        lines += [f"These are of step {result['step']:,}, not of this export's.", ""]
+        lines += [
+            f"These are the results of step {result['step']:,}, not of this export.",
+            "",
+        ]
     names = dict.fromkeys(name for row in result["rows"] for name in numbers_of(row))
     heads = [SHARES.get(name, name) for name in names]
     heads = ["protocol", "representation", *heads, "train", "test"]

@@ -1,4 +1,4 @@
-"""The features of a dataset in a file, written as they are computed."""
+"""Writes the features of a dataset to a file, batch by batch."""
 
 from __future__ import annotations
 
@@ -33,38 +33,44 @@ def embed(
     batch_size: int = 256,
     limit: int | None = None,
 ) -> int:
-    """Encodes the evaluation views of a source into a file, batch after batch.
+    """Encodes the evaluation views of a source into a file, batch by batch.
 
-    A `.npz` file holds `features`, float32 [n, dim], `label`, int32 [n] (-1 where there
-    is none), `index`, int64 [n], the example's place in its source, `path`, text [n],
-    the file it comes from or its place in one, and `class_names`, text [classes], what
-    the labels stand for. A `.tfrecord` file holds one `tf.train.Example` an image with
-    the first four, and `class_name` where the example has one. Rows are in the order of
-    the source, without those that cannot be read; `Source.skipped` names these. Memory
-    holds one batch, and 12 bytes an example. The file appears under its name when it is
+    A `.npz` file holds:
+
+    - `features`, float32 [n, dim];
+    - `label`, int32 [n], -1 for examples without a label;
+    - `index`, int64 [n], the example's place in its source;
+    - `path`, text [n], the file that the example comes from, or its place in a file;
+    - `class_names`, text [classes], the names of the labels.
+
+    A `.tfrecord` file holds one `tf.train.Example` per image, with the first four and,
+    if the example has a label, `class_name`. Rows are in the order of the source.
+    Examples that cannot be read are left out; `Source.skipped` names them. Only one
+    batch is in memory, and 12 bytes per example. The file gets its name when it is
     complete.
 
     Args:
         encode: see `sslkit.evaluate.features.frozen`.
         source: the split to read.
-        path: of the file; its suffix says the format.
+        path: the path of the file; its suffix determines the format.
         size: side of the views, in pixels.
-        batch_size: images encoded at once.
-        limit: examples to use, a fixed mixed choice; None is all.
+        batch_size: images per batch.
+        limit: how many examples to use, a sample that is the same each time; None for
+            all.
 
     Returns:
-        How many rows were written.
+        The number of rows that were written.
 
     Raises:
-        UserError: if the suffix is another, no example can be read, or, where the
-            source's `on_error` is `raise`, one cannot; or the file cannot be written.
+        UserError: if the suffix is not known, no example can be read, or the file
+            cannot be written; and if one example cannot be read and the source's
+            `on_error` is `raise`.
     """
     target = on_disk(path)
     writers: dict[str, Callable[..., int]] = {".npz": _npz, ".tfrecord": _tfrecord}
     if target.suffix not in writers:
         raise UserError(
-            f"{path} ends in {target.suffix or 'nothing'!r}; name a file that ends in "
-            f"{' or '.join(SUFFIXES)}."
+            f"{path} does not end in {' or '.join(SUFFIXES)}. Name a file that does."
         )
     batches = evaluation_batches(
         source,
@@ -92,7 +98,7 @@ def embed(
 def _npz(
     parts: Iterator[Features], path: pathlib.Path, rows: int, source: Source
 ) -> int:
-    """Writes the features into the archive as they come; the rest is small."""
+    """Writes each batch of features into the archive, and the small arrays last."""
     labels: list[np.ndarray] = []
     indices: list[np.ndarray] = []
     dim = 0
@@ -131,7 +137,7 @@ def _member(
 
 
 def _texts(file: IO[bytes], source: Source, index: np.ndarray) -> None:
-    """Writes where examples come from; text in NumPy is as wide as its longest."""
+    """Writes the paths of examples; in NumPy all texts are as wide as the longest."""
     longest = max(len(source.describe(int(place))) for place in index)
     kind = np.dtype(f"<U{longest}")
     _header(file, (len(index),), kind)
@@ -152,9 +158,10 @@ def _header(file: IO[bytes], shape: tuple[int, ...], kind: np.dtype) -> None:
 
 
 def _shorten(path: pathlib.Path, shape: tuple[int, int]) -> None:
-    """Writes an archive again whose features are fewer than its header promises.
+    """Rewrites an archive that has fewer features than its header says.
 
-    How many examples can be read is known last, and the header comes first.
+    The header comes first, but only at the end it is known how many examples could be
+    read.
     """
     beside = path.with_name(f"{path.name}.short")
     try:

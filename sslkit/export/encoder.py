@@ -1,4 +1,4 @@
-"""A trained encoder, as users of Python hold it."""
+"""A trained encoder, for use in Python."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from sslkit.export.images import check_images, check_range, in_unit_interval
 
 
 class Encoder(keras.layers.Layer, abc.ABC):
-    """A trained encoder: images to features; a layer of Keras like any other.
+    """A trained encoder, which turns images into features; it is a Keras layer.
 
     Attributes:
         size: side of the images that it was trained on, in pixels.
         feature_dim: width of the features.
         variables: all its variables.
-        trainable_variables: those that a gradient should move.
+        trainable_variables: those that training should change.
     """
 
     size: int
     feature_dim: int
 
     def __init__(self, *, size: int, feature_dim: int, name: str = "encoder") -> None:
-        """Keeps what is known before any image.
+        """Keeps the sizes; the layer needs no build.
 
         Args:
             size: side of the images that it was trained on, in pixels.
             feature_dim: width of the features.
             name: the layer's name.
         """
-        # It returns float32 whatever the policy of the models that it is used in.
+        # It returns float32, also in models with another dtype policy.
         super().__init__(name=name, dtype="float32", autocast=False)
         self.size = size
         self.feature_dim = feature_dim
@@ -46,25 +46,25 @@ class Encoder(keras.layers.Layer, abc.ABC):
         """Encodes images.
 
         Args:
-            images: [n, size, size, 3]; a tensor, an array or an input of a functional
+            images: [n, size, size, 3]; a tensor, an array or the input of a functional
                 model. Floats in [0, 1], or integers from 0 to 255.
-            training: whether batch normalisation uses its batch and moves its
-                statistics.
+            training: whether batch normalisation uses the statistics of the batch and
+                updates its moving statistics.
 
         Returns:
             float32 [n, feature_dim].
 
         Raises:
-            UserError: for images of another shape, or whose numbers are far outside
-                their range.
+            UserError: if the images have another shape, or numbers far outside their
+                range.
         """
-        # Before Keras, which would put words of its own around an error.
+        # Checked before Keras, which would put its own text around an error.
         return super().__call__(self._checked(images), training=training)
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Encodes images that were looked at; see `__call__`."""
+        """Encodes images that were checked; see `__call__`."""
         if images.shape[0] == 0:
-            # oneDNN's convolution makes something of another shape of nothing.
+            # oneDNN's convolution returns a wrong shape for an empty batch.
             return tf.zeros([0, self.feature_dim])
         return self._features(in_unit_interval(images), training=training)
 
@@ -73,7 +73,7 @@ class Encoder(keras.layers.Layer, abc.ABC):
         return (images_shape[0], self.feature_dim)
 
     def endpoints(self, images: Any) -> Mapping[str, tf.Tensor]:
-        """Returns what the encoder computes on the way, in inference mode.
+        """Returns the encoder's intermediate features, in inference mode.
 
         Args:
             images: see `__call__`.
@@ -82,13 +82,13 @@ class Encoder(keras.layers.Layer, abc.ABC):
             Name, e.g. `block_group2` -> float [n, height, width, channels].
 
         Raises:
-            UserError: if the encoder names no endpoints; and as `__call__`.
+            UserError: if the encoder has no endpoints; and as `__call__`.
         """
         return self._endpoints(in_unit_interval(self._checked(images)))
 
     @property
     def _side(self) -> int | None:
-        """The one side that images may have, or None for any."""
+        """The side that images must have; None for any."""
         return None
 
     @abc.abstractmethod
@@ -133,12 +133,12 @@ class ExportedEncoder(Encoder):
 
     def _endpoints(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
         if not hasattr(self._loaded, "endpoints"):
-            raise UserError("the encoder in this export names no endpoints.")
+            raise UserError("the encoder in this export has no endpoints.")
         return self._loaded.endpoints(images)
 
 
 def _as_keras(variable: tf.Variable, name: str) -> keras.Variable:
-    """Returns a variable of Keras, which a model can train, with the same storage."""
+    """Returns a Keras variable with the same storage, which a Keras model can train."""
     made = keras.Variable(
         initializer=variable.numpy(),
         dtype=variable.dtype.name,
@@ -163,7 +163,7 @@ class LiveEncoder(Encoder):
     def _endpoints(self, images: tf.Tensor) -> Mapping[str, tf.Tensor]:
         if not hasattr(self._backbone, "endpoints"):
             raise UserError(
-                f"the encoder is a {type(self._backbone).__name__}, which names no "
+                f"the encoder is a {type(self._backbone).__name__}, which has no "
                 "endpoints."
             )
         return self._backbone.endpoints(images, training=False)

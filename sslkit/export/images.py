@@ -1,4 +1,4 @@
-"""What a trained encoder takes for images: shapes, and the range of numbers."""
+"""Checks of the images that a trained encoder is given: shape, type and range."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import tensorflow as tf
 from sslkit.api import UserError
 
 LOW, HIGH = -0.5, 1.5
-"""Between these, a float is a little off [0, 1], as resizing may leave it; beyond them
-images were scaled in another way: to 0..255, or by a mean and a deviation."""
+"""Resizing may make floats a little smaller than 0 or larger than 1. Beyond these
+limits, images were scaled to 0..255, or by mean and standard deviation."""
 
 
 def check_images(images: Any, *, size: int | None, wanted: int) -> None:
-    """Refuses what has not the shape or the type of a batch of images.
+    """Refuses tensors without the shape or the type of a batch of images.
 
     Args:
-        images: a tensor, with values or without.
-        size: the side that they must have, or None for any.
-        wanted: the side that is asked for in the message.
+        images: a tensor, with values or symbolic.
+        size: the side that images must have; None for any.
+        wanted: the side that the message names.
 
     Raises:
-        UserError: naming the shape that came.
+        UserError: if the shape or the type is wrong; names what came.
     """
     shape = list(images.shape)
     if len(shape) == 3 and shape[-1] == 3:
         raise UserError(
-            f"a single image of shape {shape}; wanted a batch, [n, {wanted}, {wanted}, "
-            "3]. Make one of it: images[None]."
+            f"images have the shape {shape}, which is that of a single image; wanted a "
+            f"batch, [n, {wanted}, {wanted}, 3]. Use images[None]."
         )
     fits = len(shape) == 4 and shape[-1] in (3, None)
     if not fits or (size and any(side not in (size, None) for side in shape[1:3])):
@@ -48,10 +48,10 @@ def check_range(images: tf.Tensor) -> None:
     """Refuses numbers that are far outside the range of their type.
 
     Args:
-        images: with values; those of a graph, which has none yet, are not looked at.
+        images: a tensor; only one with values is checked, not a symbolic one.
 
     Raises:
-        UserError: naming the smallest and the largest number.
+        UserError: if they are; names the smallest and the largest number.
     """
     if not hasattr(images, "numpy") or not images.shape.num_elements():
         return
@@ -61,12 +61,12 @@ def check_range(images: tf.Tensor) -> None:
     if images.dtype.is_integer:
         if low < 0 or high > 255:
             raise UserError(
-                f"images of integers go from {low:g} to {high:g}; wanted 0 to 255."
+                f"integer images go from {low:g} to {high:g}; wanted 0 to 255."
             )
     elif not (low >= LOW and high <= HIGH):
         raise UserError(
             f"images go from {low:.4g} to {high:.4g}; wanted floats in [0, 1]. Give "
-            "bytes as they are, as uint8, or divide by 255; undo a scaling by mean and "
+            "bytes as uint8, or divide them by 255; do not scale by mean and standard "
             "deviation."
         )
 
@@ -79,9 +79,9 @@ def in_unit_interval(images: tf.Tensor) -> tf.Tensor:
 
 
 def asserted(images: tf.Tensor) -> tf.Tensor:
-    """Returns images; in a graph, an error where they are far outside [0, 1].
+    """Returns images, with an assertion in the graph that they are near [0, 1].
 
-    For exports, which cannot use `check_range`. XLA leaves it out.
+    For exports, which cannot use `check_range`. XLA ignores the assertion.
     """
     near = (tf.reduce_min(images) >= LOW) & (tf.reduce_max(images) <= HIGH)
     message = "images are not in [0, 1]; give bytes as uint8, or divide them by 255:"

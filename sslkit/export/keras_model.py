@@ -23,19 +23,22 @@ def save_keras(encoder: Backbone, path: str | os.PathLike[str], *, size: int) ->
     """Writes an encoder as a `.keras` file.
 
     Args:
-        encoder: built; a ResNet.
-        path: of the file, ending in `.keras`.
+        encoder: a ResNet, built.
+        path: the path of the file, which ends in `.keras`.
         size: side of the images, in pixels.
 
     Returns:
-        Lines of Python that load and call it, with Keras alone.
+        Lines of Python that load and call it, with Keras and without sslkit.
 
     Raises:
-        UserError: if the encoder is no ResNet, or the file cannot be written.
+        UserError: if the encoder is not a ResNet, or the file cannot be written.
     """
     target = on_disk(path)
     if target.suffix != SUFFIX:
-        raise UserError(f"{path} does not end in {SUFFIX}, which Keras insists on.")
+        raise UserError(
+            f"{path} does not end in {SUFFIX}, which Keras needs. Name a file that "
+            "does."
+        )
     model = stock_layers(encoder, size=size)
     with reaching("the export", str(target), verb="written"), replacing(target) as path:
         model.save(path)
@@ -48,29 +51,29 @@ def save_keras(encoder: Backbone, path: str | os.PathLike[str], *, size: int) ->
 
 
 def stock_layers(encoder: Backbone, *, size: int) -> keras.Model:
-    """Builds the same function of stock Keras layers, with copies of the weights.
+    """Builds the same function from stock Keras layers, with copies of the weights.
 
-    It computes in float32, whatever the encoder does.
+    It computes in float32, even if the encoder does not.
 
     Args:
-        encoder: built; a ResNet.
+        encoder: a ResNet, built.
         size: side of the images, in pixels.
 
     Returns:
-        A functional model, images -> features. In training mode its normalisation is
-        of each replica's own batch.
+        A functional model, images -> features. In training mode, its batch
+        normalisation uses the batch of each replica, not the global batch.
 
     Raises:
-        UserError: if the encoder is no ResNet.
+        UserError: if the encoder is not a ResNet.
     """
     if not isinstance(encoder, ResNet):
         raise UserError(
-            f"the encoder is a {type(encoder).__name__}; only a resnet can be written "
-            "of stock Keras layers. Export it as a SavedModel."
+            f"the encoder is a {type(encoder).__name__}; only a ResNet can be written "
+            "as stock Keras layers. Export it as a SavedModel."
         )
     images = keras.Input((size, size, 3), name="images", dtype="float32")
     builder = _Builder(encoder.path)
-    # What loads it may run anywhere.
+    # float32, because the model may be loaded on any machine.
     with layers_in("float32"):
         x = builder.network(encoder, images)
     model = keras.Model(images, x, name="encoder")
@@ -79,7 +82,7 @@ def stock_layers(encoder: Backbone, *, size: int) -> keras.Model:
 
 
 class _Builder:
-    """Builds stock layers, remembering which of ours each one stands for."""
+    """Builds stock layers, and records the sslkit layer that each one replaces."""
 
     def __init__(self, root: str) -> None:
         self._root = root

@@ -17,8 +17,8 @@ def save_onnx(encoder: Backbone, path: str | os.PathLike[str], *, size: int) -> 
     """Writes an encoder in inference mode as an ONNX file.
 
     Args:
-        encoder: built.
-        path: of the file.
+        encoder: the encoder, built.
+        path: the path of the file.
         size: side of the images, in pixels.
 
     Returns:
@@ -31,8 +31,8 @@ def save_onnx(encoder: Backbone, path: str | os.PathLike[str], *, size: int) -> 
         convert = importlib.import_module("tf2onnx.convert")
     except ImportError as error:
         raise UserError(
-            "writing ONNX needs the package tf2onnx. Install it, and what loads the "
-            "file: pip install tf2onnx onnxruntime"
+            "writing ONNX needs the package tf2onnx. Install it, and onnxruntime to "
+            "load the file: pip install tf2onnx onnxruntime"
         ) from error
     target = on_disk(path)
     spec = tf.TensorSpec([None, size, size, 3], tf.float32, name="images")

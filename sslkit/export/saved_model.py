@@ -1,4 +1,4 @@
-"""Writes an encoder as a SavedModel that plain TensorFlow loads."""
+"""Writes an encoder as a SavedModel, which TensorFlow loads without sslkit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Compute = Callable[[tf.Tensor], Outputs]
 
 @runtime_checkable
 class HasEndpoints(Protocol):
-    """A backbone that can say what it computes on the way."""
+    """A backbone that can return its intermediate features."""
 
     def endpoints(self, images: tf.Tensor, *, training: bool) -> Outputs:
         """Returns name -> tensor."""
@@ -38,30 +38,31 @@ def export(
     """Writes the encoder, and the classifier if there is one.
 
     The signature `serving_default` takes `images`, float32 [n, size, size, 3] in
-    [0, 1] with any n, and returns `features`, float32 [n, feature_dim], and `logits`,
-    float32 [n, classes], where the objective has a classifier. Each endpoint of the
-    encoder, where it has such, is a signature of its own name that returns it. All
-    of them are in inference mode.
+    [0, 1] with any n. It returns `features`, float32 [n, feature_dim], and `logits`,
+    float32 [n, classes], if the objective has a classifier. If the encoder has
+    endpoints (intermediate features), each of them is a signature of the same name. All
+    signatures are in inference mode.
 
-    The loaded object is callable with the same meaning, `loaded(images)`, where uint8
-    images are scaled and floats far outside [0, 1] are an error, and with
-    `training=True` returns the features in training mode: batch normalisation uses
-    its batch and moves its statistics, and DropBlock or dropout drop nothing. It lists
-    `variables` and `trainable_variables` (what the objective trains), so it can be
-    trained further.
+    The loaded object can be called, too: `loaded(images)` returns the same. It scales
+    uint8 images, and floats far outside [0, 1] are an error. With `training=True` it
+    returns the features in training mode: batch normalisation uses the statistics of
+    the batch and updates its moving statistics; DropBlock and dropout do nothing. It
+    has `variables` and `trainable_variables` (those that the objective trains), so it
+    can be trained further.
 
-    The export holds plain copies of just the variables these outputs need, so it
-    does not depend on this package, on a strategy or on devices. It appears under its
-    name only when complete.
+    The export holds copies of only those variables that its outputs need, as plain
+    TensorFlow variables. It does not depend on sslkit, on a strategy or on devices. It
+    gets its name when it is complete.
 
     Args:
-        objective: built, under any strategy; called in cross-replica context.
-        directory: where to write; missing, empty, or an earlier export, which is
-            replaced.
+        objective: the objective, built under any strategy. Call this function in
+            cross-replica context.
+        directory: the folder to write: a new one, an empty one, or an earlier export,
+            which is replaced.
         size: side of the images, in pixels.
 
     Returns:
-        Lines of Python that load and call the export in plain TensorFlow.
+        Lines of Python that load and call the export without sslkit.
 
     Raises:
         UserError: if `directory` holds something else or cannot be written.
@@ -82,7 +83,7 @@ def export(
     ):
         tf.saved_model.save(module, str(folder), signatures=module.signatures())
         (folder / _DESCRIPTION).write_text(json.dumps(description) + "\n")
-    # Not below a folder that TensorFlow would take for a pattern.
+    # If a folder above would be a pattern for TensorFlow, the path stays as given.
     name = os.fspath(directory) if is_pattern(target) else str(target)
     return (
         "import tensorflow as tf\n"
@@ -94,9 +95,9 @@ def export(
 
 
 class _SavedEncoder(tf.Module):
-    """What is saved: one function and the variables it reads."""
+    """The object that is saved: one function and the variables it reads."""
 
-    # tf.Module computes these; as plain lists they are saved and come back on loading.
+    # tf.Module computes these. As plain lists they are saved, and loaded again.
     variables: Sequence[tf.Variable] = ()
     trainable_variables: Sequence[tf.Variable] = ()
 
@@ -104,7 +105,7 @@ class _SavedEncoder(tf.Module):
         super().__init__(name="encoder")
         spec = tf.TensorSpec([None, size, size, 3], tf.float32, name="images")
         sources = _read_by(objective, spec)
-        # `tf.Variable` outside any scope is plain, whatever strategy the source has.
+        # Outside a scope `tf.Variable` is a plain variable, whatever the strategy is.
         copies = [
             tf.Variable(
                 source.numpy(),
@@ -128,7 +129,8 @@ class _SavedEncoder(tf.Module):
         @tf.function
         def call(images: tf.Tensor, training: bool = False) -> Outputs:
             if images.dtype == tf.uint8:
-                # The network is in the file once: this calls the function of floats.
+                # It calls the function for floats, so that the file holds the network
+                # only once.
                 return call(in_unit_interval(images), training=training)
             function = _training if training else _inference
             return compute(functools.partial(function, objective), asserted(images))
@@ -158,8 +160,8 @@ class _SavedEncoder(tf.Module):
 
 
 def _one(endpoints: Any, name: str, spec: tf.TensorSpec) -> Any:
-    # They all call one function, so the network is in the file once and not once for
-    # each; what an endpoint does not need is pruned when it runs.
+    # All endpoints call one function, so the file holds the network only once. When an
+    # endpoint runs, TensorFlow skips what it does not need.
     one = tf.function(lambda images: {name: endpoints(images)[name]})
     return one.get_concrete_function(spec)
 
@@ -186,7 +188,7 @@ def _stateless(
     variables: Sequence[keras.Variable],
     values: Sequence[tf.Tensor],
 ) -> tuple[Outputs, list[tf.Tensor]]:
-    """Computes with `values` in the place of `variables`.
+    """Computes with `values` in place of `variables`.
 
     Returns:
         The outputs in float32, and the variables' values afterwards.
@@ -203,8 +205,8 @@ def _stateless(
 def _read_by(objective: Objective, spec: tf.TensorSpec) -> list[keras.Variable]:
     """Finds the variables that the outputs depend on.
 
-    An objective also owns projection heads, a momentum twin or a memory bank; which
-    of its variables the classifier uses only the graph knows.
+    An objective also holds projection heads, a momentum twin or a memory bank. Only a
+    traced graph shows which of its variables the encoder and the classifier use.
     """
     variables = list(objective.variables)
     used: list[keras.Variable] = []
@@ -225,24 +227,24 @@ def _read_by(objective: Objective, spec: tf.TensorSpec) -> list[keras.Variable]:
 
 
 def _require_only(function: Any, copies: Sequence[tf.Variable]) -> None:
-    """Refuses a graph that reads a variable Keras does not know of."""
+    """Refuses a graph that reads variables which are not weights of Keras."""
     known = {id(copy.handle) for copy in copies}
-    strangers = sum(
+    foreign = sum(
         outer.dtype == tf.resource and id(outer) not in known
         for outer, _ in function.graph.captures
     )
-    if strangers:
+    if foreign:
         raise UserError(
-            f"cannot export: the outputs read {strangers} variables that are not Keras "
-            "weights of the objective; create state with add_weight"
+            f"cannot export: the outputs read {foreign} variables that are not Keras "
+            "weights of the objective. Create them with add_weight."
         )
 
 
 def _require_loadable(directory: str | os.PathLike[str]) -> None:
     if is_pattern(directory):
         raise UserError(
-            f"cannot export to {os.fspath(directory)}: TensorFlow takes *, ?, [ and \\ "
-            "in a path for a pattern, and would not find the weights there. Name "
+            f"cannot export to {os.fspath(directory)}: TensorFlow reads a path with *, "
+            "?, [ or \\ as a pattern, and would not find the weights there. Name "
             "another directory."
         )
 

@@ -128,7 +128,7 @@ def test_batches_do_not_gather_in_memory(source, tmp_path):
 
 
 def test_another_suffix_is_refused(source, tmp_path):
-    with pytest.raises(UserError, match=r"ends in '.csv'; name a file .* .npz or .tfr"):
+    with pytest.raises(UserError, match=r"does not end in .npz or .tfrecord"):
         embed(frozen(encode), source, tmp_path / "out.csv", size=8)
 
 
@@ -140,7 +140,7 @@ def test_the_command(workdir, tmp_path, capsys):
     found = np.load(path)
     assert found["features"].shape == (10, 512)
     assert main([*command, "--limit", "0"]) == 2
-    assert "--limit is 0; it is 1 or more" in capsys.readouterr().err
+    assert "--limit is 0; give 1 or more" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -38,7 +38,10 @@ def test_integers_are_scaled(encoder, dtype):
         (4 * IMAGES - 2, "images go from -2 to 2; wanted floats in [0, 1]"),
         (IMAGES * np.nan, "images go from nan to nan; wanted floats"),
         (300 * np.ones([1, 8, 8, 3], np.int32), "go from 300 to 300; wanted 0 to 255"),
-        (IMAGES[0], "a single image of shape [8, 8, 3]; wanted a batch, [n, 8, 8, 3]"),
+        (
+            IMAGES[0],
+            "have the shape [8, 8, 3], which is that of a single image; wanted",
+        ),
         (IMAGES[..., 0], "images have the shape [3, 8, 8]; wanted [n, 8, 8, 3]."),
         (IMAGES > 0.5, "images are bool; wanted floats in [0, 1], or integers from 0"),
     ],

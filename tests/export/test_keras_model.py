@@ -115,7 +115,7 @@ class Other(Backbone):
 
 
 def test_refuses(tmp_path):
-    with pytest.raises(UserError, match="a Other; only a resnet can be written"):
+    with pytest.raises(UserError, match="a Other; only a ResNet can be written"):
         save_keras(Other(name="encoder"), tmp_path / "a.keras", size=8)
     with pytest.raises(UserError, match=r"does not end in \.keras"):
         save_keras(Other(name="encoder"), tmp_path / "a.h5", size=8)

@@ -60,7 +60,7 @@ def test_a_published_checkpoint(golden):
 
 
 def test_what_holds_no_encoder(workdir, tmp_path):
-    with pytest.raises(UserError, match="holds no encoder: it is neither a run's"):
+    with pytest.raises(UserError, match=r"does not hold an encoder\. Name a run"):
         sslkit.load_encoder(tmp_path)
     prefix = f"{workdir}/checkpoints/step_00000002"
     with pytest.raises(UserError, match=r"Name the run's workdir\."):
