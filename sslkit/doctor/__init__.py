@@ -1,4 +1,4 @@
-"""What is broken on this machine; works where TensorFlow itself is.
+"""Finding what is broken on this machine, even if TensorFlow itself is broken.
 
 Nothing here imports TensorFlow, Keras or a plugin: that happens in other processes,
 `sslkit.doctor.probe`, which may crash or hang.

@@ -1,4 +1,4 @@
-"""Runs `sslkit.doctor.probe` with a time limit, and reads how far it came."""
+"""Runs `sslkit.doctor.probe` with a time limit, and reads which steps it finished."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from sslkit.keras_backend import TENSORFLOW, VARIABLE
 
 
 class Step(NamedTuple):
-    """A step of a probe that began."""
+    """A step of a probe that was started."""
 
     name: str
     error: str | None
-    """What it raised, or how the process ended in it; None if it went well."""
+    """The error it raised, or how the process ended in it; None if it succeeded."""
     seconds: float = 0.0
     found: Any = None
     fatal: bool = False
-    """Whether the process ended in it, and nothing came after."""
+    """Whether the process ended in this step."""
 
 
 def run_probe(
@@ -36,11 +36,11 @@ def run_probe(
     """Runs a probe to its end or its limit.
 
     Args:
-        what: one of the functions of `sslkit.doctor.probe`.
+        what: the name of a function of `sslkit.doctor.probe`.
         *args: its arguments.
-        seconds: when it is ended.
-        environment: of the process; this process' own if None. Keras' backend is set
-            as the `sslkit` command sets it.
+        seconds: the time limit; after it the process is killed.
+        environment: the variables of the process; those of this process if None. The
+            Keras backend is set as the `sslkit` command sets it.
 
     Returns:
         Its steps, in order.
@@ -49,7 +49,7 @@ def run_probe(
     variables |= {VARIABLE: TENSORFLOW, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with tempfile.TemporaryDirectory(prefix="sslkit-") as folder:
         notes = os.path.join(folder, "notes")
-        # -P: what lies in the current folder is nobody's module.
+        # -P: files in the current folder must not be imported as modules.
         command = [
             sys.executable,
             "-P",
@@ -73,7 +73,7 @@ def run_probe(
             except subprocess.TimeoutExpired:
                 end = f"it does not end within {seconds:g} seconds"
             finally:
-                # Whatever it started is ended with it.
+                # The processes that it started are killed, too.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -88,7 +88,11 @@ def _ending(code: int) -> str | None:
     if code > 0:
         return f"it ends the process with exit code {code}"
     name = signal.Signals(-code).name
-    hint = " (this processor lacks instructions it needs)" if name == "SIGILL" else ""
+    hint = (
+        " (it needs instructions that this processor does not have)"
+        if name == "SIGILL"
+        else ""
+    )
     return f"it crashes the process with {name}{hint}"
 
 

@@ -1,4 +1,4 @@
-"""All checks, one after another, and what they found as text."""
+"""All checks of `sslkit doctor`, and their findings as text."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sslkit.secrets import hide
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What is to be looked at."""
+    """What to check."""
 
     before: Mapping[str, str]
-    """The environment as the command was started with it."""
+    """The environment variables that the command was started with."""
     workdirs: Sequence[str] = ()
     """Folders or buckets that a run is to write to."""
     data: Sequence[str] = ()
     """Folders or buckets that hold data."""
     seconds: float = 120.0
-    """How long each process may take that imports or reaches for something."""
+    """How long each import and each access to a folder may take."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Diagnosis:
 
     findings: tuple[Finding, ...]
     environment: Mapping[str, str]
-    """The variables that a report shows, those that are set."""
+    """The variables that a report shows, if they are set."""
     build: Mapping[str, object]
-    """What TensorFlow says of how it was built."""
+    """TensorFlow's build information."""
 
     @property
     def broken(self) -> int:
@@ -42,14 +42,14 @@ class Diagnosis:
         return sum(finding.level == "broken" for finding in self.findings)
 
     def lines(self) -> Iterator[str]:
-        """Yields what was found, a line each, and what it comes to."""
+        """Yields one line per finding, and a summary."""
         width = max((len(finding.about) for finding in self.findings), default=0)
         for level, about, said in self.findings:
             yield f"{level:6}  {about:{width}}  {said}"
         yield self.summary()
 
     def summary(self) -> str:
-        """Returns in words how many things are broken."""
+        """Returns a line that says how many things are broken."""
         if not self.broken:
             return "nothing is broken"
         return f"{self.broken} thing{'s are' if self.broken > 1 else ' is'} broken"
@@ -57,8 +57,8 @@ class Diagnosis:
     def report(self) -> str:
         """Returns Markdown to paste into a bug report.
 
-        Without secrets: of the environment it has named variables alone, stars stand
-        for tokens in addresses, and `~` for the home folder.
+        It does not hold secrets: it shows only the environment variables in `SHOWN`,
+        with stars in place of tokens in addresses and `~` for the home folder.
         """
         from sslkit.doctor.versions import PACKAGES
 
@@ -73,13 +73,13 @@ class Diagnosis:
         text = [f"sslkit doctor, {system}{f', commit {commit}' if commit else ''}", ""]
         for title, lines in parts.items():
             shown = list(lines) or ["none"]
-            # Four spaces make it code, whatever is in it.
+            # Four spaces make each line code in Markdown.
             text += [f"{title}:", "", *(f"    {line}" for line in shown), ""]
         return hide(environment.at_home("\n".join(text)))
 
 
 def diagnose(request: Request) -> Diagnosis:
-    """Looks at everything; what a check raises is a finding, too."""
+    """Runs all checks; an error in a check is a finding, too."""
     steps: list[Step] = []
     findings = list(_findings(request, steps))
     from sslkit.doctor.imports import build_of
@@ -93,7 +93,7 @@ def diagnose(request: Request) -> Diagnosis:
 
 
 def _findings(request: Request, steps: list[Step]) -> Iterator[Finding]:
-    # Imported in the checks: what they need may be what is broken.
+    # The imports are inside the checks, because a module that they need may be broken.
     def versions() -> Iterable[Finding]:
         from sslkit.doctor.versions import check_versions
 
@@ -105,10 +105,10 @@ def _findings(request: Request, steps: list[Step]) -> Iterator[Finding]:
         return check_settings(request.before)
 
     def imports() -> Iterator[Finding]:
-        from sslkit.doctor.imports import check_accelerators, judge
+        from sslkit.doctor.imports import check_accelerators, check_imports
 
         steps.extend(run_probe("tensorflow", seconds=request.seconds))
-        yield from judge(steps)
+        yield from check_imports(steps)
         yield from check_accelerators(steps)
 
     def machine() -> Iterator[Finding]:
@@ -140,7 +140,7 @@ def _guarded(check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
     try:
         yield from check()
     except Exception as error:
-        said = f"they cannot be looked at: {type(error).__name__}: {error}"
+        said = f"they cannot be checked: {type(error).__name__}: {error}"
         yield Finding("broken", check.__name__, said)
 
 

@@ -1,4 +1,4 @@
-"""One thing that was looked at, and how it is."""
+"""One thing that was checked, and its state."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class Finding(NamedTuple):
     """What one check found."""
 
     level: Level
-    """`note` is what works and may surprise; `broken` is what does not work."""
+    """`ok`; `note` if it works but may surprise; `broken` if it does not work."""
     about: str
-    """What was looked at, in a word or two."""
+    """What was checked, in a word or two."""
     said: str
-    """How it is, in a line; where it is broken, with the next move."""
+    """Its state, in one line; if it is broken, with the next move."""

@@ -18,18 +18,18 @@ _SECONDS = 20
 
 
 class Card(NamedTuple):
-    """A GPU as its driver shows it."""
+    """A GPU as its driver reports it."""
 
     name: str
     total: int
     """MiB of memory."""
     used: int
-    """MiB of memory that processes hold."""
+    """MiB of memory in use."""
     driver: str
     """Version of the driver."""
 
 
-def judge(steps: Sequence[Step]) -> Iterator[Finding]:
+def check_imports(steps: Sequence[Step]) -> Iterator[Finding]:
     """Turns the steps of the probe `tensorflow` into findings."""
     for step in steps:
         if step.error is not None:
@@ -53,7 +53,7 @@ def judge(steps: Sequence[Step]) -> Iterator[Finding]:
     computed = [name.removeprefix("compute ") for name in ok if name.startswith("comp")]
     if computed:
         yield Finding(
-            "ok", "arithmetic", f"a convolution is right on {', '.join(computed)}"
+            "ok", "arithmetic", f"a convolution is correct on {', '.join(computed)}"
         )
 
 
@@ -66,7 +66,7 @@ def _device(device: Mapping[str, Any]) -> str:
 
 
 def build_of(steps: Iterable[Step]) -> dict[str, Any]:
-    """Returns `tf.sysconfig.get_build_info()`; empty where it was not reached."""
+    """Returns `tf.sysconfig.get_build_info()`; empty if the probe did not get to it."""
     return next((dict(s.found) for s in steps if s.name == "build" and s.found), {})
 
 
@@ -80,10 +80,10 @@ def check_accelerators(
     """Compares the accelerators of the machine with those that TensorFlow sees.
 
     Args:
-        steps: of the probe `tensorflow`.
-        cards: the GPUs; asked of the driver if None.
-        cuda: the newest CUDA that the driver takes, such as `12.4`.
-        tpus: how many TPU devices the system shows; looked for if None.
+        steps: the steps of the probe `tensorflow`.
+        cards: the GPUs; if None, the driver is asked.
+        cuda: the newest CUDA version that the driver supports, such as `12.4`.
+        tpus: the number of TPU devices of the system; if None, they are counted.
     """
     if cards is None:
         cards, cuda = read_cards()
@@ -91,8 +91,8 @@ def check_accelerators(
             yield Finding(
                 "broken",
                 "GPU",
-                "there is an NVIDIA device and nvidia-smi does not answer: the driver "
-                "is missing, hangs, or is not let into this container",
+                "there is an NVIDIA device, but nvidia-smi does not answer: the driver "
+                "is missing or hangs, or this container may not use it",
             )
     seen = next((s.found for s in steps if s.name == "devices" and s.found), None)
     build = build_of(steps)
@@ -112,7 +112,7 @@ def check_accelerators(
         yield Finding(
             "note",
             "TPU",
-            f"{tpus} device(s) that may be TPUs, and tensorflow-tpu is not installed. "
+            f"{tpus} device(s) may be TPUs, but tensorflow-tpu is not installed. "
             "pip install 'sslkit[tpu]'",
         )
 
@@ -125,16 +125,16 @@ def _gpus(
         yield Finding(
             "broken",
             "GPU",
-            f"{len(cards)} GPU(s), and this TensorFlow is built without CUDA. pip "
-            "install 'tensorflow[and-cuda]'",
+            f"there are {len(cards)} GPU(s), but this TensorFlow is built without "
+            "CUDA. pip install 'tensorflow[and-cuda]'",
         )
     elif seen == 0:
         yield Finding(
             "broken",
             "GPU",
-            f"{len(cards)} GPU(s), and TensorFlow sees none. It is built for CUDA "
-            f"{wanted} and cuDNN {build.get('cudnn_version')}: pip install "
-            "'tensorflow[and-cuda]' brings both; look at CUDA_VISIBLE_DEVICES and "
+            f"there are {len(cards)} GPU(s), but TensorFlow sees none. It is built for "
+            f"CUDA {wanted} and cuDNN {build.get('cudnn_version')}: pip install "
+            "'tensorflow[and-cuda]' installs both; check CUDA_VISIBLE_DEVICES and "
             "LD_LIBRARY_PATH, too",
         )
     elif seen < len(cards):
@@ -143,7 +143,7 @@ def _gpus(
         yield Finding(
             "broken",
             "GPU",
-            f"the driver takes CUDA up to {cuda}, and TensorFlow is built for "
+            f"the driver supports CUDA up to {cuda}, but TensorFlow is built for "
             f"{wanted}. Install a newer driver",
         )
     for package, version in (
@@ -155,7 +155,7 @@ def _gpus(
             yield Finding(
                 "broken",
                 "GPU",
-                f"{package} is {there}, and TensorFlow is built for {version}. pip "
+                f"{package} is {there}, but TensorFlow is built for {version}. pip "
                 "install 'tensorflow[and-cuda]'",
             )
 
@@ -166,7 +166,7 @@ def _major(version: str) -> int:
 
 
 def read_cards() -> tuple[list[Card], str | None]:
-    """Asks the driver for its GPUs, and for the newest CUDA it takes."""
+    """Asks the driver for the GPUs and for the newest CUDA version it supports."""
     fields = "name,memory.total,memory.used,driver_version"
     listed = _smi(f"--query-gpu={fields}", "--format=csv,noheader,nounits")
     cards = []

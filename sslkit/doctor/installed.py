@@ -1,4 +1,4 @@
-"""Plugins that cannot be used, found without importing any in this process."""
+"""Finds plugins that cannot be used, without importing them in this process."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ def check_plugins(
     load: bool = True,
     probe: Callable[..., list[Step]] = run_probe,
 ) -> Iterator[Finding]:
-    """Looks at every installed plugin, and imports each.
+    """Checks every installed plugin, and imports each.
 
     Args:
-        seconds: time for all; what does not end is named, and the rest tried again.
-        load: whether to import them; what metadata tells is looked at anyway.
+        seconds: the time limit for all of them; if one exceeds it, it is reported, and
+            the rest are tried again.
+        load: whether to import them; their metadata is checked anyway.
         probe: see `run_probe`.
     """
     installed = plugins.installed()
@@ -35,9 +36,11 @@ def check_plugins(
         if problem:
             bad.add(plugin.title)
     others = sorted({p.origin for p in installed if p.distribution != "sslkit"})
-    origins = f", of {', '.join(['sslkit', *others])}"
+    origins = f", from {', '.join(['sslkit', *others])}"
     if not load:
-        yield Finding("note", _ABOUT, "none was imported, because TensorFlow is not")
+        yield Finding(
+            "note", _ABOUT, "none was imported, because TensorFlow cannot be imported"
+        )
         return
     left = [plugin.title for plugin in installed if plugin.title not in bad]
     whole = len(left)
@@ -51,7 +54,7 @@ def check_plugins(
         tried = [step.name for step in steps]
         again = [title for title in left if title not in tried]
         if again == left:
-            break  # The process ends before any is imported.
+            break  # The process ended before a plugin was imported.
         left = again
     if not failed and not bad:
         yield Finding("ok", _ABOUT, f"{whole} can be imported{origins}")
@@ -67,5 +70,5 @@ def _said(step: Step, installed: list[plugins.Plugin]) -> str:
     (plugin, *_) = found
     return (
         f"{plugin.title} of {plugin.origin} ({plugin.value}) cannot be imported: "
-        f"{error}. Mend or uninstall {plugin.distribution}"
+        f"{error}. Repair or uninstall {plugin.distribution}"
     )

@@ -13,12 +13,12 @@ from sslkit.doctor.finding import Finding
 
 _GIB = 2**30
 _LITTLE, _TOO_LITTLE = 10 * _GIB, _GIB
-"""Free bytes below which a disk is worth a word, and below which a run soon fails."""
+"""With fewer free bytes a disk gets a note, or is called broken: a run soon fails."""
 _MEMORY = 4 * _GIB
 
 
 def check_memory() -> Iterator[Finding]:
-    """Looks at processors and memory, as far as this process may use them."""
+    """Checks the processors and the memory that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     cores = cores or os.cpu_count() or 1
     total, free = _memory()
@@ -30,7 +30,7 @@ def check_memory() -> Iterator[Finding]:
 
 
 def _memory() -> tuple[int | None, int | None]:
-    """Returns bytes of memory and those that are free, under a container's limit."""
+    """Returns (bytes of memory, bytes free), within the limit of a container."""
     found: dict[str, int] = {}
     with contextlib.suppress(OSError), open("/proc/meminfo", encoding="ascii") as file:
         for line in file:
@@ -54,11 +54,11 @@ def _number(path: str) -> int | None:
 
 
 def check_disk(path: str, about: str) -> Finding:
-    """Looks at what is free on the disk of a folder, which need not exist.
+    """Checks the free space on the disk of a folder, which need not exist.
 
     Args:
-        path: the folder; a bucket has no end.
-        about: what is on it.
+        path: the folder, not in a bucket.
+        about: what the folder is for.
     """
     there = os.path.abspath(path)
     while not os.path.exists(there):
@@ -69,12 +69,12 @@ def check_disk(path: str, about: str) -> Finding:
         return Finding("broken", "disk", f"{about}: {error.strerror}")
     said = f"{free / _GIB:.1f} GiB free for {about} ({there})"
     if free < _TOO_LITTLE:
-        return Finding("broken", "disk", f"{said}. Make room, or choose another")
+        return Finding("broken", "disk", f"{said}. Delete files, or use another disk")
     return Finding("note" if free < _LITTLE else "ok", "disk", said)
 
 
 def check_disks(workdirs: list[str]) -> Iterator[Finding]:
-    """Looks at the disks that a run writes to."""
+    """Checks the disks that a run writes to."""
     local = [path for path in workdirs if "://" not in path]
     for path in local or [os.curdir]:
         yield check_disk(path, "the workdir" if local else "the current folder")
@@ -82,17 +82,17 @@ def check_disks(workdirs: list[str]) -> Iterator[Finding]:
 
 
 def check_write(path: str, *, seconds: float) -> Finding:
-    """Writes a file into a workdir, or where it would be made, and removes it."""
-    return _judged(f"{path} can", "written", run_probe("write", path, seconds=seconds))
+    """Writes a file into a workdir, or where it would be created, and removes it."""
+    return _finding(f"{path} can", "written", run_probe("write", path, seconds=seconds))
 
 
 def check_read(path: str, *, seconds: float) -> Finding:
-    """Reads the beginning of a file of some data."""
+    """Reads the first byte of a file in a folder of data."""
     place = path.removeprefix("folder:")
-    return _judged(f"{path} can", "read", run_probe("read", place, seconds=seconds))
+    return _finding(f"{path} can", "read", run_probe("read", place, seconds=seconds))
 
 
-def _judged(can: str, verb: str, steps: list[Step]) -> Finding:
+def _finding(can: str, verb: str, steps: list[Step]) -> Finding:
     about = "workdir" if verb == "written" else "data"
     (*_, last) = steps
     if last.error is None:

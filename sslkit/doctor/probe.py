@@ -1,7 +1,7 @@
-"""What may crash or hang, in a process of its own: `python -m sslkit.doctor.probe`.
+"""Steps that may crash or hang: `python -m sslkit.doctor.probe` in its own process.
 
-Writes a JSON line as each step begins and ends to a file, so that whoever waits knows
-how far it came.
+It writes a JSON line to a file as each step begins and as it ends, so that the process
+that waits for it knows which steps were finished.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 _FEW = 1000
-"""Entries of a folder of data that are looked at for a file."""
+"""How many entries of a data folder are searched for a file to read."""
 
 
 class Notes:
-    """The file of lines.
+    """The file that the lines are written to.
 
     Args:
-        path: where it is.
+        path: its path.
     """
 
     def __init__(self, path: str):
-        """Opens it."""
+        """Opens the file."""
         self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - to the end
 
     def step(self, name: str, do: Callable[[], Any]) -> bool:
-        """Does something, and notes how it went; returns whether well."""
+        """Runs a step and writes how it ended; returns whether it succeeded."""
         self._note(step=name)
         began = time.monotonic()
         try:
             found = do()
         except Exception as error:
             said = str(error).strip().splitlines()
-            # The last line of an ImportError says most; of others, the first.
+            # The last line of an ImportError says most; of other errors, the first.
             line = "" if not said else said[-1 if isinstance(error, ImportError) else 0]
             self._note(step=name, error=f"{type(error).__name__}: {line.strip()}")
             return False
@@ -51,7 +51,7 @@ class Notes:
 
 
 def tensorflow(notes: Notes) -> None:
-    """Imports what sslkit stands on, and computes a little on every device."""
+    """Imports what sslkit needs, and computes a convolution on every device."""
     for name in ("numpy", "google.protobuf", "h5py"):
         notes.step(name, lambda name=name: _version(name))  # type: ignore[misc]
     if not notes.step("tensorflow", lambda: _version("tensorflow")):
@@ -112,7 +112,7 @@ def _compute(device: str) -> None:
     wanted = (36.0, 36 * 5 * 36 * 2.0, 72.0)
     found = (out.numpy().max(), total.numpy(), gradient.numpy().max())
     if not np.allclose(found, wanted):
-        raise ArithmeticError(f"a convolution gives {found}, and not {wanted}")
+        raise ArithmeticError(f"a convolution gives {found} instead of {wanted}")
 
 
 def plugins(notes: Notes, titles: Iterable[str]) -> None:
@@ -173,7 +173,7 @@ def _write_remote(path: str) -> str:
 
 def _expect(found: bytes) -> None:
     if found != b"sslkit":
-        raise OSError("what was written is not what is read")
+        raise OSError("the file reads back differently from what was written")
 
 
 def read(notes: Notes, path: str) -> None:
@@ -222,5 +222,5 @@ if __name__ == "__main__":
     else:
         {"write": write, "read": read}[what](Notes(where), *rest)
     sys.stdout.flush()
-    # What hangs as a process ends has nothing left to tell.
+    # Libraries may hang when a process ends; there is nothing left to do for them.
     os._exit(0)

@@ -1,4 +1,4 @@
-"""Environment variables and files of settings that change what runs."""
+"""Environment variables and settings files that change what runs."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ SHOWN = (
     "XDG_CACHE_HOME",
     "XLA_FLAGS",
 )
-"""The variables that a report shows. No other is looked at, for it may be a secret."""
+"""The variables that a report shows. Others are not read, as they may be secrets."""
 
 
 def check_settings(before: Mapping[str, str]) -> Iterator[Finding]:
-    """Looks at variables and at Keras' own file of settings.
+    """Checks environment variables and Keras's settings file.
 
     Args:
-        before: the environment as the command was started with it; the command sets
-            KERAS_BACKEND for itself.
+        before: the variables that the command was started with; the command sets
+            KERAS_BACKEND itself.
     """
     backend = before.get(VARIABLE) or TENSORFLOW
     if backend != TENSORFLOW:
         yield Finding(
             "note",
             VARIABLE,
-            f"it is {backend!r}. The sslkit command sets its own; `import sslkit` in "
-            f"Python refuses it. Unset it, or set it to {TENSORFLOW}",
+            f"it is {backend!r}. The sslkit command does not use it, but in Python "
+            f"`import sslkit` refuses it. Unset it, or set it to {TENSORFLOW}",
         )
     yield from _keras_file(before)
     legacy = before.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true")
@@ -60,15 +60,15 @@ def check_settings(before: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(
             "note",
             "TF_USE_LEGACY_KERAS",
-            "it asks for Keras 2, and tf-keras is not installed, so `tf.keras` fails. "
-            "sslkit uses Keras 3 all the same. Unset it, or pip install tf-keras",
+            "it asks for Keras 2, but tf-keras is not installed, so `tf.keras` fails. "
+            "sslkit itself uses Keras 3. Unset it, or pip install tf-keras",
         )
     elif legacy:
         yield Finding(
             "note",
             "TF_USE_LEGACY_KERAS",
-            "`tf.keras` is Keras 2, and sslkit uses Keras 3: layers of the two do not "
-            "mix. Use `import keras` in plugins",
+            "it makes `tf.keras` Keras 2, but sslkit uses Keras 3, and layers of the "
+            "two do not work together. Use `import keras` in plugins",
         )
     if before.get("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION") == "python":
         yield Finding(
@@ -101,21 +101,20 @@ def _keras_file(before: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(
             "note",
             "Keras",
-            f"{shown} names the backend {backend!r}; sslkit uses {TENSORFLOW} all the "
-            "same",
+            f"{shown} sets the backend {backend!r}; sslkit uses {TENSORFLOW} anyway",
         )
     kind = found.get("floatx", "float32")
     if kind != "float32":
         yield Finding(
             "broken",
             "Keras",
-            f"{shown} sets floatx to {kind!r}, and sslkit computes in float32. Set it "
-            "back, or remove the file",
+            f"{shown} sets floatx to {kind!r}, but sslkit computes in float32. Set it "
+            "to float32, or remove the file",
         )
     if found.get("image_data_format", "channels_last") != "channels_last":
         yield Finding(
             "broken",
             "Keras",
-            f"{shown} sets image_data_format to {found['image_data_format']!r}, and "
-            "images here have their channels last. Set it back, or remove the file",
+            f"{shown} sets image_data_format to {found['image_data_format']!r}, but "
+            "sslkit needs channels_last. Change it, or remove the file",
         )

@@ -1,4 +1,4 @@
-"""Versions of packages, and which of them do not go together."""
+"""Versions of packages, and which of them do not work together."""
 
 from __future__ import annotations
 
@@ -55,14 +55,15 @@ _OF_TENSORFLOW = (
     "tf-nightly-cpu",
 )
 _CHECKED = ("sslkit", "tensorflow", "keras", "tensorflow-datasets")
-"""Distributions whose own requirements are looked at."""
+"""Distributions whose own requirements are checked."""
 
 
 class Clash(NamedTuple):
-    """Versions that do not go together, although their packages allow them."""
+    """Versions that do not work together, although their packages allow them."""
 
     versions: Mapping[str, str]
-    """Distribution -> the versions of it that take part, as pip spells them."""
+    """Distribution -> the versions of it that clash with the others, as pip writes it.
+    """
     said: str
     """What happens, and the next move."""
 
@@ -72,7 +73,7 @@ CLASHES = (
         {"tensorflow-metadata": ">1.17.3", "protobuf": "<6.31.1"},
         "no dataset of TensorFlow Datasets can be opened, because tensorflow-metadata "
         "is made with protobuf 6.31.1. pip install 'protobuf>=6.31.1', or "
-        "'tensorflow-metadata<=1.17.3' where TensorFlow wants an older protobuf",
+        "'tensorflow-metadata<=1.17.3' if TensorFlow needs an older protobuf",
     ),
     Clash(
         {"tensorflow-datasets": ">=4.9.7,<4.9.10", "protobuf": ">=7"},
@@ -85,15 +86,15 @@ CLASHES = (
     ),
     Clash(
         {"gin-config": ">=0", "gin": ">=0"},
-        "both are the module `gin`, and one hides the other. pip uninstall gin, then "
+        "there are two modules `gin`, and one hides the other. pip uninstall gin, then "
         "pip install --force-reinstall gin-config",
     ),
 )
-"""Each was seen to fail as it says."""
+"""Each of these failures was seen."""
 
 
 def check_versions() -> Iterator[Finding]:
-    """Looks at Python, at what is installed, and at what does not go together."""
+    """Checks Python's version and the installed packages, and finds clashes."""
     found = environment.versions(PACKAGES)
     yield _python(sys.version_info[:2])
     shown = ("sslkit", "tensorflow", "keras", "numpy", "protobuf")
@@ -118,7 +119,7 @@ def _python(version: tuple[int, int]) -> Finding:
 
 
 def unmet(requirements: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """Says which requirements of distributions are not met by what is installed.
+    """Finds the requirements of distributions that the installed packages do not meet.
 
     Args:
         requirements: distribution -> its `Requires-Dist` lines.
@@ -145,10 +146,10 @@ def unmet(requirements: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
 
 
 def clashes(versions: Mapping[str, str]) -> Iterator[Finding]:
-    """Says which of some versions do not go together.
+    """Finds versions that do not work together.
 
     Args:
-        versions: distribution -> version, of those that are installed.
+        versions: distribution -> version, for those that are installed.
     """
     from packaging.specifiers import SpecifierSet
 
@@ -161,8 +162,8 @@ def clashes(versions: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(
             "broken",
             "TensorFlow",
-            f"{' and '.join(several)} are installed over one another. pip uninstall "
-            f"{' '.join(several)}, then pip install the one that is wanted",
+            f"{' and '.join(several)} are installed in the same place. pip uninstall "
+            f"{' '.join(several)}, then pip install the one that you want",
         )
     for clash in CLASHES:
         if all(
@@ -184,8 +185,8 @@ def _tpu(versions: Mapping[str, str], several: Iterable[str]) -> Iterator[Findin
             yield Finding(
                 "broken",
                 "TPU",
-                f"tensorflow-tpu {wheel} beside {name} {versions[name]}: the two must "
-                "be of one version. pip install 'sslkit[tpu]' in a new environment",
+                f"tensorflow-tpu {wheel} and {name} {versions[name]} must have the "
+                "same version. pip install 'sslkit[tpu]' in a new environment",
             )
     if "libtpu" not in versions and "libtpu-nightly" not in versions:
         yield Finding(

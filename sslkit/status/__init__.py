@@ -1,4 +1,4 @@
-"""How runs go, read from their folders without importing TensorFlow."""
+"""The state and progress of runs, read from their folders without TensorFlow."""
 
 from __future__ import annotations
 

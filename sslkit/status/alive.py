@@ -1,4 +1,4 @@
-"""Whether a process trains in a folder."""
+"""Whether a process is training in a folder."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from sslkit.claims import CLAIM, LEASE_SECONDS, lives, parse_claim
 
 
 def is_alive(folder: str) -> bool | None:
-    """Returns whether a process trains in a folder.
+    """Returns whether a process is training in a folder.
 
-    Its owner is a process of this machine, which is looked for; or of another, whose
-    claim has changed within the last two minutes, by the file's time.
+    The folder's claims say which process owns it. If that is a process of this machine,
+    it must exist; if it is one of another machine, its claim file must have changed
+    within the last two minutes.
 
     Args:
         folder: a run's folder.
 
     Returns:
-        None where that is not known, in a bucket.
+        True or False; None for a bucket, where it is not known.
     """
     if "://" in folder:
         return None

@@ -1,4 +1,4 @@
-"""Files of a run on a disk, or in a bucket, which TensorFlow reads."""
+"""Reading a run's files, on a disk or, with TensorFlow, in a bucket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sslkit.errors import UserError, first_line
 
 
 def names(folder: str) -> list[str] | None:
-    """Returns the names in a folder, sorted; None where there is no such folder.
+    """Returns the names in a folder, sorted; None if the folder does not exist.
 
     Raises:
         UserError: if it cannot be read.
@@ -30,7 +30,7 @@ def names(folder: str) -> list[str] | None:
 
 
 def text(path: str) -> str:
-    """Returns what a file holds; what is no text in it is shown by signs for it.
+    """Returns the text of a file; bytes that are not UTF-8 are replaced by a mark.
 
     Raises:
         UserError: if it cannot be read.

@@ -1,4 +1,4 @@
-"""What the files of a run's folder say of how it goes."""
+"""Reading the state and progress of a run from the files in its folder."""
 
 from __future__ import annotations
 
@@ -20,47 +20,48 @@ from sslkit.status.alive import is_alive
 
 _INDEX = re.compile(r"step_(\d+)\.index", re.ASCII)
 _MARKS = ("config.gin", "metrics.jsonl", "checkpoints", "data.json")
-"""What a run leaves first; a folder without any is none of a run."""
+"""The files that a run writes first; a folder without them is not a run's."""
 _FIELDS = ("step", "time", "machine")
 _HEALTH = "health"
 _LOOKED_AT = 20
-"""Lines of metrics that a rate is made of."""
+"""How many of the last lines of metrics the rate is computed from."""
 _WAITING = 0.1
-"""Share of the time that a host may be waited for without a word."""
+"""From this share of the time on, waiting for the host is reported."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RunStatus:
-    """How one run goes."""
+    """The state and progress of one run."""
 
     path: str
     state: str
-    """`running`, `stopped`, `trained` (not measured yet), `finished`, `started` (no
-    step done yet), `silent` (it cannot be told whether it runs), or what is wrong."""
+    """`running`, `stopped`, `trained` (not evaluated yet), `finished`, `started` (no
+    step done yet), `silent` (not known whether it is running), or what is wrong."""
     ok: bool = True
-    """Whether the folder is a run's, and whole."""
+    """Whether the folder is a run's and its files are not damaged."""
     step: int = 0
     """Updates done."""
     steps: int | None = None
-    """Of how many; None where that is not known."""
+    """Updates of the whole run; None if not known."""
     rate: float | None = None
-    """Updates in a second, lately."""
+    """Updates per second, over the last lines of metrics."""
     left: float | None = None
-    """Seconds to the last update, where it runs."""
+    """Seconds until the last update, if the run is running."""
     seen: float | None = None
     """Seconds since the last line of metrics."""
     metrics: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
-    """The last known of each; None is not finite."""
+    """The last value of each metric; None if that is not finite."""
     machine: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Speed, memory and device, as the last line has them."""
+    """Speed, memory and device, from the last line of metrics."""
     health: tuple[str, ...] = ()
-    """What the metrics say of it, in words."""
+    """Health numbers and problems that the metrics show, as text."""
 
 
 def find_runs(folder: str) -> list[str]:
-    """Returns the folders of runs that a folder means: itself, or those right in it.
+    """Returns the folders of the runs in a folder: itself, or those directly in it.
 
-    The second is how the stages of a recipe lie. They are in the order they began.
+    The stages of a recipe and the runs of a sweep are directly in a folder. Runs are
+    returned in the order in which they began.
     """
     there = files.names(folder)
     if there is None or any(mark in there for mark in _MARKS):
@@ -76,12 +77,12 @@ def read_status(
     alive: Callable[[str], bool | None] = is_alive,
     clock: Callable[[], float] = clocks.time,
 ) -> RunStatus:
-    """Reads how a run goes; whatever state its files are in.
+    """Reads the state and progress of a run, even if its files are damaged.
 
     Args:
-        folder: the run's.
-        alive: whether a process trains in a folder; None if that is not known.
-        clock: seconds since 1970.
+        folder: the run's folder.
+        alive: returns whether a process is training in a folder; None if not known.
+        clock: returns the seconds since 1970.
     """
     try:
         return _read(folder, alive, clock)
@@ -94,9 +95,9 @@ def _read(
 ) -> RunStatus:
     there = files.names(folder)
     if there is None:
-        return RunStatus(folder, "there is no such folder", ok=False)
+        return RunStatus(folder, "the folder does not exist", ok=False)
     if not any(mark in there for mark in _MARKS):
-        what = "it holds no run" if there else "it is empty"
+        what = "it does not hold a run" if there else "it is empty"
         return RunStatus(folder, what, ok=False)
     damage = []
     lines, bad = read_lines(folder) if "metrics.jsonl" in there else ([], 0)
@@ -141,12 +142,13 @@ def _state(running: bool | None, through: bool, measured: bool, begun: bool) -> 
 
 
 def read_lines(folder: str) -> tuple[list[dict[str, Any]], int]:
-    """Returns the lines of metrics of a run, and how many are damaged.
+    """Returns the lines of metrics of a run, and how many lines are damaged.
 
-    A last line without its end is of a run that writes it now, or was killed then.
+    A last line without a line end is left out: the run is writing it now, or was killed
+    while it wrote it.
 
     Raises:
-        UserError: if there are none to read.
+        UserError: if the file cannot be read.
     """
     found, bad = [], 0
     text = files.text(os.path.join(folder, "metrics.jsonl"))
@@ -184,16 +186,16 @@ def _steps(path: str) -> int | None:
 
 
 def _saved(folder: str) -> int:
-    """Returns the step of the newest checkpoint; 0 before there is one."""
+    """Returns the step of the newest checkpoint; 0 if there is none."""
     there = files.names(os.path.join(folder, "checkpoints")) or []
     found = [int(match[1]) for name in there if (match := _INDEX.fullmatch(name))]
     return max(found, default=0)
 
 
 def _rate(lines: Sequence[Mapping[str, Any]]) -> float | None:
-    """Returns updates in a second: of the median of the last pauses between lines.
+    """Returns updates per second, from the median time between the last lines.
 
-    So neither a stop nor a long measurement among them counts.
+    The median is not changed by one stop or one long evaluation among them.
     """
     recent = lines[-_LOOKED_AT:]
     each = [
@@ -205,7 +207,7 @@ def _rate(lines: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _latest(lines: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Returns the last known value of each metric: some come seldom."""
+    """Returns the last value of each metric, as not every line holds all of them."""
     found: dict[str, float | None] = {}
     for line in lines:
         for name, value in line.items():
@@ -246,7 +248,7 @@ def _is_run(path: str) -> bool:
 
 
 def _began(path: str) -> tuple[float, str]:
-    """Returns what sorts runs by their beginning, as far as that is known."""
+    """Returns a key that sorts runs by the time they began, as far as it is known."""
     try:
         lines, _ = read_lines(path)
     except UserError:

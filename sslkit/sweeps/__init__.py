@@ -1,4 +1,4 @@
-"""Runs of one recipe over the values of some bindings, as processes of one machine."""
+"""Runs of one recipe with several values of some settings, each in its own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs a sweep is made of, checked before the first of them starts."""
+"""The runs of a sweep, all of them checked before the first one starts."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Planned:
     """One run of a sweep."""
 
     name: str
-    """Of its folder, e.g. `topk=5,seed=0`."""
+    """The name of its folder, e.g. `topk=5,seed=0`."""
     folder: str
-    """Its workdir; of a recipe of several stages, that of all of them."""
+    """Its workdir; for a recipe of several stages, the folder that holds theirs."""
     settings: tuple[str, ...]
     """All overrides, e.g. `train.seed = 0`."""
     stages: tuple[str, ...]
-    """The folders of its stages; its own where there are none."""
+    """The folders of its stages; its own folder if the recipe has no stages."""
 
 
 def plan(
@@ -41,39 +41,39 @@ def plan(
     stage: str | None = None,
     data_dir: str | None = None,
 ) -> list[Planned]:
-    """Plans a run for each combination of values; the last binding moves fastest.
+    """Plans a run for each combination of values; the last setting changes fastest.
 
-    Every recipe is read with every combination, so that no run is begun if one of them
-    binds what there is not.
+    The recipe is read with every combination first, so that a mistake in one of them is
+    found before a run starts.
 
     Args:
         recipes: files, in order.
-        overs: what the sweep goes over.
+        overs: the settings that vary, with their values.
         settings: overrides of all runs.
         workdir: the folder of the sweep.
-        stage: one stage, of a recipe that has several.
+        stage: the only stage to run, for a recipe that has several.
         data_dir: short for the override `data.data_dir = '...'`.
 
     Raises:
-        UserError: as `config.read`, and where the folder of a run belongs to another
-            run, or the sweep's folder is itself one of a run.
+        UserError: as `config.read`; and if the folder of a run belongs to another run,
+            or the sweep's folder is itself a run's.
     """
     fixed = {b.key for text in settings for b in read_override(text)}
     for over in overs:
         if over.key in fixed:
             raise UserError(
-                f"{over.key} is bound by --set and by --over. Leave one of them out."
+                f"{over.key} is set by --set and by --over. Leave out one of them."
             )
     count = math.prod(len(over.values) for over in overs)
     if count > _MOST:
         raise UserError(
-            f"--over comes to {count:,} runs; {_MOST:,} are the most. Name fewer "
+            f"--over makes {count:,} runs; at most {_MOST:,} are allowed. Give fewer "
             "values."
         )
     if os.path.exists(os.path.join(workdir, "config.gin")):
         raise UserError(
-            f"{workdir} is the folder of one run. Choose another --workdir for the "
-            "sweep; its runs get folders of their own in it."
+            f"{workdir} is the folder of a single run. Choose another --workdir for "
+            "the sweep; each of its runs gets a folder in it."
         )
     keys = labels([over.key for over in overs])
     every = [
@@ -102,7 +102,7 @@ def plan(
 
 
 def is_done(run: Planned) -> bool:
-    """Returns whether a run was trained to its end and then measured."""
+    """Returns whether a run was trained to its end and then evaluated."""
     return all(_is_done(folder) for folder in run.stages)
 
 
@@ -110,7 +110,7 @@ def _is_done(folder: str) -> bool:
     one = read_status(folder)
     if one.state != "finished":
         return False
-    # A result may be of an earlier checkpoint.
+    # The result may be that of an earlier checkpoint.
     try:
         with open(os.path.join(folder, "result.json"), encoding="utf-8") as file:
             return json.load(file)["step"] == one.steps
@@ -119,7 +119,7 @@ def _is_done(folder: str) -> bool:
 
 
 def _check_folders(stages: Mapping[str, config.Resolution]) -> None:
-    """Refuses folders of runs that would compute something else."""
+    """Refuses folders that belong to runs with another configuration."""
     for folder, resolution in stages.items():
         path = os.path.join(folder, "config.gin")
         try:

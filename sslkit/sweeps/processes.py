@@ -1,4 +1,4 @@
-"""Commands as processes of this machine, so many at once, and stopped together."""
+"""Running commands as processes, a few at the same time, and stopping them together."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class Job:
     """A command to run."""
 
     name: str
-    """What it is called in what is said of it."""
+    """Its name in messages."""
     command: Sequence[str]
     log: str
-    """The file that gets what it writes, behind what is there."""
+    """The file that its output is appended to."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
-    """A command that was run."""
+    """A command that has ended."""
 
     job: Job
     code: int
-    """Its exit code, as a shell tells it: 128 and the signal's number after one."""
+    """Its exit code, as in a shell: 128 + number if a signal ended it."""
     seconds: float
-    last_words: str
+    last_line: str
     """The last line that it wrote, or why it could not be run; empty if it wrote none.
     """
 
@@ -46,7 +46,7 @@ class Outcome:
     ended: tuple[Ended, ...]
     """In the order in which they ended."""
     signal: signal.Signals | None
-    """What stopped them; None if all were run."""
+    """The signal that stopped them; None if all were run."""
 
 
 def run_jobs(
@@ -58,18 +58,18 @@ def run_jobs(
     ended: Callable[[Ended], None],
     stopping: Callable[[int], None],
 ) -> Outcome:
-    """Runs commands to their ends, whatever their exit codes.
+    """Runs all commands, even if some of them fail.
 
-    A Ctrl-C or a termination signal is passed on to those that run, each time that one
-    comes, and no other is started. To be called in a process's main thread.
+    Each Ctrl-C or termination signal is passed on to the commands that are running, and
+    no other is started. Call it in the main thread of the process.
 
     Args:
         jobs: the commands, in the order to start them.
-        at_once: how many run beside one another, 1 or more.
+        at_once: how many run at the same time, 1 or more.
         variables: added to their environment.
-        started: is told of each as it starts.
-        ended: is told of each as it ends.
-        stopping: is told after a signal how many are waited for.
+        started: called with each command that starts.
+        ended: called with each command that has ended.
+        stopping: called after a signal, with the number of commands still running.
     """
     return asyncio.run(
         _Runner(dict(variables), started, ended, stopping).run(list(jobs), at_once)
@@ -97,12 +97,12 @@ class _Runner:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._pass_on, number)
         waiting = iter(jobs)
-        # As many as run at once, each taking the next when it is through.
+        # `at_once` tasks, each of which takes the next command when one has ended.
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(at_once, len(jobs))):
                     group.create_task(self._take(waiting))
-        except BaseExceptionGroup as errors:  # Such as that nobody reads what is said.
+        except BaseExceptionGroup as errors:  # E.g. standard output was closed.
             for process in self._running:
                 process.terminate()
             raise errors.exceptions[0] from errors
@@ -123,8 +123,8 @@ class _Runner:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=asyncio.subprocess.STDOUT,
-                    # In a session of its own, or a Ctrl-C would reach it twice: from
-                    # the terminal and from here.
+                    # In a session of its own: otherwise a Ctrl-C would reach it twice,
+                    # from the terminal and from here.
                     start_new_session=True,
                     env={**os.environ, **self._variables},
                 )
@@ -132,7 +132,7 @@ class _Runner:
             self._end(Ended(job, 126, 0.0, f"cannot be run: {first_line(error)}"))
             return
         self._running.append(process)
-        if self._signal is not None:  # It came while the process was made.
+        if self._signal is not None:  # It arrived while the process was started.
             process.send_signal(self._signal)
         self._started(job)
         code = await process.wait()

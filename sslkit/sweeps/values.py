@@ -1,4 +1,4 @@
-"""What a sweep goes over: a binding and its values, and how folders are named."""
+"""The settings that a sweep varies, their values, and the names of its folders."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _HOW = (
 )
 _MOST = 10_000
 _LONGEST = 40  # characters of a value in the name of a folder
-_STRANGE = re.compile(r"[^A-Za-z0-9.+-]+")
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9.+-]+")
 
 
 @dataclasses.dataclass(frozen=True)
 class Over:
-    """One binding and the values that it takes, one after another."""
+    """One setting and the values that it takes in turn."""
 
     key: str
-    """What is bound, e.g. `train.seed`, or a macro's name."""
+    """The name of the setting, e.g. `train.seed`, or of a macro."""
     values: tuple[Any, ...]
-    """Plain values, in which there may be references and macros."""
+    """Plain values, which may hold references and macros."""
 
     def setting(self, value: Any) -> str:
-        """Returns the override that binds one of the values."""
+        """Returns the override that sets one of the values."""
         return f"{self.key} = {value!r}"
 
     def words(self) -> tuple[str, ...]:
-        """Returns each value as it stands in the name of a folder; no two alike.
+        """Returns a text for each value, for the name of a folder; all are different.
 
-        Letters, digits, dots, signs and underscores alone; what is long or would look
-        like another has a few letters of its own behind it.
+        They hold only letters, digits, dots, signs and underscores. A text that is
+        too long, or the same for two values, ends in a few characters of a hash.
         """
         plain = [_plain(value) for value in self.values]
         return tuple(
@@ -50,14 +50,14 @@ class Over:
 
 
 def read_overs(texts: Sequence[str]) -> list[Over]:
-    """Reads what --over says.
+    """Reads the values of --over.
 
     Args:
         texts: each `NAME = FIRST..LAST` or `NAME = [VALUE, VALUE]`.
 
     Raises:
-        UserError: if one is neither, has a value twice, or is of a name that another
-            is of, too.
+        UserError: if one is neither, if one has a value twice, or if two have the same
+            name.
     """
     found = [_read(text) for text in texts]
     keys = [over.key for over in found]
@@ -73,18 +73,19 @@ def _read(text: str) -> Over:
         first, last = int(match[2]), int(match[3])
         if last < first:
             raise UserError(
-                f"{shown} goes from {first} down to {last}. Name the smaller first."
+                f"{shown} goes from {first} down to {last}. Give the smaller one first."
             )
         if last - first >= _MOST:
             raise UserError(
-                f"{shown} has {last - first + 1:,} values; {_MOST:,} are the most."
+                f"{shown} has {last - first + 1:,} values; at most {_MOST:,} are "
+                "allowed."
             )
         bindings = read_override(f"{match[1]} = 0", "--over")
         return Over(bindings[0].key, tuple(range(first, last + 1)))
     try:
         bindings = read_override(text, "--over")
     except UserError as error:
-        # What is no gin at all is shorter said.
+        # For a text that is not gin, the short message is clearer.
         if "is not gin" in str(error):
             raise UserError(f"{shown} cannot be read. {_HOW}") from error
         raise
@@ -93,7 +94,7 @@ def _read(text: str) -> Over:
     (binding,) = bindings
     if not isinstance(binding.value, list | tuple):
         raise UserError(
-            f"{shown} has one value, which is what --set is for. {_HOW}",
+            f"{shown} has a single value; use --set for that. {_HOW}",
         )
     values = tuple(binding.value)
     if not values:
@@ -101,26 +102,26 @@ def _read(text: str) -> Over:
     spelled = [repr(value) for value in values]
     for value in spelled:
         if spelled.count(value) > 1:
-            raise UserError(f"{shown} has {value} twice. Name each value once.")
+            raise UserError(f"{shown} has {value} twice. Give each value once.")
     return Over(binding.key, values)
 
 
 def labels(keys: Sequence[str]) -> list[str]:
-    """Returns what names each key in a folder's name: the parameter if that is enough.
+    """Returns a short name for each key: its parameter's, if no two are the same.
 
     Args:
-        keys: such as `train.seed`; no two alike.
+        keys: such as `train.seed`, all different.
     """
     short = [key.rpartition(".")[2] for key in keys]
     return [
-        name if short.count(name) == 1 else _STRANGE.sub("_", key)
+        name if short.count(name) == 1 else _NOT_PLAIN.sub("_", key)
         for name, key in zip(short, keys, strict=True)
     ]
 
 
 def _plain(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
-    return _STRANGE.sub("_", text).strip("_")
+    return _NOT_PLAIN.sub("_", text).strip("_")
 
 
 def _mark(value: Any) -> str:

@@ -28,7 +28,7 @@ def test_says_what_is_broken_and_exits_with_one(broken_tensorflow, tmp_path, cap
     out = capsys.readouterr().out
     assert "broken  import" in out
     assert "in tensorflow: ImportError: libcudart is missing" in out
-    assert "none was imported, because TensorFlow is not" in out
+    assert "none was imported, because TensorFlow cannot be" in out
     assert "1 thing is broken" in out
     assert "libcudart is missing" in report.read_text()
 
@@ -64,7 +64,7 @@ def test_a_dash_prints_the_report(capsys, monkeypatch):
     assert capsys.readouterr().out.startswith("sslkit doctor, ")
 
 
-def test_the_environment_is_that_before_the_command(monkeypatch):
+def test_the_environment_is_that_of_before_the_command(monkeypatch):
     seen = []
 
     def look(request):
@@ -78,7 +78,7 @@ def test_the_environment_is_that_before_the_command(monkeypatch):
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
 
 
-def test_a_check_that_fails_is_a_finding_and_ends_none(monkeypatch):
+def test_a_check_that_fails_is_a_finding_and_the_others_go_on(monkeypatch):
     def versions():
         yield Finding("ok", "one", "fine")
         raise ModuleNotFoundError("No module named 'packaging'")
@@ -88,7 +88,7 @@ def test_a_check_that_fails_is_a_finding_and_ends_none(monkeypatch):
     assert two == Finding(
         "broken",
         "versions",
-        "they cannot be looked at: ModuleNotFoundError: No module named 'packaging'",
+        "they cannot be checked: ModuleNotFoundError: No module named 'packaging'",
     )
 
 
@@ -100,7 +100,7 @@ def test_a_check_that_fails_is_a_finding_and_ends_none(monkeypatch):
         (["--report", "/no/such/folder/x"], "cannot be written"),
     ],
 )
-def test_options_are_looked_at(options, words, capsys, monkeypatch):
+def test_options_are_checked(options, words, capsys, monkeypatch):
     monkeypatch.setattr(
         "sslkit.doctor.diagnosis.diagnose", lambda request: Diagnosis((), {}, {})
     )

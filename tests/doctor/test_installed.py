@@ -33,13 +33,15 @@ def healthy(what, *titles, seconds):
     return [Step(title, None) for title in titles]
 
 
-def test_all_that_is_installed_is_imported():
+def test_all_installed_plugins_are_imported():
     ((level, said),) = found(healthy)
     assert level == "ok"
-    assert said.startswith(f"{len(plugins.installed())} can be imported, of sslkit")
+    assert said.startswith(f"{len(plugins.installed())} can be imported, from sslkit")
 
 
-def test_one_that_ends_the_process_is_named_and_the_rest_tried(tmp_path, monkeypatch):
+def test_a_plugin_that_ends_the_process_is_named_and_the_rest_are_tried(
+    tmp_path, monkeypatch
+):
     announce(tmp_path, monkeypatch, "sslkit.augmentations", version="2.0")
     asked = []
 
@@ -57,14 +59,14 @@ def test_one_that_ends_the_process_is_named_and_the_rest_tried(tmp_path, monkeyp
     assert level == "broken"
     assert said == (
         "augmentations.mine of acme 2.0 (acme_mine:Mine) cannot be imported: it "
-        "crashes the process with SIGSEGV. Mend or uninstall acme"
+        "crashes the process with SIGSEGV. Repair or uninstall acme"
     )
     first, second = asked
     assert {*first} - {*second} >= {"augmentations.mine"}
     assert {*first} == {plugin.title for plugin in plugins.installed()}
 
 
-def test_an_error_is_said_as_it_is():
+def test_an_error_is_reported_unchanged():
     def probe(what, *titles, seconds):
         return [
             Step(titles[0], "UserError: it is no subclass."),
@@ -74,7 +76,7 @@ def test_an_error_is_said_as_it_is():
     assert found(probe) == [("broken", "it is no subclass.")]
 
 
-def test_a_process_that_never_begins_is_not_tried_for_ever():
+def test_a_process_that_cannot_start_is_not_tried_for_ever():
     def probe(what, *titles, seconds):
         return [Step("process", "it ends the process with exit code 1", fatal=True)]
 
@@ -86,12 +88,12 @@ def test_a_process_that_never_begins_is_not_tried_for_ever():
     ]
 
 
-def test_what_metadata_tells_needs_no_import(tmp_path, monkeypatch):
+def test_problems_in_the_metadata_are_found_without_an_import(tmp_path, monkeypatch):
     announce(tmp_path, monkeypatch, group="sslkit.schedule")
     lines = found(healthy, load=False)
     assert [level for level, _ in lines] == ["broken", "note"]
     assert "Did you mean 'sslkit.schedules'?" in lines[0][1]
-    assert "none was imported, because TensorFlow is not" in lines[1][1]
+    assert "none was imported, because TensorFlow cannot be" in lines[1][1]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_what_metadata_tells_needs_no_import(tmp_path, monkeypatch):
         ("import no_such_module_xyz", "No module named 'no_such_module_xyz'"),
     ],
 )
-def test_a_real_process_imports_it(tmp_path, source, words):
+def test_a_real_process_imports_the_plugin(tmp_path, source, words):
     install(
         tmp_path,
         "acme",

@@ -11,7 +11,7 @@ from sslkit.doctor import places
 from sslkit.doctor.places import check_disk, check_memory, check_read, check_write
 
 
-def test_a_workdir_is_written_to_and_left_as_it_was(tmp_path):
+def test_a_workdir_is_written_to_and_not_changed(tmp_path):
     (tmp_path / "there").mkdir()
     for name in ("there", "not/yet"):
         found = check_write(str(tmp_path / name), seconds=60)
@@ -27,7 +27,7 @@ def test_a_workdir_that_is_a_file_is_broken(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="everything is open to root")
-def test_a_workdir_of_somebody_else_is_broken(tmp_path):
+def test_a_workdir_that_may_not_be_written_is_broken(tmp_path):
     tmp_path.chmod(0o500)
     assert check_write(str(tmp_path), seconds=60).level == "broken"
 
@@ -39,7 +39,7 @@ def test_data_is_read(tmp_path):
     assert (found.level, "can be read: 1 entries" in found.said) == ("ok", True)
 
 
-def test_data_that_is_not_there_is_broken(tmp_path):
+def test_missing_data_is_broken(tmp_path):
     found = check_read(str(tmp_path / "no"), seconds=60)
     assert (found.level, found.about) == ("broken", "data")
     assert "cannot be read: FileNotFoundError" in found.said
@@ -53,7 +53,7 @@ def test_a_folder_that_takes_too_long_is_broken(tmp_path):
 
 
 @pytest.mark.parametrize(("gib", "level"), [(0.5, "broken"), (5, "note"), (50, "ok")])
-def test_a_disk_that_is_nearly_full_is_said(tmp_path, monkeypatch, gib, level):
+def test_a_disk_that_is_nearly_full_is_reported(tmp_path, monkeypatch, gib, level):
     usage = shutil.disk_usage(tmp_path)._replace(free=int(gib * 2**30))
     monkeypatch.setattr(places.shutil, "disk_usage", lambda path: usage)
     found = check_disk(str(tmp_path / "not" / "yet"), "the workdir")
@@ -69,7 +69,7 @@ def test_memory_is_that_of_the_container(monkeypatch):
     assert found.level == "note"
 
 
-def test_a_bucket_is_written_read_and_left_as_it_was():
+def test_a_bucket_is_written_read_and_not_changed():
     import tensorflow as tf
 
     from sslkit.doctor.probe import _read_remote, _write_remote

@@ -15,7 +15,7 @@ def said(tmp_path, **variables):
     return [(finding.level, finding.about, finding.said) for finding in found]
 
 
-def test_says_nothing_where_nothing_is_set(tmp_path):
+def test_there_are_no_findings_if_nothing_is_set(tmp_path):
     assert said(tmp_path) == []
     assert said(tmp_path, KERAS_BACKEND="tensorflow") == []
 
@@ -41,7 +41,10 @@ def test_variables_that_surprise_are_notes(tmp_path, variables, about, words):
 
 @pytest.mark.parametrize(
     ("installed", "words"),
-    [(None, "tf-keras is not installed"), ("2.19", "layers of the two do not mix")],
+    [
+        (None, "tf-keras is not installed"),
+        ("2.19", "layers of the two do not work together"),
+    ],
 )
 def test_legacy_keras_is_a_note(tmp_path, monkeypatch, installed, words):
     monkeypatch.setattr(environment, "version", lambda name: installed)
@@ -52,13 +55,13 @@ def test_legacy_keras_is_a_note(tmp_path, monkeypatch, installed, words):
 @pytest.mark.parametrize(
     ("content", "level", "words"),
     [
-        ({"backend": "torch"}, "note", "names the backend 'torch'"),
+        ({"backend": "torch"}, "note", "sets the backend 'torch'"),
         ({"floatx": "float16"}, "broken", "sets floatx to 'float16'"),
-        ({"image_data_format": "channels_first"}, "broken", "channels last"),
+        ({"image_data_format": "channels_first"}, "broken", "needs channels_last"),
         ([1], "broken", "is damaged"),
     ],
 )
-def test_the_settings_of_keras_are_looked_at(tmp_path, content, level, words):
+def test_the_settings_of_keras_are_checked(tmp_path, content, level, words):
     (tmp_path / "keras.json").write_text(json.dumps(content))
     ((found, about, line),) = said(tmp_path)
     assert (found, about) == (level, "Keras")

@@ -24,7 +24,7 @@ def said(versions):
     return [finding.said for finding in found]
 
 
-def test_versions_that_go_together_are_not_mentioned():
+def test_versions_that_work_together_are_not_reported():
     assert said(FINE) == []
 
 
@@ -36,11 +36,11 @@ def test_versions_that_go_together_are_not_mentioned():
         ({"scikit-learn": "1.3.0"}, "scikit-learn cannot be imported"),
         ({"gin": "0.1.6"}, "pip uninstall gin"),
         ({"tensorflow-cpu": "2.21.0"}, "tensorflow and tensorflow-cpu are installed"),
-        ({"tensorflow-tpu": "2.20.0", "libtpu": "1"}, "must be of one version"),
+        ({"tensorflow-tpu": "2.20.0", "libtpu": "1"}, "must have the same version"),
         ({"tensorflow-tpu": "2.21.0"}, "without libtpu finds no TPU"),
     ],
 )
-def test_versions_that_do_not_are_named(changed, words):
+def test_versions_that_do_not_work_together_are_named(changed, words):
     (line,) = said(FINE | changed)
     assert words in line
 
@@ -76,5 +76,5 @@ def test_requirements_that_are_not_met_are_named():
 @pytest.mark.parametrize(
     ("version", "level"), [((3, 10), "broken"), ((3, 11), "ok"), ((3, 14), "broken")]
 )
-def test_python_is_looked_at(version, level):
+def test_the_version_of_python_is_checked(version, level):
     assert _python(version).level == level

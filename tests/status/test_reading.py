@@ -39,7 +39,7 @@ def read(folder, *, alive=False):
     return read_status(str(folder), alive=lambda path: alive, clock=lambda: NOW)
 
 
-def test_a_run_that_lives_has_a_rate_and_an_end(tmp_path):
+def test_a_running_run_has_a_rate_and_a_time_left(tmp_path):
     lines = [{"loss": 2.0, "knn_top1": 0.5}, {"loss": 1.5}, {"loss": 1.0}]
     found = read(make(tmp_path / "W", lines), alive=True)
     assert (found.state, found.ok) == ("running", True)
@@ -69,13 +69,13 @@ def test_a_stop_among_the_lines_does_not_slow_the_rate(tmp_path):
         ({"saved": [100], "result": True}, True, "running"),
     ],
 )
-def test_says_where_a_run_is(tmp_path, options, alive, state):
+def test_the_state_of_a_run(tmp_path, options, alive, state):
     found = read(make(tmp_path / "W", **options), alive=alive)
     assert (found.state, found.ok, found.left) == (state, True, None)
     assert found.step == max(options.get("saved", [0]))
 
 
-def test_health_is_in_words(tmp_path):
+def test_health_is_shown_as_text(tmp_path):
     lines = [
         {"loss": 1.0},
         {
@@ -91,7 +91,7 @@ def test_health_is_in_words(tmp_path):
     )
 
 
-def test_alarms_are_said_too(tmp_path):
+def test_alarms_are_shown_too(tmp_path):
     lines = [{"loss": 1.0, "spread": 0.0, "health/effective_rank": 1.01}]
     assert read(make(tmp_path / "W", lines)).health == (
         "effective_rank 1.01",
@@ -100,10 +100,10 @@ def test_alarms_are_said_too(tmp_path):
 
 
 DAMAGE = {
-    "no such folder": (None, "there is no such folder"),
-    "a file": ("file", "there is no such folder"),
+    "no such folder": (None, "the folder does not exist"),
+    "a file": ("file", "the folder does not exist"),
     "empty": ({}, "it is empty"),
-    "another folder": ({"cat.jpg": ""}, "it holds no run"),
+    "another folder": ({"cat.jpg": ""}, "it does not hold a run"),
     "data": ({"data.json": "{", "config.gin": ""}, "started; data.json is damaged"),
     "data of another kind": ({"data.json": "[1]"}, "started; data.json is damaged"),
     "metrics": (
@@ -118,7 +118,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("case", DAMAGE)
-def test_says_what_is_wrong_with_a_folder(tmp_path, case):
+def test_the_state_says_what_is_wrong_with_a_folder(tmp_path, case):
     files, state = DAMAGE[case]
     folder = tmp_path / "W"
     if isinstance(files, str):
@@ -131,7 +131,7 @@ def test_says_what_is_wrong_with_a_folder(tmp_path, case):
     assert (found.state, found.ok) == (state, False)
 
 
-def test_a_folder_of_stages_is_its_stages_as_they_began(tmp_path):
+def test_a_folder_of_stages_lists_them_in_the_order_they_began(tmp_path):
     make(tmp_path / "pretrain", [{"loss": 1.0}], begun=1.0)
     make(tmp_path / "linear", [{"loss": 1.0}], begun=500.0)
     make(tmp_path / "finetune")
@@ -140,7 +140,7 @@ def test_a_folder_of_stages_is_its_stages_as_they_began(tmp_path):
     assert names == ["pretrain", "linear", "finetune"]
 
 
-def test_a_run_lives_while_a_process_owns_its_folder(tmp_path):
+def test_a_run_is_running_while_a_process_owns_its_folder(tmp_path):
     assert is_alive(str(tmp_path)) is False
     assert is_alive("gs://bucket/W") is None
     assert is_alive(str(tmp_path / "nothing")) is None
@@ -162,7 +162,7 @@ def test_a_run_lives_while_a_process_owns_its_folder(tmp_path):
     assert is_alive(str(tmp_path)) is False
 
 
-def test_prints_a_row_for_each(tmp_path, capsys):
+def test_the_command_prints_one_row_per_run(tmp_path, capsys):
     make(tmp_path / "one", [{"loss": 1.25, "learning_rate": 0.1}] * 2, saved=[20])
     make(tmp_path / "two", saved=[100], result=True)
     code = main(["status", str(tmp_path), str(tmp_path / "missing")])
@@ -172,11 +172,11 @@ def test_prints_a_row_for_each(tmp_path, capsys):
     assert "stopped" in one and "20/100" in one and " 5 " in one
     assert "loss 1.2500  lr 0.1" in one
     assert "finished" in two and "100/100" in two
-    assert "there is no such folder" in three
+    assert "the folder does not exist" in three
     assert main(["status", str(tmp_path / "one")]) == 0
 
 
-def test_needs_no_tensorflow(tmp_path):
+def test_the_command_does_not_import_tensorflow(tmp_path):
     make(tmp_path / "W", [{"loss": math.pi}], saved=[10])
     code = (
         "import sys; from sslkit.cli.main import main; main(['status', sys.argv[1]]); "
@@ -207,4 +207,4 @@ def test_a_run_in_a_bucket_is_read_by_tensorflow():
     assert find_runs("ram://status") == [folder]
     found = read_status(folder, clock=lambda: NOW)
     assert (found.state, found.ok, found.step, found.seen) == ("silent", True, 20, 10.0)
-    assert read_status("ram://status/none").state == "there is no such folder"
+    assert read_status("ram://status/none").state == "the folder does not exist"

@@ -50,7 +50,7 @@ def test_ranges_and_lists(text, key, settings, words):
     assert over.words() == words
 
 
-def test_names_that_would_be_alike_or_too_long_are_told_apart():
+def test_equal_or_too_long_names_get_a_hash():
     long = "a" * 300
     (over,) = read_overs([f"x.y = ['a/b', 'a?b', '?', '{long}', '{long}b']"])
     words = over.words()
@@ -59,7 +59,7 @@ def test_names_that_would_be_alike_or_too_long_are_told_apart():
     assert words[0].startswith("a_b-")
 
 
-def test_a_parameter_names_its_key_where_that_is_enough():
+def test_a_label_is_the_parameter_if_that_is_unique():
     assert labels(["train.seed", "objectives.fnc.topk"]) == ["seed", "topk"]
     assert labels(["a/train.seed", "b/train.seed", "support"]) == [
         "a_train.seed",
@@ -73,15 +73,15 @@ def test_a_parameter_names_its_key_where_that_is_enough():
     [
         (["train.seed = 0-4"], "cannot be read. Write NAME = FIRST..LAST"),
         (["train.seed"], "cannot be read. Write NAME"),
-        (["train.seed = 5"], "has one value, which is what --set is for"),
+        (["train.seed = 5"], "has a single value; use --set for that"),
         (["train.seed = []"], "has no value"),
-        (["train.seed = 3..1"], "goes from 3 down to 1. Name the smaller first"),
-        (["train.seed = 0..100000"], "has 100,001 values; 10,000 are the most"),
+        (["train.seed = 3..1"], "goes from 3 down to 1. Give the smaller one first"),
+        (["train.seed = 0..100000"], "has 100,001 values; at most 10,000 are allowed"),
         (["train.seed = [1, 1]"], "has 1 twice"),
         (["a.b = [1]\nc.d = [2]"], "has several bindings"),
         (["a.b = [1]", "a.b = 0..3"], "--over names a.b twice"),
     ],
 )
-def test_what_is_no_list_of_values_is_refused(texts, message):
+def test_a_text_that_is_not_a_list_of_values_is_refused(texts, message):
     with pytest.raises(UserError, match=message.replace("(", r"\(")):
         read_overs(texts)
