@@ -1,4 +1,4 @@
-"""Are the false negatives that a run found false negatives?"""
+"""Checks whether the images that a run took for false negatives are false negatives."""
 
 from __future__ import annotations
 

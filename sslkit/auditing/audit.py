@@ -1,4 +1,4 @@
-"""An audit of one run: its checkpoints, the choice they make, pictures of it."""
+"""An audit of one run: what each checkpoint takes for false negatives, and pictures."""
 
 from __future__ import annotations
 
@@ -25,34 +25,36 @@ from sslkit.training.run import Training
 from sslkit.workdir import Workdir
 
 VERSION = 1
-"""Of the shape of `audit.json`; see docs/compare.md."""
+"""Version of the format of `audit.json`; see docs/compare.md."""
 _TOPK = 10
-"""Views that are taken where a run has no way of choosing."""
+"""How many views are taken if the run's objective does not choose any."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What an audit looks at."""
+    """The settings of an audit."""
 
     images: int = 1024
-    """Images that are compared, at most."""
+    """How many images are compared at most."""
     step: int | None = None
-    """The checkpoint that is audited; None for the latest."""
+    """The step of the checkpoint to audit; None for the latest."""
     topk: int | None = None
-    """Takes the k highest scores, in place of the run's own choice."""
+    """If given, the k highest scores are taken, instead of the run's own choice."""
     threshold: float | None = None
-    """Takes scores above it, likewise; with `topk`, those of the highest."""
+    """If given, the scores above it are taken, instead of the run's own choice; if
+    `topk` is given, too, those of the k highest that are above it."""
     rows: int = 8
-    """Rows of a picture."""
+    """Rows per picture."""
     columns: int = 8
-    """Candidates in a row."""
+    """Candidates per row."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """What was found; `found` is what `audit.json` holds."""
+    """The result of an audit."""
 
     found: Mapping[str, Any]
+    """The content of `audit.json`."""
     shown: Mapping[str, Sequence[gallery.Shown]]
     """File name -> the rows of that picture."""
     titles: Mapping[str, str]
@@ -63,7 +65,7 @@ class Audit:
     def write(self, workdir: Workdir) -> list[str]:
         """Writes `audit.json` and the pictures into a run's folder; returns the paths.
 
-        The pictures first: where `audit.json` names one, it is there.
+        The pictures are written first, so that those which `audit.json` names exist.
 
         Raises:
             UserError: if one cannot be written.
@@ -84,13 +86,14 @@ def audit(run: Run, settings: Settings, say: Callable[[str], None] = print) -> A
     """Audits a run.
 
     Args:
-        run: opened again; its objective is built here, and its weights are set.
-        settings: what to look at.
+        run: the run, opened again. Its objective is built here, and its weights are
+            changed.
+        settings: see `Settings`.
         say: prints a line for the user.
 
     Raises:
-        UserError: if the run has no checkpoint, or none of that step; if its data has
-            too few images; and if its embeddings are not finite.
+        UserError: if the run has no checkpoint, or none of the given step; if its data
+            has too few images; or if its embeddings are not finite.
     """
     training, workdir = run.training, run.workdir
     prefixes = _prefixes(workdir)
@@ -106,15 +109,15 @@ def audit(run: Run, settings: Settings, say: Callable[[str], None] = print) -> A
     )
     if pool.round < 2:
         raise UserError(
-            f"{training.source.name} gives {pool.round} image to compare, and it takes "
-            "2. Raise --images, or name other data with --set."
+            f"{training.source.name} has {pool.round} image to compare; at least 2 are "
+            "needed. Raise --images, or name other data with --set."
         )
     wanted = training.objective.compared_images(training.batch_size)
     if pool.round < wanted:
         notes.append(
-            f"in training an image is compared with {wanted - 1:,} others, here with "
-            f"{pool.round - 1:,}: with as many, more of its class are among them. "
-            f"--images {wanted} compares as in training, if there are that many"
+            f"in training an image is compared with {wanted - 1:,} others, here only "
+            f"with {pool.round - 1:,}, among which there are fewer of its class. Add "
+            f"--images {wanted} to compare as in training, if the data has that many"
         )
     look = _Look(training, settings)
     over: list[dict[str, Any]] = []
@@ -122,21 +125,21 @@ def audit(run: Run, settings: Settings, say: Callable[[str], None] = print) -> A
         try:
             step = training.load(workdir, prefix)
         except Damaged as error:
-            notes.append(f"{prefix} is damaged, and passed over: {error.reason}")
+            notes.append(f"{prefix} is damaged and is skipped: {error.reason}")
             continue
-        say(f"looking at step {step}")
+        say(f"measuring step {step}")
         counts = Counts()
         for one in look.rounds(pool, *pool.embedded(0)):
             counts.add(one)
         over.append(_at(step, counts))
-    say(f"looking at step {step_of(main)}, whose pictures are drawn")
+    say(f"measuring step {step_of(main)}, whose pictures are drawn")
     training.load(workdir, main)
     counts, stability, pictures, labels, views = _looked(look, pool, settings)
     over.append(_at(step_of(main), counts))
     labelled = bool((labels >= 0).any())
     if not labelled:
         notes.append(
-            "the images have no labels, so nobody can say what of the choice is right: "
+            "the images have no labels, so the choice cannot be checked: "
             f"{training.source.name} {training.source.why_unlabelled()}"
         )
     album = gallery.Album(training.source, pool.indices, labels)
@@ -228,8 +231,8 @@ class _Look:
             others = columns - columns // images
             if topk > others:
                 raise UserError(
-                    f"--topk is {topk}, and an image has {others} views of others to "
-                    "choose from. Lower it, or raise --images."
+                    f"--topk is {topk}, but there are only {others} views of other "
+                    "images to take. Lower it, or raise --images."
                 )
             best = np.argsort(-values, axis=1, kind="stable")[:, :topk]
             among = np.zeros_like(chosen)
@@ -252,7 +255,7 @@ def _scores(compared: Compared) -> tf.Tensor:
 def _looked(
     look: _Look, pool: Pool, settings: Settings
 ) -> tuple[Counts, Stability, gallery.Gallery, np.ndarray, int]:
-    """Looks at the checkpoint that is audited, by two sets of views."""
+    """Measures the audited checkpoint, with two sets of views of each image."""
     counts, stability = Counts(), Stability()
     pictures = gallery.Gallery(
         rows=settings.rows, columns=settings.columns, images=pool.images
@@ -273,13 +276,13 @@ def _pictures(
 ) -> tuple[dict[str, Sequence[gallery.Shown]], dict[str, str]]:
     shown: dict[str, Sequence[gallery.Shown]] = {"audit_sample.png": pictures.sample}
     titles = {
-        "audit_sample.png": f"Step {step}: images of the run (left), and what is taken "
-        "for their false negatives. A fair sample."
+        "audit_sample.png": f"Step {step}: images of the run (left), and the images "
+        "taken for their false negatives. A random sample."
     }
     if pictures.errors:
         shown["audit_errors.png"] = pictures.errors
         titles["audit_errors.png"] = (
-            f"Step {step}: the most certain errors first. Not a fair sample."
+            f"Step {step}: the errors of the highest scores. Not a random sample."
         )
     return shown, titles
 
@@ -300,15 +303,15 @@ def _chosen(prefixes: Sequence[str], workdir: Workdir, step: int | None) -> str:
         return prefixes[-1]
     if step not in by_step:
         raise UserError(
-            f"--step is {step}, and {workdir.path} keeps the checkpoints of steps "
-            f"{', '.join(map(str, by_step))}."
+            f"--step is {step}; {workdir.path} has checkpoints of the steps "
+            f"{', '.join(map(str, by_step))}. Name one of these."
         )
     return by_step[step]
 
 
 def _notes(workdir: Workdir) -> list[str]:
     if read_status(workdir.path).state.startswith("running"):
-        return ["the run is still going: this is how it stands so far"]
+        return ["the run is still training: these are its results so far"]
     return []
 
 

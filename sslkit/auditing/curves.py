@@ -15,7 +15,7 @@ def draw(found: Mapping[str, Any], path: str) -> None:
 
     Args:
         found: as `audit.json` holds it.
-        path: of the file.
+        path: the path of the file.
 
     Raises:
         UserError: if it cannot be written.
@@ -49,7 +49,7 @@ def _against(axes: Any, found: Mapping[str, Any]) -> None:
         if row["topk"] in (1, 5, 10, 20, 50, 100):
             at = (row["recall"], row["precision"])
             axes.annotate(f"{row['topk']}", at, fontsize=7, color=_BLUE)
-    whose = "the run" if found["own_policy"] else "what was asked for"
+    whose = "the run" if found["own_policy"] else "the given options"
     points = (
         (
             found["choice"],
@@ -77,7 +77,7 @@ def _against(axes: Any, found: Mapping[str, Any]) -> None:
 
 
 def _over(axes: Any, found: Mapping[str, Any]) -> None:
-    """Draws precision and recall by step: of the checkpoints, and as recorded."""
+    """Draws precision and recall over steps: of the checkpoints, and as recorded."""
     for name, colour in (("precision", _BLUE), ("recall", _ORANGE)):
         rows = [row for row in found["over_training"] if row[name] is not None]
         axes.plot(

@@ -1,4 +1,4 @@
-"""Pictures of images and of what is taken for their false negatives."""
+"""Pictures of images beside the images that are taken for their false negatives."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _CELL = 1.25  # inches
 _CAPTION = 0.46  # inches under each picture
 _DPI = 100
 _SPARE = 20
-"""Errors that are kept for one that is drawn."""
+"""How many errors are kept for each one that is drawn."""
 _NAME = 20  # letters of a name under its picture
 _RIGHT, _WRONG, _OPEN, _ANCHOR = "#0072b2", "#d55e00", "#808080", "#000000"
-"""Frames: blue and orange are told apart by people who see no red or no green, too;
-wrong ones are dashed and say so, for print without colours."""
+"""Colours of frames. People who cannot see red or green can tell blue from orange. For
+print without colours, wrong ones are also dashed and have the word WRONG."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,16 +34,16 @@ class Candidate:
     place: int
     """Its place in the pool."""
     score: float
-    """The highest of its views."""
+    """The highest score of its views."""
     right: bool | None
-    """Whether it has the anchor's label; None where one of them has none."""
+    """Whether it has the anchor's label; None if one of them has no label."""
     again: bool
-    """Whether it is taken again when all are seen in other views."""
+    """Whether it is taken again with other views of all images."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """An anchor and what is taken for its false negatives, the most certain first."""
+    """An anchor and the images taken for its false negatives, highest score first."""
 
     place: int
     """Its place in the pool."""
@@ -53,34 +53,34 @@ class Shown:
 
     @property
     def worst(self) -> int | None:
-        """The place of the most certain error; None without one."""
+        """The place of the error with the highest score; None without an error."""
         return next((c.place for c in self.candidates if c.right is False), None)
 
 
 class Gallery:
-    """Collects the rows to draw while rounds go by.
+    """Collects the rows of the pictures, round by round.
 
     Args:
-        rows: how many of each picture.
-        columns: candidates in a row, at most.
-        images: in the pool.
+        rows: rows per picture.
+        columns: candidates per row, at most.
+        images: the number of images in the pool.
     """
 
     def __init__(self, *, rows: int, columns: int, images: int):
         """Starts empty."""
         self._rows = rows
         self._columns = columns
-        # Images in the order of the run are in no order: the first are a fair sample.
+        # The order of a run is random, so evenly spaced images are a random sample.
         self._sampled = set(np.linspace(0, images - 1, rows).astype(int).tolist())
         self._errors: list[tuple[float, int, Shown]] = []
         self.sample: list[Shown] = []
 
     @property
     def errors(self) -> list[Shown]:
-        """The anchors with the most certain errors; the most certain first.
+        """The anchors whose errors have the highest scores, highest first.
 
-        One image that looks like many would fill the picture: who was in the error of
-        one row leads no other.
+        An image that is similar to many others could fill the whole picture. So the two
+        images of an error are not the anchor or the error of another row.
         """
         chosen: list[Shown] = []
         led: set[int | None] = set()
@@ -91,11 +91,11 @@ class Gallery:
         return chosen
 
     def add(self, one: Round, again: np.ndarray, *, first: int) -> None:
-        """Looks through a round.
+        """Adds a round.
 
         Args:
             one: the round.
-            again: bool [b, b], what is taken in other views.
+            again: bool [b, b], the images that are taken with other views.
             first: the place of its first image in the pool.
         """
         images, columns = one.scores.shape
@@ -160,7 +160,7 @@ def _certain(entry: tuple[float, int, Shown]) -> tuple[float, int]:
 
 
 class Album:
-    """The images of a pool, as they are shown and named."""
+    """The images of a pool, and their names."""
 
     def __init__(self, source: Source, indices: np.ndarray, labels: np.ndarray):
         """Keeps what is needed; reads nothing yet.
@@ -181,13 +181,13 @@ class Album:
         return image.numpy()
 
     def class_name(self, label: int) -> str:
-        """Returns what a label is called; empty for none."""
+        """Returns the name of a label; empty if there is no label."""
         if 0 <= label < len(self._source.label_names):
             return str(self._source.label_names[label])
         return "" if label < 0 else f"class {label}"
 
     def describe(self, place: int) -> dict[str, Any]:
-        """Returns an image in plain values."""
+        """Returns the facts about an image as plain values."""
         index, label = int(self._indices[place]), int(self._labels[place])
         return {
             "index": index,
@@ -197,7 +197,7 @@ class Album:
         }
 
     def name(self, place: int) -> str:
-        """Returns a line or two to stand under an image."""
+        """Returns one or two lines of text for below an image."""
         known = self.describe(place)
         file = known["file"]
         name = f"example {known['index']}" if file is None else _end(file)
@@ -205,7 +205,7 @@ class Album:
 
 
 def to_json(rows: Sequence[Shown], album: Album) -> list[dict[str, Any]]:
-    """Returns rows in plain values."""
+    """Returns rows as plain values."""
     return [
         {
             "anchor": album.describe(shown.place),
@@ -228,9 +228,9 @@ def draw(rows: Sequence[Shown], album: Album, path: str, *, title: str) -> None:
     """Draws rows of an anchor and its candidates into a PNG file.
 
     Args:
-        rows: at least one.
+        rows: the rows, at least one.
         album: their images.
-        path: of the file.
+        path: the path of the file.
         title: a line above them.
 
     Raises:
@@ -271,7 +271,7 @@ def draw(rows: Sequence[Shown], album: Album, path: str, *, title: str) -> None:
         replacing(path) as beside,
         warnings.catch_warnings(),
     ):
-        # A name may hold letters that the font has not.
+        # A name may hold letters that the font does not have.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(beside, format="png")
 

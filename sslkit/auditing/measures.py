@@ -1,4 +1,4 @@
-"""Counts of what was taken for false negatives, and what was right of it."""
+"""Counts of the images that were taken for false negatives, and how many were right."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Round:
     """
 
     scores: np.ndarray
-    """float32 [b, V * b]; the lowest number where an image stands beside itself."""
+    """float32 [b, V * b]; the lowest float32 for an image with itself."""
     chosen: np.ndarray
-    """bool [b, V * b], what is taken for false negatives."""
+    """bool [b, V * b], the views that are taken for false negatives."""
     labels: np.ndarray
-    """int32 [b]; -1 where there is none."""
+    """int32 [b]; -1 for images without a label."""
 
     @property
     def others(self) -> np.ndarray:
@@ -35,7 +35,7 @@ class Round:
 
     @property
     def judged(self) -> np.ndarray:
-        """bool [b, V * b]: which pairs are of other images and have both labels."""
+        """bool [b, V * b]: the pairs of two different images that both have labels."""
         images, columns = self.scores.shape
         known = self.labels >= 0
         theirs = np.tile(known, columns // images)
@@ -43,20 +43,20 @@ class Round:
 
     @property
     def alike(self) -> np.ndarray:
-        """bool [b, V * b]: which of the judged have the same label."""
+        """bool [b, V * b]: which of the `judged` pairs have the same label."""
         images, columns = self.scores.shape
         theirs = np.tile(self.labels, columns // images)
         return self.judged & (self.labels[:, None] == theirs[None])
 
     def of_images(self) -> np.ndarray:
-        """Returns bool [b, b]: whether any view of the one is taken for the other."""
+        """Returns bool [b, b]: for which images at least one view is taken."""
         images, columns = self.scores.shape
         views = self.chosen.reshape([images, columns // images, images])
         return np.asarray(views.any(axis=1))
 
 
 class Counts:
-    """Adds up rounds; says precision, recall and what they stand beside."""
+    """Adds up rounds, and computes precision, recall, and what chance would give."""
 
     def __init__(self) -> None:
         """Starts at zero."""
@@ -71,7 +71,7 @@ class Counts:
         self._confused = np.zeros([0, 0], np.int64)
         self._topk = np.zeros([len(_TOPKS), 2], np.int64)
         self._columns = 0
-        # One more than there are thresholds: what exceeds none.
+        # One more than there are thresholds: for scores that do not exceed any.
         self._above = np.zeros([2, len(_THRESHOLDS) + 1], np.int64)
 
     def add(self, one: Round) -> None:
@@ -138,7 +138,7 @@ class Counts:
             self._above[row] += np.bincount(places, minlength=len(_THRESHOLDS) + 1)
 
     def own(self) -> dict[str, float | None]:
-        """Returns the choice as it is made: precision, recall, and counts an image."""
+        """Returns precision, recall and counts per image of the choice."""
         return {
             "found_per_image": _share(self.found, self.images),
             "judged_per_image": _share(self.judged, self.images),
@@ -150,11 +150,11 @@ class Counts:
 
     @property
     def chance(self) -> float | None:
-        """The precision of a choice by chance; None without labels."""
+        """The precision of a random choice; None without labels."""
         return _share(self.present, self._pairs)
 
     def oracle(self) -> dict[str, float | None]:
-        """Returns what a perfect choice of as many views of each image would reach."""
+        """Returns the results of a perfect choice of as many views for each image."""
         return {
             "precision": _share(self._limit, self.judged),
             "recall": _share(self._limit, self.present),
@@ -205,7 +205,7 @@ class Counts:
         ]
 
     def confused(self) -> list[dict[str, Any]]:
-        """Returns the pairs of classes most often taken for one, most often first."""
+        """Returns the pairs of classes that are confused most often, in this order."""
         flat = self._confused.ravel()
         best = np.argsort(-flat, kind="stable")[:_CONFUSED]
         classes = len(self._confused)
@@ -221,7 +221,7 @@ class Counts:
 
 
 class Stability:
-    """How much of a choice is made again when images are seen in other views."""
+    """How much of the choice is made again with other views of the images."""
 
     def __init__(self) -> None:
         """Starts at zero."""
@@ -233,17 +233,17 @@ class Stability:
 
         Args:
             first: bool [b, b], see `Round.of_images`.
-            second: the same of other views.
+            second: the same with other views.
         """
         self._first += int(first.sum())
         self._both += int((first & second).sum())
         self._either += int((first | second).sum())
-        # A second choice that is as large and made by chance.
+        # What a random second choice of the same size would share with the first.
         others = max(1, len(first) - 1)
         self._again += float((first.sum(axis=1) * second.sum(axis=1)).sum()) / others
 
     def found(self) -> dict[str, float | None]:
-        """Returns shares in [0, 1]; None where nothing was chosen."""
+        """Returns shares in [0, 1]; None if nothing was chosen."""
         return {
             "chosen_again": _share(self._both, self._first),
             "chosen_again_by_chance": _share(self._again, self._first),

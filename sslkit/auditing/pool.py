@@ -1,4 +1,4 @@
-"""Some images of a run, their views, and what the run's objective makes of them."""
+"""Some images of a run, their views, and their embeddings by the run's objective."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sslkit.batch import view_major
 from sslkit.data import order
 
 _ENCODED = 256
-"""Images that are encoded at once, at most."""
+"""The largest batch of images that is encoded at once."""
 
 
 @contextlib.contextmanager
 def _kept(objective: Objective) -> Iterator[None]:
-    """Puts back what training mode moves, such as the statistics of normalisation."""
+    """Restores the state that training mode changes, such as moving statistics."""
     state = [(v, v.numpy()) for v in objective.non_trainable_variables]
     try:
         yield
@@ -32,17 +32,17 @@ class Pool:
     """The first images in the order of a run, in rounds of images that are compared.
 
     Args:
-        objective: built.
+        objective: the objective, built.
         source: the training split.
         augmentation: makes the views.
-        seed: of the run.
-        batch_size: its global batch.
-        most: images, at most.
+        seed: the seed of the run.
+        batch_size: the global batch size of the run.
+        most: how many images to take at most.
 
     Attributes:
-        images: how many there are.
-        round: images that are compared with each other, as many as in training where
-            there are that many.
+        images: the number of images.
+        round: how many images are compared with each other: as many as in training, if
+            there are enough.
         indices: int64 [images], their places in the source.
     """
 
@@ -56,7 +56,7 @@ class Pool:
         batch_size: int,
         most: int,
     ):
-        """Chooses the images; reads none."""
+        """Chooses the images, without reading them."""
         self._objective = objective
         self._source = source
         self._augmentation = augmentation
@@ -71,14 +71,14 @@ class Pool:
         self._encode = self._encoder()
 
     def embedded(self, draw: int) -> tuple[Compared, np.ndarray]:
-        """Embeds all images with the weights as they are now; no state moves.
+        """Embeds all images with the present weights; no state changes.
 
         Args:
-            draw: which views of them: those of the run's epoch of this number.
+            draw: the number of the epoch whose views of the images are embedded.
 
         Returns:
-            Float32 [S, images, D] and [V, images, D], and labels int32 [images], -1
-            where an image has none.
+            Float32 [S, images, D] and [V, images, D], and labels int32 [images], -1 for
+            images without a label.
         """
         references, candidates, labels = [], [], []
         with _kept(self._objective):
@@ -111,10 +111,10 @@ class Pool:
     def _batches(
         self, draw: int
     ) -> Iterator[tuple[Mapping[str, tf.Tensor], tf.Tensor, tf.Tensor, int]]:
-        """Yields views, seeds and labels of as many images each time.
+        """Yields views, seeds and labels of a batch of images, and how many count.
 
-        The last are filled up with images from the start, and the number that count is
-        said, so that one program does for all.
+        All batches have the same size, so that one compiled program is enough. The last
+        batch is filled up with images from the start, which do not count.
         """
 
         @tf.autograph.experimental.do_not_convert

@@ -1,4 +1,4 @@
-"""What a run itself wrote down of its detection while it trained."""
+"""Reads the precision and recall that a run recorded while it trained."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ _COUNTS = tuple(f"false_negatives_{name}" for name in ("judged", "right", "prese
 
 
 def recorded(folder: str) -> list[dict[str, Any]]:
-    """Returns precision and recall by stretches of training.
+    """Returns precision and recall over training.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
 
     Returns:
-        Up to 50 rows, each of the lines of metrics up to its `step`; none where the run
-        did not measure its detection (`objectives.fnc.measure_detection`).
+        Up to 50 rows. Each summarises the lines of metrics between the row before and
+        its own `step`. Empty if the run did not measure its detection
+        (`objectives.fnc.measure_detection`).
     """
     try:
         lines = text(os.path.join(folder, "metrics.jsonl")).splitlines()

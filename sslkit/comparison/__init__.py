@@ -1,4 +1,4 @@
-"""Runs beside one another: in what they differ, and whether their results do."""
+"""Comparing runs: how their settings differ, and whether their results do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs grouped by what they compute, and each group against one of them."""
+"""Groups runs by configuration, and compares each group with one of them."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from sslkit.errors import UserError
 
 _OF_RESULTS = "evaluate.*"
 DATA = "data"
-"""The key of what runs were started on, where that differs."""
+"""The key of the runs' data, if it differs."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Runs of one configuration, which differ in their seeds alone."""
+    """Runs of one configuration, which differ only in their seeds."""
 
     letter: str
-    """A, B, C ... in the order in which they came."""
+    """A, B, C ... in the order of the runs."""
     values: Mapping[str, str]
-    """What sets it apart, key -> value as gin spells it."""
+    """Key -> value as gin writes it, for the settings in which groups differ."""
     runs: tuple[RunRecord, ...]
 
     @property
@@ -45,7 +45,7 @@ class Group:
         return text if text and len(text) <= 60 else os.path.basename(self.runs[0].path)
 
     def of(self, measure: str) -> dict[str, float]:
-        """Returns seed -> value; the mean where a seed was run more than once."""
+        """Returns seed -> value; the mean, if a seed was run more than once."""
         found: dict[str, list[float]] = {}
         for run in self.runs:
             if measure in run.measures:
@@ -55,7 +55,7 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Runs beside one another; a notebook shows it as tables."""
+    """A comparison of runs; a notebook shows it as tables."""
 
     groups: tuple[Group, ...]
     against: Group
@@ -64,7 +64,7 @@ class Comparison:
     protocols: frozenset[str]
     """Those of the measures that are accuracies, shares in [0, 1]."""
     notes: tuple[str, ...]
-    """What can and what cannot be concluded, and what is wrong with which run."""
+    """What can and what cannot be concluded, and problems of single runs."""
 
     def means(self, group: Group) -> dict[str, Mean]:
         """Returns each measure of a group over its seeds."""
@@ -72,7 +72,7 @@ class Comparison:
         return {name: mean_of(values) for name, values in found.items() if values}
 
     def differences(self, group: Group) -> dict[str, Difference]:
-        """Returns each measure of a group less that of the one compared with."""
+        """Returns each measure's difference: this group less the group `against`."""
         found = {
             name: difference(group.of(name), self.against.of(name))
             for name in self.measures
@@ -80,7 +80,7 @@ class Comparison:
         return {name: one for name, one in found.items() if one is not None}
 
     def to_json(self) -> dict[str, Any]:
-        """Returns all of it as plain values; shares in [0, 1]."""
+        """Returns the whole comparison as plain values; accuracies are in [0, 1]."""
         return {
             "against": self.against.letter,
             "measures": list(self.measures),
@@ -118,7 +118,7 @@ class Comparison:
         }
 
     def rows(self) -> list[dict[str, Any]]:
-        """Returns a row for each run, for a CSV file or a data frame."""
+        """Returns one row per run, for a CSV file or a data frame."""
         return [
             {
                 "group": group.letter,
@@ -154,26 +154,29 @@ def compare(
     """Compares runs.
 
     Args:
-        folders: of runs, or of sweeps.
-        stage: of recipes with stages, which of them.
-        against: letter of the group that others are compared with; the first if None.
-        metrics: names of `metrics.jsonl` whose last values are compared, too.
+        folders: the folders of runs or sweeps.
+        stage: the stage to compare, for recipes with stages.
+        against: the letter of the group that others are compared with; None for the
+            first.
+        metrics: names of metrics in `metrics.jsonl` whose last values are compared,
+            too.
 
     Raises:
-        UserError: if there are fewer than two runs, or one of the folders is none of a
-            run; and if no group has that letter.
+        UserError: if there are fewer than two runs, a folder does not hold a run, or no
+            group has that letter.
     """
     runs = [read_run(path, metrics=metrics) for path in runs_in(folders, stage=stage)]
     if len(runs) < 2:
         raise UserError(
-            f"{runs[0].path} is one run, and comparing takes two. `sslkit status "
-            f"{runs[0].path}` shows how it goes."
+            f"{runs[0].path} is a single run; name two or more to compare. To see its "
+            f"progress: sslkit status {runs[0].path}"
         )
     groups = _grouped(runs)
     letters = [group.letter for group in groups]
     if against is not None and against.upper() not in letters:
         raise UserError(
-            f"--against is '{against}', and the groups are {', '.join(letters)}."
+            f"--against is '{against}'; it must be one of the groups "
+            f"{', '.join(letters)}."
         )
     chosen = groups[letters.index(against.upper()) if against is not None else 0]
     measures = tuple(dict.fromkeys(name for run in runs for name in run.measures))
@@ -187,14 +190,14 @@ def compare(
 
 
 def _matters(key: str) -> bool:
-    """Returns whether a binding changes what a run computes, or how it is measured."""
+    """Returns whether a binding changes what a run computes or how it is evaluated."""
     if fnmatch.fnmatchcase(key, _OF_RESULTS):
         return True
     return not any(fnmatch.fnmatchcase(key, pattern) for pattern in FREE)
 
 
 def _values(runs: Sequence[RunRecord]) -> list[dict[str, str]]:
-    """Returns, for each run, what the runs differ in and that changes what they are."""
+    """Returns, for each run, the values in which runs differ and that matter."""
     keys = sorted({key for run in runs for key in run.bindings if _matters(key)})
     each = [{key: run.value(key) for key in keys} for run in runs]
     _same_start(each)
@@ -208,15 +211,15 @@ def _values(runs: Sequence[RunRecord]) -> list[dict[str, str]]:
 
 
 def _known(data: Mapping[str, Any]) -> str:
-    """Returns what a run's data is, but for its name, which may have moved."""
+    """Returns a run's data as text, without its name, which changes if it is moved."""
     return ", ".join(f"{k} {json.dumps(v)}" for k, v in data.items() if k != "name")
 
 
 def _same_start(each: Sequence[dict[str, str]]) -> None:
-    """Gives one name to starts that are runs of one configuration.
+    """Gives the same name to starts that are runs of one configuration.
 
-    So the linear evaluations of several seeds, each of its own pretraining, are of one
-    group.
+    Thereby the linear evaluations of several seeds are in one group, although each
+    starts from another pretraining run.
     """
     first: dict[str, str] = {}
     for values in each:
@@ -254,7 +257,7 @@ def _notes(
     notes = [f"{run.path}: {note}" for run in runs for note in run.notes]
     if any(DATA in group.values for group in groups):
         notes.append(
-            "the runs are of different data, so their accuracies do not compare: "
+            "the runs have different data, so their accuracies cannot be compared: "
             + "; ".join(
                 f"{group.letter}: {group.values[DATA] or 'not known'}"
                 for group in groups
@@ -263,5 +266,8 @@ def _notes(
     keys = {key for run in runs for key in run.bindings if not _matters(key)}
     idle = sorted(key for key in keys if len({run.value(key) for run in runs}) > 1)
     if idle:
-        notes.append(f"they also differ in what changes no result: {', '.join(idle)}")
+        notes.append(
+            f"they also differ in settings that do not change results: "
+            f"{', '.join(idle)}"
+        )
     return notes + conclusions(groups, against, measures)

@@ -1,4 +1,4 @@
-"""What can and what cannot be concluded from a comparison, in words."""
+"""Sentences about what can and what cannot be concluded from a comparison."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def conclusions(
     groups: Sequence[Group], against: Group, measures: Sequence[str]
 ) -> list[str]:
-    """Returns lines about numbers of seeds, pairs and comparisons."""
+    """Returns lines about the numbers of seeds, pairs and comparisons."""
     return list(_lines(groups, against, measures))
 
 
@@ -22,19 +22,22 @@ def _lines(
     groups: Sequence[Group], against: Group, measures: Sequence[str]
 ) -> Iterator[str]:
     if not measures:
-        yield "no run has results: train them to their ends, or `sslkit evaluate` them"
+        yield (
+            "no run has results: train the runs to their end, or run `sslkit evaluate`"
+        )
         return
     for group in groups:
         seeds = [run.seed for run in group.runs]
         twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
         if twice:
             yield (
-                f"{group.letter} has several runs of seed {', '.join(twice)}: they "
-                "count as one, their mean"
+                f"{group.letter} has several runs of seed {', '.join(twice)}: their "
+                "mean counts as one run"
             )
     if len(groups) == 1:
         yield (
-            "all runs are of one configuration: what is shown is its spread over seeds"
+            "all runs have the same configuration: the table shows its spread over "
+            "seeds"
         )
         return
     others = [group for group in groups if group is not against]
@@ -45,30 +48,33 @@ def _lines(
         if (one := difference(group.of(name), against.of(name))) is not None
     ]
     if not found:
-        yield f"no other group has a measure that {against.letter} has: none compares"
+        yield (
+            f"no other group has a measure that {against.letter} has, so nothing can "
+            "be compared"
+        )
         return
     fewest = min(one.n for one in found)
     if any(one.interval is None for one in found):
         yield (
-            "from one run of each nothing can be concluded: two seeds of one "
+            "with one run of each nothing can be concluded: two seeds of one "
             "configuration differ, too. Add seeds, e.g. with `sslkit sweep --over "
             "'train.seed = 0..7'`"
         )
     elif fewest < ENOUGH:
         yield (
             f"with {fewest} {'pairs' if all(o.paired for o in found) else 'runs'} an "
-            "interval holds only if differences are spread like a normal distribution, "
-            f"and no sign-flip test comes below p = {2 / 2**fewest:.2g}: 'perhaps' is "
-            f"the most that is said. {ENOUGH} seeds are the fewest that can say more, "
-            "and 8 to 10 are better"
+            "interval is right only if differences are normally distributed, and a "
+            f"sign-flip test cannot give p below {2 / 2**fewest:.2g}. So the strongest "
+            f"result is 'perhaps'. More needs at least {ENOUGH} seeds; 8 to 10 are "
+            "better"
         )
     if not all(one.paired for one in found):
         yield (
-            "seeds do not match everywhere: those comparisons are of two sets (Welch), "
-            "and less sharp than pairs of one seed"
+            "some groups have different seeds. They are compared as two sets of runs "
+            "(Welch's test), which finds less than pairs of runs with the same seed"
         )
     if len(found) > 1:
         yield (
-            f"{len(found)} comparisons are shown: of twenty that differ by nothing, "
-            "one is expected to look as if it did"
+            f"{len(found)} comparisons are shown: of twenty without a true difference, "
+            "one is expected to look as if it had one"
         )

@@ -1,4 +1,4 @@
-"""What a run's folder holds for a comparison: configuration, data, results."""
+"""Reads a run's configuration, data and results from its folder."""
 
 from __future__ import annotations
 
@@ -24,46 +24,47 @@ INITIALIZE = "train.initialize"
 
 @dataclasses.dataclass(frozen=True)
 class RunRecord:
-    """One run, as far as its folder tells."""
+    """One run, as its folder shows it."""
 
     path: str
     seed: str
-    """As the configuration spells it."""
+    """The seed, as the configuration writes it."""
     bindings: Mapping[str, str]
-    """All that its configuration binds but the seed, key -> value as gin spells it."""
+    """Key -> value as gin writes it, for all its bindings except the seed."""
     defaults: Mapping[str, str]
-    """What it does not bind, likewise, as far as that is known."""
+    """Key -> default, for what it does not bind, as far as the defaults are known."""
     data: Mapping[str, Any]
-    """What it was started on; empty where that is not known."""
+    """The data that it was started on; empty if not known."""
     step: int
-    """That of its results; updates done where there are none."""
+    """The step of its results; the updates done, if there are no results."""
     steps: int | None
     """Updates of the whole run."""
     state: str
-    """As `sslkit status` says it."""
+    """Its state, as `sslkit status` shows it."""
     measures: Mapping[str, float]
     """Protocol, `effective rank` or name of a metric -> number."""
     protocols: frozenset[str]
-    """Those of the measures that are accuracies, shares in [0, 1]."""
+    """The measures that are accuracies, in [0, 1]."""
     baselines: Mapping[str, Mapping[str, float]]
-    """Of what is not trained (`raw pixels`), protocol -> share in [0, 1]."""
+    """Baseline without training (such as `raw pixels`) -> protocol -> accuracy."""
     notes: tuple[str, ...]
-    """What a reader of its numbers must know."""
+    """Remarks that matter for reading its numbers."""
 
     def value(self, key: str) -> str:
-        """Returns what a key is in this run; `not bound` where that is not known."""
-        return self.bindings.get(key, self.defaults.get(key, "not bound"))
+        """Returns the value of a key in this run; `not set` if it is not known."""
+        return self.bindings.get(key, self.defaults.get(key, "not set"))
 
 
 def runs_in(folders: Iterable[str], *, stage: str | None = None) -> list[str]:
-    """Returns the folders of the runs that some folders mean, each once.
+    """Returns the folders of the runs in some folders, each once.
 
     Args:
-        folders: of runs; of stages; of a sweep, of runs or of recipes with stages.
-        stage: of recipes with stages, which of them.
+        folders: folders of runs, of recipes with stages, or of sweeps.
+        stage: the stage to take, for recipes with stages.
 
     Raises:
-        UserError: if one holds no run, or runs of several stages where none is chosen.
+        UserError: if a folder does not hold a run, or if the runs are of several stages
+            and none is chosen.
     """
     found: dict[str, str] = {}
     stages: dict[str, None] = {}
@@ -75,7 +76,7 @@ def runs_in(folders: Iterable[str], *, stage: str | None = None) -> list[str]:
     if stage is not None and stage not in stages:
         there = ", ".join(filter(None, stages))
         has = f"Stages: {there}." if there else "These runs have no stages."
-        raise UserError(f"--stage is '{stage}', and no run is of it. {has}")
+        raise UserError(f"--stage is '{stage}', but there is no run of it. {has}")
     several = [name for name in stages if name]
     if stage is None and len(several) > 1:
         raise UserError(
@@ -86,10 +87,12 @@ def runs_in(folders: Iterable[str], *, stage: str | None = None) -> list[str]:
 
 
 def _runs(folder: str) -> list[tuple[str, str]]:
-    """Returns the runs of a folder, each with its stage if it is one of several."""
+    """Returns (folder, stage) for each run in a folder; the stage may be empty."""
     there = names(folder)
     if there is None:
-        raise UserError(f"there is no folder {folder}.")
+        raise UserError(
+            f"the folder {folder} does not exist. Name the folder of a run."
+        )
     found = [(path, "") for path in find_runs(folder)]
     if found != [(folder, "")] or _is_run(folder):
         return found
@@ -100,8 +103,8 @@ def _runs(folder: str) -> list[tuple[str, str]]:
             found += [(run, os.path.basename(run)) for run in stages]
     if len(found) == 1:
         raise UserError(
-            f"{folder} holds no run: it has no config.gin, and no folder in it has. "
-            "Name folders of `sslkit train` or `sslkit sweep`."
+            f"{folder} does not hold a run: there is no config.gin in it or in its "
+            "folders. Name the --workdir of `sslkit train` or `sslkit sweep`."
         )
     return found[1:]
 
@@ -115,14 +118,15 @@ def read_run(path: str, *, metrics: Sequence[str] = ()) -> RunRecord:
 
     Args:
         path: its folder.
-        metrics: names of `metrics.jsonl` whose last values are measures, too.
+        metrics: names of metrics in `metrics.jsonl` whose last values are measures,
+            too.
 
     Raises:
-        UserError: if it is no run's folder, or its configuration is damaged.
+        UserError: if the folder is not a run's, or its configuration is damaged.
     """
     if not _is_run(path):
         raise UserError(
-            f"{path} is no workdir of a run: it has no config.gin. Make one with: "
+            f"{path} is not a workdir of a run: it has no config.gin. Make one with: "
             f"sslkit train --gin RECIPE --workdir {path}"
         )
     bindings = _bindings(path)
@@ -138,14 +142,14 @@ def read_run(path: str, *, metrics: Sequence[str] = ()) -> RunRecord:
         step = result["step"]
         if status.steps is not None and step < status.steps:
             notes.append(
-                f"measured at {_place(step, status.steps)}, not at its end "
+                f"evaluated at {_place(step, status.steps)}, not at its end "
                 f"({status.state})"
             )
     for name in metrics:
         value = status.metrics.get(name)
         if value is None:
             known = ", ".join(status.metrics) or "none"
-            notes.append(f"no metric '{name}'; it has: {known}")
+            notes.append(f"it has no metric '{name}'; its metrics: {known}")
         else:
             measures[name] = float(value)
     data = _json(os.path.join(path, "data.json")).get("train")
@@ -175,9 +179,9 @@ def _bindings(path: str) -> dict[str, str]:
 
 
 def _defaults(path: str) -> dict[str, str]:
-    """Returns what the run's configuration leaves to the code, where that is known.
+    """Returns key -> default for what the run's configuration does not bind.
 
-    Not where a plugin is not installed any more, or takes other keywords by now.
+    It is empty if a plugin is not installed any more, or has other keywords now.
     """
     if "://" in path:
         return {}
@@ -198,10 +202,10 @@ def _defaults(path: str) -> dict[str, str]:
 
 
 def start_of(path: str) -> dict[str, str] | None:
-    """Returns what configured the run that another starts from; None if not known.
+    """Returns the bindings of the run that another starts from; None if not known.
 
     Args:
-        path: the value of `train.initialize`, as gin spells it.
+        path: the value of `train.initialize`, as gin writes it.
     """
     try:
         folder = ast.literal_eval(path)
@@ -214,7 +218,7 @@ def start_of(path: str) -> dict[str, str] | None:
 
 
 def _json(path: str) -> dict[str, Any]:
-    """Returns the JSON object in a file; empty where there is none."""
+    """Returns the JSON object in a file; empty if it cannot be read."""
     try:
         found = json.loads(text(path))
     except (UserError, ValueError, RecursionError):
@@ -225,7 +229,7 @@ def _json(path: str) -> dict[str, Any]:
 def _measures(
     result: Mapping[str, Any],
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Returns the trained encoder's numbers, and those of what it stands beside."""
+    """Returns the numbers of the trained encoder, and those of the baselines."""
     measures: dict[str, float] = {}
     others: dict[str, dict[str, float]] = {}
     rows = result.get("rows")

@@ -1,4 +1,4 @@
-"""A comparison as tables: for a terminal, a notebook, a CSV file."""
+"""Shows a comparison as tables, in a terminal, a notebook or a CSV file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from sslkit.comparison.comparing import Comparison
 
 _MOST = 40
-"""Bindings that are shown; `to_json` has all."""
+"""How many bindings are shown; `to_json` has all."""
 _Rows = list[list[str]]
 
 
 def tables(found: Comparison) -> list[tuple[str, _Rows]]:
-    """Returns each table as its title and rows of cells, of which the first names."""
+    """Returns (title, rows of cells) for each table; the first row is the head."""
     parts = [("Configurations", _configurations(found))]
     if found.measures:
         parts.append(("Results: mean ± standard deviation over seeds", _results(found)))
@@ -64,7 +64,7 @@ def _results(found: Comparison) -> _Rows:
 
 
 def _baselines(found: Comparison) -> _Rows:
-    """Returns rows of what is not trained, over all runs, to read the others by."""
+    """Returns a row for each baseline without training, over all runs."""
     from sslkit.comparison.statistics import mean_of
 
     runs = [run for group in found.groups for run in group.runs]
@@ -147,7 +147,7 @@ def as_text(found: Comparison, width: int = 200) -> str:
 
 
 def as_html(found: Comparison) -> str:
-    """Returns tables and notes for a notebook; needs nothing else."""
+    """Returns tables and notes as HTML for a notebook, without external files."""
     parts = []
     for title, rows in tables(found):
         head, *body = [
@@ -167,7 +167,7 @@ def _cells(row: Sequence[str], tag: str) -> str:
 
 
 def as_csv(rows: Iterable[dict[str, object]]) -> str:
-    """Returns rows as CSV with one line of names; empty where a run has no value."""
+    """Returns rows as CSV with a header; a cell is empty if a run has no value."""
     listed = list(rows)
     out = io.StringIO()
     writer = csv.DictWriter(out, list(listed[0]), lineterminator="\n")

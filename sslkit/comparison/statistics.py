@@ -1,4 +1,4 @@
-"""Means over seeds, and whether two of them differ: what few runs can tell."""
+"""Means over seeds, and tests of whether two of them differ, for few runs."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ import numpy as np
 
 _LEVEL = 0.95
 ENOUGH = 6
-"""Pairs from which on a sign-flip test can come to p below 0.05: 2 / 2^6."""
+"""The fewest pairs for which a sign-flip test can give p < 0.05, as 2 / 2^6 = 0.03."""
 _EXACT = 12
-"""Pairs up to which every pattern of signs is tried."""
+"""Up to this number of pairs, every pattern of signs is tried."""
 _DRAWN = 10_000
-"""Patterns that are tried of more pairs."""
+"""How many patterns of signs are tried for more pairs."""
 
 Verdict = Literal["higher", "lower", "perhaps higher", "perhaps lower", "cannot tell"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
-    """A number over seeds."""
+    """The mean of a number over seeds."""
 
     mean: float
     spread: float | None
-    """Standard deviation over the seeds (with n - 1); None for one."""
+    """Standard deviation over the seeds (with n - 1); None for a single seed."""
     n: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """By how much one configuration exceeds another in one measure."""
+    """The difference of two configurations in one measure."""
 
     mean: float
     interval: tuple[float, float] | None
-    """Of 95%, by Student's t; None where there is one pair, or no spread is known."""
+    """The 95% interval by Student's t; None for a single pair, or without a spread."""
     n: int
-    """Pairs of runs with the same seed; of two unpaired sets, runs of the smaller."""
+    """Pairs of runs with the same seed; for unpaired sets, the size of the smaller."""
     paired: bool
     p: float | None
-    """Two-sided, of the sign-flip test over pairs; None where they are not paired."""
+    """Two-sided p of the sign-flip test over pairs; None for unpaired sets."""
     verdict: Verdict
 
 
@@ -57,16 +57,16 @@ def difference(
 ) -> Difference | None:
     """Compares one measure of two configurations.
 
-    Runs with the same seed start from like weights and see the same images in the same
-    order, so they are compared pair by pair where there are two such pairs or more, and
-    else as two unpaired sets (Welch).
+    Runs with the same seed start from equal weights, if their networks are the same,
+    and see the same images in the same order. So they are compared pair by pair if
+    there are two such pairs or more, and otherwise as two unpaired sets (Welch's test).
 
     Args:
         here: seed -> value.
-        there: seed -> value of what is compared with.
+        there: seed -> value, of the configuration that is compared with.
 
     Returns:
-        `here` less `there`; None where either is empty.
+        `here` less `there`; None if either is empty.
     """
     if not here or not there:
         return None
@@ -116,9 +116,9 @@ def _half_width(error: float, freedom: float) -> float:
 
 
 def _sign_flips(gaps: Sequence[float]) -> float:
-    """Returns the p of a mean as far from 0 as this one, were each sign a coin's.
+    """Returns how likely a mean this far from 0 is if all signs are random.
 
-    Of all patterns of signs up to 12 pairs; of the same 10,000 for more.
+    For up to 12 pairs, all patterns of signs are tried; for more, 10,000 fixed ones.
     """
     count = len(gaps)
     if count <= _EXACT:
@@ -137,7 +137,7 @@ def _verdict(interval: tuple[float, float], count: int, p: float | None) -> Verd
     low, high = interval
     if low <= 0 <= high:
         return "cannot tell"
-    # A t interval of few pairs rests on their being normal.
+    # With few pairs, a t interval is right only if they are normally distributed.
     sure = count >= ENOUGH and (p is None or p < 1 - _LEVEL)
     if low > 0:
         return "higher" if sure else "perhaps higher"

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from sslkit.api import Augmentation, Backbone, Detected, Objective, ViewGroup
 from sslkit.auditing import Settings, audit
-from sslkit.auditing.words import summary
+from sslkit.auditing.summary import summary
 from sslkit.cli.main import main
 from sslkit.data.arrays import Arrays
 from sslkit.errors import UserError
@@ -154,7 +154,9 @@ def test_a_policy_that_is_right_is_told_and_drawn(opened):
             assert pathlib.Path(path).read_bytes().startswith(b"\x89PNG")
     said = "\n".join(summary(kept, "W"))
     assert "the run takes what is right" in said
-    assert "precision: 100.0% of what is taken has the image's label" in said
+    assert (
+        "precision: 100.0% of the views that are taken have the image's label" in said
+    )
 
 
 def test_a_run_without_detection_is_asked_for_the_nearest(opened):
@@ -197,13 +199,13 @@ def test_without_labels_there_is_the_gallery_and_stability(opened):
     assert kept["stability"]["chosen_again"] is not None
     said = "\n".join(summary(kept, "W"))
     assert "precision" not in said
-    assert "note: the images have no labels, so nobody can say what" in said
+    assert "note: the images have no labels, so the choice cannot be checked" in said
 
 
 def test_fewer_images_than_in_training_are_said(opened):
     kept = audit(opened(Right(), count=6), Settings(), say=lambda line: None).found
     assert kept["compared_images"] == 6
-    assert "in training an image is compared with 9 others, here with 5" in str(
+    assert "in training an image is compared with 9 others, here only with 5" in str(
         kept["notes"]
     )
 
@@ -211,9 +213,9 @@ def test_fewer_images_than_in_training_are_said(opened):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Settings(step=7), "--step is 7, and .* keeps the checkpoints of steps 5, 10"),
-        (Settings(topk=19), "--topk is 19, and an image has 18 views of others"),
-        (Settings(images=1), "gives 1 image to compare"),
+        (Settings(step=7), "--step is 7; .* has checkpoints of the steps 5, 10"),
+        (Settings(topk=19), "--topk is 19, but there are only 18 views of other"),
+        (Settings(images=1), "has 1 image to compare"),
     ],
 )
 def test_refusals(opened, settings, message):
@@ -239,8 +241,8 @@ def test_a_run_without_checkpoints_or_that_diverged_is_refused(opened):
     [
         (["--images", "1"], "--images is 1; give 2 or more."),
         (["--topk", "0"], "--topk is 0; give 1 or more."),
-        (["--threshold", "2"], "--threshold is 2.0; it is a cosine, in [-1, 1]."),
-        ([], "is no workdir of a run"),
+        (["--threshold", "2"], "--threshold is 2.0; give a cosine, from -1 to 1."),
+        ([], "is not a workdir of a run"),
     ],
 )
 def test_the_command_refuses_before_tensorflow(tmp_path, capsys, words, message):

@@ -120,16 +120,16 @@ def test_what_few_runs_cannot_say_is_said(run):
         run("a0", seed=0, knn=0.8),
         run("b0", "train.batch_size = 2", seed=0, knn=0.9),
     ]
-    assert "from one run of each nothing can be concluded" in notes(*folders)
+    assert "with one run of each nothing can be concluded" in notes(*folders)
     folders += [
         run("a1", seed=1, knn=0.82),
         run("b1", "train.batch_size = 2", seed=1, knn=0.9),
     ]
     said = notes(*folders)
-    assert "with 2 pairs an interval holds only if" in said
-    assert "no sign-flip test comes below p = 0.5" in said
+    assert "with 2 pairs an interval is right only if" in said
+    assert "sign-flip test cannot give p below 0.5" in said
     assert "3 comparisons are shown" in said
-    assert "one configuration: what is shown is its spread" in notes(*folders[::2])
+    assert "same configuration: the table shows its spread" in notes(*folders[::2])
 
 
 def test_runs_of_different_data_are_apart_and_said(run):
@@ -138,7 +138,7 @@ def test_runs_of_different_data_are_apart_and_said(run):
     other = run("c", knn=0.8, seed=2, data={"size": 99})
     found = sslkit.compare(here, moved, other)
     assert [len(group.runs) for group in found.groups] == [2, 1]
-    assert "the runs are of different data, so their accuracies do not" in str(found)
+    assert "the runs have different data, so their accuracies cannot" in str(found)
     assert "A: size 1437; B: size 99" in "\n".join(found.notes)
 
 
@@ -157,8 +157,9 @@ def test_what_changes_no_result_parts_no_group(run):
         run("b", "train.log_every = 6", seed=1, knn=0.8),
     ]
     assert len(sslkit.compare(*folders).groups) == 1
-    assert "they also differ in what changes no result: train.log_every" in notes(
-        *folders
+    assert (
+        "they also differ in settings that do not change results: train.log_every"
+        in notes(*folders)
     )
 
 
@@ -180,8 +181,8 @@ def test_runs_without_results_or_measured_early_are_named(run):
     early = run("early", seed=2, step=20, knn=0.7)
     said = notes(done, going, early, metrics=["loss", "speed"])
     assert f"{going}: no results yet (stopped, step 10 of 30)" in said
-    assert f"{early}: measured at step 20 of 30, not at its end (stopped)" in said
-    assert f"{done}: no metric 'speed'; it has: loss" in said
+    assert f"{early}: evaluated at step 20 of 30, not at its end (stopped)" in said
+    assert f"{done}: it has no metric 'speed'; its metrics: loss" in said
     found = sslkit.compare(done, going, metrics=["loss"])
     assert found.groups[0].of("loss") == {"0": 2.0, "1": 2.0}
     assert found.groups[0].of(KNN) == {"0": 0.8}
@@ -193,7 +194,9 @@ def test_one_seed_twice_counts_once(run):
     assert found.means(found.groups[0])[KNN] == (
         type(found.means(found.groups[0])[KNN])(pytest.approx(0.85), None, 1)
     )
-    assert "A has several runs of seed 0: they count as one" in "\n".join(found.notes)
+    assert "A has several runs of seed 0: their mean counts as one" in "\n".join(
+        found.notes
+    )
 
 
 def test_stages_are_chosen(run, tmp_path):
@@ -214,11 +217,14 @@ def test_refusals(run, tmp_path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()
     for words, message in (
-        ([one], f"{one} is one run, and comparing takes two"),
-        ([one, one], f"{one} is one run"),
-        ([one, str(tmp_path / "none")], f"there is no folder {tmp_path}/none"),
-        ([one, str(empty)], f"{empty} holds no run: it has no config.gin"),
-        ([one, one, "--stage", "x"], "--stage is 'x', and no run is of it. These runs"),
+        ([one], f"{one} is a single run; name two or more"),
+        ([one, one], f"{one} is a single run"),
+        ([one, str(tmp_path / "none")], f"the folder {tmp_path}/none does not exist"),
+        ([one, str(empty)], f"{empty} does not hold a run: there is no config.gin"),
+        (
+            [one, one, "--stage", "x"],
+            "--stage is 'x', but there is no run of it. These runs",
+        ),
         ([one, ""], "the workdir is ''"),
         ([one, "--csv", "-", "--json", "-"], "--csv and --json cannot both be -"),
         ([one, "--csv", f"{one}/config.gin/c"], "cannot be written"),
@@ -228,4 +234,6 @@ def test_refusals(run, tmp_path, capsys):
         assert message in err and err.count("\n") == 1
     two = run("two", knn=0.8, seed=1)
     assert main(["compare", one, two, "--against", "Z"]) == 2
-    assert "--against is 'Z', and the groups are A." in capsys.readouterr().err
+    assert (
+        "--against is 'Z'; it must be one of the groups A." in capsys.readouterr().err
+    )

@@ -1,4 +1,4 @@
-"""An audit in plain words, for a terminal."""
+"""The result of an audit as text, for a terminal."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _FEW = 12
-"""Classes that are listed; of more, the best and the worst."""
+"""Up to this number, all classes are listed; of more, the best and the worst."""
 _SHOWN = (1, 5, 10, 20, 50, 100)
-"""Numbers of views of which the summary tells."""
+"""The values of k that the summary lists."""
 
 
 def summary(found: Mapping[str, Any], path: str) -> list[str]:
@@ -25,43 +25,44 @@ def _choice(found: Mapping[str, Any], path: str) -> Iterator[str]:
     yield f"audit of {path} at step {found['step']} of {found['steps']}"
     others = found["compared_images"] - 1
     yield (
-        f"looked at: {found['images']:,} images of {found['data']}, each compared with "
+        f"data: {found['images']:,} images of {found['data']}, each compared with "
         f"{others:,} others in {found['views']} views"
     )
-    whose = "the run takes" if found["own_policy"] else "it was asked to take"
+    whose = "the run takes" if found["own_policy"] else "this audit takes"
     choice = found["choice"]
     yield (
-        f"choice: {whose} {found['policy']}: {choice['found_per_image']:.1f} views for "
-        "each image"
+        f"choice: {whose} {found['policy']}: {choice['found_per_image']:.1f} views per "
+        "image"
     )
     if found["labels"]:
-        yield from _judged(found)
+        yield from _precision_and_recall(found)
     stability = found["stability"]
     if stability["chosen_again"] is not None:
         yield (
-            f"stability: {_percent(stability['chosen_again'])} of the images that are "
-            "taken are taken again when all are seen in other views; by chance "
+            f"stability: with other views of all images, "
+            f"{_percent(stability['chosen_again'])} of the images that were taken are "
+            "taken again; by chance it would be "
             f"{_percent(stability['chosen_again_by_chance'])}"
         )
 
 
-def _judged(found: Mapping[str, Any]) -> Iterator[str]:
+def _precision_and_recall(found: Mapping[str, Any]) -> Iterator[str]:
     choice, oracle = found["choice"], found["oracle"]
     chance = found["chance_precision"]
     if choice["precision"] is None:
-        yield "precision: nothing is taken, so there is nothing to be right or wrong"
+        yield "precision: nothing is taken, so there is nothing to measure"
     else:
         ratio = ""
         if chance and choice["precision"] > chance:
             ratio = f", {choice['precision'] / chance:.1f} times chance"
         elif chance:
-            ratio = ", no better than chance"
+            ratio = ", not better than chance"
         yield (
-            f"precision: {_percent(choice['precision'])} of what is taken has the "
-            f"image's label; by chance {_percent(chance)}{ratio}"
+            f"precision: {_percent(choice['precision'])} of the views that are taken "
+            f"have the image's label; by chance {_percent(chance)}{ratio}"
         )
     if choice["recall"] is None:
-        yield "recall: no image has another of its label among those that it is "
+        yield "recall: no image is compared with another of its label"
         return
     yield (
         f"recall: {_percent(choice['recall'])} of the "
@@ -69,7 +70,7 @@ def _judged(found: Mapping[str, Any]) -> Iterator[str]:
         + (
             ""
             if oracle["recall"] is None or choice["precision"] is None
-            else f"; an oracle that takes as many views of each image has precision "
+            else f"; a perfect choice of as many views per image would have precision "
             f"{_percent(oracle['precision'])} and recall {_percent(oracle['recall'])}"
         )
     )
@@ -108,7 +109,7 @@ def _over_training(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"over training, precision/recall: {', '.join(words)}"
     else:
         yield (
-            "over training: one checkpoint is kept; train.keep = 100 keeps more of them"
+            "over training: there is only one checkpoint; train.keep = 100 keeps more"
         )
 
 
