@@ -142,13 +142,13 @@ def report(
     """
     _ready()
     from sslkit.errors import UserError
-    from sslkit.page import Looking
+    from sslkit.page import Options
     from sslkit.page import report as make
 
     if not workdirs:
         raise UserError("sslkit.report needs the folder of a run: sslkit.report(W)")
     overrides = (set,) if isinstance(set, str) else tuple(set)
-    how = Looking(images, map, rows, overrides, data_dir)
+    how = Options(images, map, rows, overrides, data_dir)
     return make([os.fspath(one) for one in workdirs], how, detail=detail)
 
 

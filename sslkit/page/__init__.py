@@ -1,8 +1,8 @@
-"""What runs have learned, as one page that needs no other file and no network."""
+"""A report about runs: one page that needs no other files and no network."""
 
 from __future__ import annotations
 
-from sslkit.page.looking import Looking
+from sslkit.page.looking import Options
 from sslkit.page.page import Page, report
 
-__all__ = ["Looking", "Page", "report"]
+__all__ = ["Options", "Page", "report"]

@@ -1,4 +1,4 @@
-"""The examples of one split: their names, and how the encoder is shown them."""
+"""The examples of one split: their names, and their images as the encoder gets them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Album:
     """Names and images of a source's examples.
 
     Args:
-        source: whose.
-        size: side of what the encoder is shown, in pixels.
+        source: the source.
+        size: side of the encoder's images, in pixels.
     """
 
     def __init__(self, source: Source, size: int):
@@ -31,7 +31,7 @@ class Album:
         self._size = size
 
     def class_name(self, label: int) -> str:
-        """Returns a class's name; `class 3` where it has none, empty without label."""
+        """Returns a class's name; `class 3` if it has no name, empty without label."""
         if label < 0:
             return ""
         if label < len(self.source.label_names):
@@ -49,14 +49,14 @@ class Album:
         return f"{self.name(index)} ({name})" if name else self.name(index)
 
     def images(self, indices: Sequence[int], side: int) -> np.ndarray:
-        """Reads examples as the encoder is shown them, smaller where that is large.
+        """Reads examples as the encoder gets them, and makes large ones smaller.
 
         Args:
-            indices: of the examples.
-            side: in pixels, at most.
+            indices: the indices of the examples.
+            side: the largest side, in pixels.
 
         Returns:
-            uint8 [n, s, s, 3]; black where one cannot be read.
+            uint8 [n, s, s, 3]; black for an image that cannot be read.
         """
         side = min(side, self._size)
         found = np.zeros([len(indices), side, side, 3], np.uint8)
@@ -74,5 +74,5 @@ class Album:
         def view(index: tf.Tensor) -> tf.Tensor:
             return evaluation_view(self.source.attempt(index)[0], size=self._size)
 
-        # Traced once, before several threads ask for it.
+        # Traced once, before several threads call it.
         return view.get_concrete_function()

@@ -1,4 +1,4 @@
-"""The audit of false negatives that a run's folder holds, for the page."""
+"""Reads the audit of false negatives in a run's folder, for the page."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from sslkit.storage import reaching
 
 _FILE = "audit.json"
 _MOST_BYTES = 1_000_000
-"""Of a picture; a larger one is left out."""
+"""The largest picture that is shown."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """What is shown of an audit."""
+    """The parts of an audit that the page shows."""
 
     words: tuple[str, ...]
     numbers: tuple[tuple[str, str], ...]
@@ -40,14 +40,14 @@ class Audit:
 def read_audit(path: str, hue: int) -> Audit | None:
     """Reads `audit.json` and the pictures that it names.
 
-    What of it is not understood is left out; a damaged one is a note.
+    Unknown fields are ignored; if the file is damaged, there is only a note.
 
     Args:
         path: a run's folder.
-        hue: the run's colour.
+        hue: the number of the run's colour.
 
     Returns:
-        None where there is no audit.
+        The audit; None if there is none.
     """
     there = names(path) or []
     if _FILE not in there:
@@ -62,11 +62,11 @@ def read_audit(path: str, hue: int) -> Audit | None:
 
 def _audit(found: Mapping[str, Any], path: str, hue: int, there: list[str]) -> Audit:
     choice, oracle = found["choice"], found.get("oracle") or {}
-    whose = "The run takes" if found.get("own_policy") else "It was asked to take"
+    whose = "The run takes" if found.get("own_policy") else "The audit takes"
     words = [
         f"At step {found['step']:,}, on {found['images']:,} images of "
         f"{found['data']}. {whose} {found['policy']}: "
-        f"{choice['found_per_image']:.1f} views for each image."
+        f"{choice['found_per_image']:.1f} views per image."
     ]
     numbers: list[tuple[str, str]] = []
     if found.get("labels"):
@@ -74,14 +74,14 @@ def _audit(found: Mapping[str, Any], path: str, hue: int, there: list[str]) -> A
             ("precision", _percent(choice["precision"])),
             ("precision by chance", _percent(found.get("chance_precision"))),
             ("recall", _percent(choice["recall"])),
-            ("precision of an oracle", _percent(oracle.get("precision"))),
-            ("recall of an oracle", _percent(oracle.get("recall"))),
+            ("precision of a perfect choice", _percent(oracle.get("precision"))),
+            ("recall of a perfect choice", _percent(oracle.get("recall"))),
         ]
     stability = found.get("stability") or {}
     if stability.get("chosen_again") is not None:
         again = _percent(stability["chosen_again"])
         chance = _percent(stability.get("chosen_again_by_chance"))
-        numbers.append(("taken again in other views", f"{again}; by chance {chance}"))
+        numbers.append(("taken again with other views", f"{again}; by chance {chance}"))
     notes = [str(note) for note in found.get("notes", ())]
     pictures = []
     for one in found.get("gallery", ()):

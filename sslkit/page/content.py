@@ -1,4 +1,4 @@
-"""All that a page says, gathered before any of it is drawn."""
+"""The content of a page, read before anything is drawn."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from sslkit.errors import UserError
 from sslkit.evaluate.report import PIXELS, TRAINED, UNTRAINED
 from sslkit.page.audits import Audit, read_audit
 from sslkit.page.groups import Group, Spread, grouped, of_one_data, over_seeds
-from sslkit.page.looking import Look, Looking, look
+from sslkit.page.looking import Look, Options, look
 from sslkit.page.record import Record, read_record
-from sslkit.page.words import Remark, remarks
+from sslkit.page.remarks import Remark, remarks
 from sslkit.status import find_runs
 
 __all__ = ["Accuracies", "Content", "Protocol", "Seen", "gather"]
 
 _LISTED = 40
-"""Runs of a page."""
+"""The most runs that a page can show."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Accuracies:
-    """The row of a group in one protocol; None where it was not measured."""
+    """The accuracies of a group by one protocol; None if not measured."""
 
     group: Group
     trained: Spread | None
@@ -32,7 +32,7 @@ class Accuracies:
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """Accuracies that compare with each other."""
+    """The accuracies by one protocol, which can be compared with each other."""
 
     title: str
     rows: tuple[Accuracies, ...]
@@ -40,7 +40,7 @@ class Protocol:
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What was seen of one run, which stands for its group."""
+    """What is shown of the encoder of one run, as an example of its group."""
 
     group: Group
     name: str
@@ -49,7 +49,7 @@ class Seen:
 
 @dataclasses.dataclass(frozen=True)
 class Content:
-    """What a page is made of."""
+    """The content of a page."""
 
     runs: tuple[Record, ...]
     groups: tuple[Group, ...]
@@ -59,7 +59,7 @@ class Content:
     notes: tuple[str, ...]
 
     def thinned(self, most: int) -> Content:
-        """Returns the same with at most so many images in each map."""
+        """Returns the same content with at most `most` images in each map."""
         return dataclasses.replace(
             self,
             seen=tuple(
@@ -73,9 +73,9 @@ class Content:
         return next(g.hue for g in self.groups if run in g.runs)
 
     def remarks(self, group: Group) -> list[Remark]:
-        """Returns what is said of a group: of its first run, and what is bad of others.
+        """Returns all remarks about a group's first run, and problems of the others.
 
-        What is bad is said of each run that it is true of, with its name.
+        A remark about another run begins with its name.
         """
         first = group.first
         found = remarks(first)
@@ -91,46 +91,45 @@ class Content:
 
 def gather(
     folders: Sequence[str],
-    how: Looking,
+    how: Options,
     *,
     detail: int = 4,
     say: Callable[[str], None] = print,
 ) -> Content:
-    """Reads runs, and looks at the encoders of some.
+    """Reads runs, and opens the encoders of some.
 
     Args:
-        folders: of runs, or with runs right in them.
-        how: how closely to look.
-        detail: groups of seeds whose images are shown, at most; 0 for none.
+        folders: folders of runs, or folders that hold folders of runs.
+        how: what to show of the encoders.
+        detail: for how many groups of seeds images are shown, at most; 0 for none.
         say: prints a line for the user.
 
     Raises:
-        UserError: if a folder has no run, or there are too many runs for a page.
+        UserError: if a folder does not hold a run, or there are too many runs for a
+            page.
     """
     paths = list(dict.fromkeys(run for one in folders for run in find_runs(one)))
     if len(paths) > _LISTED:
         raise UserError(
-            f"there are {len(paths)} runs, and a page holds {_LISTED}. Name fewer of "
-            "them; a table of all is what `sslkit compare` makes."
+            f"there are {len(paths)} runs, but a page shows at most {_LISTED}. Name "
+            "fewer of them; `sslkit compare` makes a table of all."
         )
     runs = tuple(read_record(path) for path in paths)
     groups = tuple(grouped(runs))
     notes = []
     if not of_one_data(runs):
         notes.append(
-            "These runs were trained on different data: their accuracies and losses "
-            "do not compare."
+            "These runs were trained on different data, so their accuracies and losses "
+            "cannot be compared."
         )
     seen = []
     able = [group for group in groups if group.first.has_checkpoint]
     for group in able[:detail]:
-        say(f"looking at {group.first.path}")
+        say(f"reading {group.first.path}")
         try:
             found = look(group.first, how)
         except UserError as error:
-            notes.append(
-                f"What {group.first.name} does to images is not shown: {error}"
-            )
+            notes.append(f"There are no images of {group.first.name}: {error}")
         else:
             seen.append(Seen(group, group.first.name, found))
     if len(able) > detail:

@@ -1,4 +1,4 @@
-"""Curves of metrics: matplotlib's SVG, in colours that the page decides."""
+"""Curves of metrics, drawn by matplotlib as SVG in the colours of the page."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ _TITLES = {
     "health/twin_distance": "Distance of the momentum twin",
     "health/bank_filled": "Share of the bank that is filled",
     "health/bank_age": "Age of the bank, in updates",
-    "health/bank_sameness": "Sameness of the bank (1: dead)",
+    "health/bank_sameness": "Sameness of the bank (1: all rows are equal)",
     "health/false_negatives": "False negatives detected, fixed images",
     "health/detected_share": "Share of the allowed detections used",
 }
 _SIZE = (3.6, 2.0)
-"""Inches of one chart."""
+"""Width and height of one chart, in inches."""
 _POINTS = 6000
-"""Points of one chart, over all its lines."""
+"""The largest number of points of one chart, over all its lines."""
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
-"""Stand for colours of the page, in what matplotlib writes."""
+"""Placeholders in matplotlib's output, which are replaced by colours of the page."""
 _HUE = "#0400{:02x}"
 _IDS = re.compile(r'(\bid="|url\(#|xlink:href="#)')
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """The course of one group of runs."""
+    """The values of one group of runs."""
 
     title: str
     hue: int
     steps: np.ndarray
-    """int [n], rising."""
+    """int [n], in rising order."""
     mean: np.ndarray
     """float [n], over seeds."""
     low: np.ndarray
@@ -68,13 +68,13 @@ class Curve:
     title: str
     lines: tuple[Line, ...]
     share: bool
-    """Whether values are shares, to be read in percent."""
+    """Whether values are shares, shown in percent."""
     along: str = "update"
-    """What is counted from left to right."""
+    """What the horizontal axis counts."""
 
     @property
     def words(self) -> str:
-        """What the chart shows, for those who do not see it."""
+        """What the chart shows, as text for screen readers."""
         parts = [
             f"{line.title}: from {self.number(line.mean[0])} to "
             f"{self.number(line.mean[-1])} at {self.along} {line.steps[-1]:,}"
@@ -83,12 +83,12 @@ class Curve:
         return f"{self.title}. {'; '.join(parts)}."
 
     def number(self, value: float) -> str:
-        """Returns a value as it is written in the chart."""
+        """Returns a value as text."""
         return f"{value:.1%}" if self.share else f"{value:.4g}"
 
 
 def curves(groups: Sequence[Group]) -> list[Curve]:
-    """Returns a chart for each metric that any run has, the best known first."""
+    """Returns a chart for each metric that any run has, the most important first."""
     found = dict.fromkeys(_TITLES)
     for group in groups:
         for run in group.runs:
@@ -110,7 +110,7 @@ def _lines(groups: Sequence[Group], metric: str, most: int) -> Iterator[Line]:
             continue
         steps, mean, low, high = map(np.array, zip(*rows, strict=True))
         if len(rows) > most:
-            # Means of neighbours, so that no report is left out of what is drawn.
+            # Means of consecutive reports, so that every report counts.
             parts = np.array_split(np.arange(len(rows)), most)
             steps = np.array([steps[part[-1]] for part in parts])
             mean = np.array([mean[part].mean() for part in parts])
@@ -124,11 +124,11 @@ def draw(axes: Any, curve: Curve, hues: Sequence[str], ink: str, grid: str) -> N
     """Draws a chart into axes of matplotlib.
 
     Args:
-        axes: where.
-        curve: what.
-        hues: colours of groups.
-        ink: colour of the writing.
-        grid: colour of lines behind.
+        axes: the axes.
+        curve: the chart.
+        hues: the colours of groups.
+        ink: the colour of text.
+        grid: the colour of grid lines.
     """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -166,12 +166,12 @@ def svg(curve: Curve, key: str) -> tuple[str, str]:
 
     Args:
         curve: the chart.
-        key: a word that no other chart of the page has; before all its ids.
+        key: a word that is unique in the page; all ids in the chart begin with it.
 
     Returns:
         The `svg` element, which takes its colours from the page's variables; and JSON
-        of what hovering shows: the box of the axes as shares of the picture, its limits
-        and the values.
+        with what is shown under the pointer: the box of the axes as shares of the
+        picture, its limits and the values.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -220,7 +220,7 @@ def _shown(curve: Curve, line: Line, place: int) -> str:
 
 
 def _embedded(text: str, curve: Curve, key: str) -> str:
-    """Returns matplotlib's file as an element of a page."""
+    """Returns matplotlib's SVG file as an element of a page."""
     from markupsafe import escape
 
     text = text[text.index("<svg") :]

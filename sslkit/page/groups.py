@@ -1,4 +1,4 @@
-"""Several runs side by side: what differs, and which are one but for the seed."""
+"""Groups of runs that differ only in the seed, and how groups differ."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from sslkit.page.record import Record, Series
 
 SEED = "train.seed"
 """The setting in which the runs of a group differ."""
-_UNBOUND = "not bound"
+_UNBOUND = "not set"
 _HUES = 8
-"""Colours that the page tells apart."""
+"""The number of colours for groups."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Runs that differ in their seed alone."""
+    """Runs that differ only in the seed."""
 
     title: str
     runs: tuple[Record, ...]
     hue: int
-    """Which of the page's colours is its own, from 0."""
+    """The number of its colour, from 0."""
 
     @property
     def first(self) -> Record:
-        """The run whose images stand for the group: the first with a checkpoint."""
+        """The run whose images are shown for the group: the first with a checkpoint."""
         return next((run for run in self.runs if run.has_checkpoint), self.runs[0])
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """A number over the seeds of a group."""
+    """The mean of a number over the seeds of a group."""
 
     mean: float
     deviation: float | None
-    """Of the sample, over seeds; None for one run."""
+    """Standard deviation over seeds (with n - 1); None for a single run."""
     count: int
-    """Runs that have it."""
+    """The number of runs that have it."""
 
 
 def grouped(runs: Sequence[Record]) -> list[Group]:
     """Returns the groups, in the order of their first runs.
 
-    Runs of one configuration but for `train.seed` are a group, and of one data; a run
-    whose configuration is not known is one alone.
+    Runs are in one group if they have the same data and the same configuration except
+    for `train.seed`. A run whose configuration is not known is a group of its own.
     """
     members: dict[object, list[Record]] = {}
     for number, run in enumerate(runs):
@@ -62,7 +62,7 @@ def grouped(runs: Sequence[Record]) -> list[Group]:
 
 
 def differing(runs: Sequence[Record]) -> dict[str, list[str]]:
-    """Returns binding -> its value in each run, of those that are not alike in all."""
+    """Returns binding -> its value in each run, for bindings that differ."""
     keys = sorted({key for run in runs for key in run.settings})
     rows = {key: [run.settings.get(key, _UNBOUND) for run in runs] for key in keys}
     return {key: row for key, row in rows.items() if len(set(row)) > 1}
@@ -79,7 +79,7 @@ def of_one_data(runs: Sequence[Record]) -> bool:
 
 
 def over_seeds(values: Sequence[float]) -> Spread | None:
-    """Returns mean and deviation; None where there is no value."""
+    """Returns mean and standard deviation; None if there are no values."""
     if not values:
         return None
     deviation = statistics.stdev(values) if len(values) > 1 else None
@@ -89,8 +89,8 @@ def over_seeds(values: Sequence[float]) -> Spread | None:
 def course(group: Group, metric: str) -> list[tuple[int, float, float, float]]:
     """Returns (step, mean, lowest, highest) of a metric over the seeds of a group.
 
-    At the steps that all runs which have it share; so none is drawn by a run alone
-    where others have ended.
+    Only steps at which all runs with this metric have a value are returned, so that a
+    mean is always over the same runs.
     """
     found = [run.series[metric] for run in group.runs if metric in run.series]
     tables = [_table(one) for one in found if one.values]
@@ -109,7 +109,7 @@ def _table(series: Series) -> Mapping[int, float]:
 
 
 def _titles(groups: Sequence[tuple[Record, ...]]) -> list[str]:
-    """Names groups by their folders, without what tells only seeds apart."""
+    """Names groups by their folders, without the part that names the seed."""
     found = []
     for group in groups:
         names = [run.name for run in group]
@@ -123,7 +123,7 @@ def _titles(groups: Sequence[tuple[Record, ...]]) -> list[str]:
 
 
 def _shared(names: Sequence[str]) -> str:
-    """Returns how all names begin, without a dangling `-seed` or the like."""
+    """Returns the common beginning of all names, without an ending such as `-seed`."""
     length = next(
         (
             place

@@ -1,4 +1,8 @@
-"""What an encoder makes of the data: features of both sides, read once."""
+"""Opens a run and computes what the page shows of its encoder.
+
+This is a map of the features, nearest neighbours, mistakes, and views of some images.
+The features of both splits are computed once.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +22,13 @@ from sslkit.evaluate.splits import Splits
 from sslkit.page.album import Album
 from sslkit.page.mapping import Layout, Map, draw_map
 from sslkit.page.mistakes import Mistakes, find_mistakes
-from sslkit.page.neighbourhood import Row, neighbour_rows
+from sslkit.page.neighbours import Row, neighbour_rows
 from sslkit.page.record import Record
 from sslkit.page.thumbnails import Picture, picture
 from sslkit.pictures import contact_sheet
 from sslkit.source import Source
 
-__all__ = ["Look", "Looking", "Sheet", "look"]
+__all__ = ["Look", "Options", "Sheet", "look"]
 
 _BANK = 10_000
 _SCORED = 2_000
@@ -34,15 +38,15 @@ _SHEET_ROWS = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Looking:
-    """How closely to look.
+class Options:
+    """What to show of an encoder.
 
     Attributes:
-        images: points of the map, at most.
-        layout: what places them.
-        rows: random queries whose neighbours are shown.
+        images: the largest number of images in the map.
+        layout: how the images are placed in the map.
+        rows: for how many random images the neighbours are shown.
         overrides: bindings for opening the run again.
-        data_dir: where datasets are.
+        data_dir: the folder of the datasets.
     """
 
     images: int = 1000
@@ -52,10 +56,10 @@ class Looking:
     data_dir: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuses numbers and names that mean nothing.
+        """Refuses wrong numbers and names.
 
         Raises:
-            UserError: naming what came and what is wanted.
+            UserError: if a value is not allowed; names it and what is wanted.
         """
         for name, least in (("images", 2), ("rows", 1)):
             value = getattr(self, name)
@@ -63,54 +67,55 @@ class Looking:
                 raise UserError(f"{name} is {value!r}; give {least} or more.")
         if self.layout not in get_args(Layout):
             known = ", ".join(get_args(Layout))
-            raise UserError(f"the map is {self.layout!r}; it is one of {known}.")
+            raise UserError(f"the map is {self.layout!r}; it must be one of {known}.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:
-    """What the views of one image look like."""
+    """An image and its views."""
 
     image: Picture
     views: tuple[tuple[Picture, str], ...]
-    """Each with what was drawn for it."""
+    """Each with a line about the operations that were drawn for it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What was seen."""
+    """What is shown of an encoder."""
 
     step: int
-    """Updates of the checkpoint."""
+    """The step of the checkpoint."""
     split: str
-    """What the points of the map are of, e.g. `digits/test`."""
+    """The split whose images the map shows, e.g. `digits/test`."""
     shown: int
-    """Of how many of its images; the others are left out."""
+    """How many of its images the map shows."""
     of: int
+    """How many images the split has."""
     map: Map
     faces: np.ndarray
     """uint8 [shown, side, side, 3], the images of the map's points."""
     rows: tuple[Row, ...]
     searched: str
-    """Where neighbours were looked for, e.g. `1,437 images of digits/train`."""
+    """Where neighbours were searched, e.g. `1,437 images of digits/train`."""
     mistakes: Mistakes | None
-    """None where there are no labels."""
+    """None if there are no labels."""
     views: tuple[Sheet, ...]
     notes: tuple[str, ...]
 
     def thinned(self, most: int) -> Look:
-        """Returns the same with fewer points, and says so in its notes.
+        """Returns the same with fewer images in the map, and a note about that.
 
         Args:
-            most: points, at most.
+            most: the largest number of images.
         """
         if self.shown <= most:
             return self
         keep = _spaced(self.shown, most)
         note = (
-            f"the map shows {most:,} images, not {self.shown:,}, so that the page "
-            "stays small"
+            f"the map shows {most:,} images instead of {self.shown:,}, so that the "
+            "page stays small"
         )
-        others = tuple(one for one in self.notes if "so that the page " not in one)
+        others = tuple(one for one in self.notes if "so that the page" not in one)
         return dataclasses.replace(
             self,
             shown=most,
@@ -120,16 +125,16 @@ class Look:
         )
 
 
-def look(record: Record, how: Looking) -> Look:
+def look(record: Record, how: Options) -> Look:
     """Opens a run's latest checkpoint and encodes some of its data.
 
     Args:
         record: the run.
-        how: how closely.
+        how: what to show.
 
     Raises:
-        UserError: if the run cannot be opened, its data is not there, or what it says
-            is not finite.
+        UserError: if the run cannot be opened, its data is missing, or its features are
+            not finite.
     """
     opened = runs.reopen(record.path, how.overrides, data_dir=how.data_dir)
     training = opened.training
@@ -148,7 +153,7 @@ def look(record: Record, how: Looking) -> Look:
     )
 
 
-def _seen(planned: Planned, encode: FrozenEncoder, how: Looking) -> Look:
+def _seen(planned: Planned, encode: FrozenEncoder, how: Options) -> Look:
     notes: list[str] = []
     size = planned.size
     splits = dataclasses.replace(
@@ -164,7 +169,7 @@ def _seen(planned: Planned, encode: FrozenEncoder, how: Looking) -> Look:
         album = Album(splits.source("test"), size)
     else:
         shown, album = bank, bank_album
-        notes.append("there is no test split: what is shown are training images")
+        notes.append("there is no test split, so training images are shown")
     mistakes = None
     if why_not is None:
         mistakes = find_mistakes(
@@ -175,7 +180,7 @@ def _seen(planned: Planned, encode: FrozenEncoder, how: Looking) -> Look:
             temperature=_temperature(planned),
         )
     else:
-        notes.append(f"{why_not}; so there are no classes, and the map shows clusters")
+        notes.append(f"{why_not}; without classes the map shows clusters")
     points = _head(shown, how.images)
     return Look(
         step=0,
@@ -193,7 +198,7 @@ def _seen(planned: Planned, encode: FrozenEncoder, how: Looking) -> Look:
 
 
 def _temperature(planned: Planned) -> float:
-    """Returns that of the run's own nearest neighbours, or else the usual one."""
+    """Returns the temperature of the run's own kNN, or the default without one."""
     for protocol in planned.protocols:
         if isinstance(protocol, KNN):
             return protocol.temperature
@@ -231,7 +236,7 @@ def _views(source: Source, augmentation: Augmentation, seed: int) -> tuple[Sheet
     lines = contact_sheet.lines(source, augmentation, count=_SHEET_ROWS, seed=seed)
     return tuple(
         Sheet(
-            picture(line.image, f"{line.title}, as it is", _VIEW_SIDE),
+            picture(line.image, f"{line.title}, the image", _VIEW_SIDE),
             tuple(
                 (picture(view, f"View of {line.title}: {caption}", _VIEW_SIDE), caption)
                 for view, caption in zip(line.views, line.captions, strict=True)

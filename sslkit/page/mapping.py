@@ -1,4 +1,4 @@
-"""The embedding as a map: each image a point in the plane, near what it is like."""
+"""A map of the features: each image is a point, and similar images are near."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Map:
     y: np.ndarray
     """float [n], in [0, 1], downwards."""
     colour: np.ndarray
-    """int [n]: class, or cluster; -1 for neither."""
+    """int [n]: the number of the class or cluster; -1 for neither."""
     legend: tuple[str, ...]
-    """What each colour is."""
+    """The name of each colour's class or cluster."""
     titles: tuple[str, ...]
-    """What each point is."""
+    """The name of each point's image."""
     words: str
-    """How the map was made, and what is to be known of it."""
+    """How the map was made, and how to read it."""
 
     def at(self, keep: np.ndarray) -> Map:
-        """Returns the map of some of its points.
+        """Returns the map with only some of its points.
 
         Args:
-            keep: int [m], which.
+            keep: int [m], the points to keep.
         """
         return dataclasses.replace(
             self,
@@ -55,10 +55,10 @@ def draw_map(points: Features, album: Album, layout: Layout) -> Map:
     """Places features in the plane.
 
     Args:
-        points: what to place; unit length is given to each.
-        album: names of the examples.
-        layout: `pca`, the two directions in which they differ most; or `tsne`, which
-            keeps near what is near, and takes seconds.
+        points: the features to place; they are scaled to unit length first.
+        album: the names of the examples.
+        layout: `pca`, the two directions with the largest variance; or `tsne`, which
+            keeps near neighbours near, and takes seconds.
     """
     length = np.linalg.norm(points.features, axis=1, keepdims=True)
     unit = points.features / np.maximum(length, 1e-12)
@@ -100,8 +100,9 @@ def _placed(unit: np.ndarray, layout: Layout) -> tuple[np.ndarray, str]:
             warnings.simplefilter("ignore")
             found = model.fit_transform(unit)
         return found, (
-            f"t-SNE of cosines, perplexity {perplexity:.0f}: near is like, but sizes "
-            "of groups and distances between them mean nothing"
+            f"t-SNE of cosines, perplexity {perplexity:.0f}: images that are near are "
+            "similar, but the sizes of groups and the distances between them have no "
+            "meaning"
         )
     centred = unit.astype(np.float64) - unit.mean(axis=0)
     _, values, directions = np.linalg.svd(centred, full_matrices=False)
@@ -110,8 +111,9 @@ def _placed(unit: np.ndarray, layout: Layout) -> tuple[np.ndarray, str]:
     place = np.zeros([len(unit), 2])
     place[:, : min(2, len(directions))] = centred @ directions[:2].T
     return place, (
-        f"PCA of unit features: the two directions that hold most, {kept:.0%} of the "
-        "variance; what overlaps here may lie apart in others"
+        f"PCA of the features, scaled to unit length: the two directions with most "
+        f"variance, {kept:.0%} of it; groups that overlap here may be separate in "
+        "other directions"
     )
 
 

@@ -1,4 +1,4 @@
-"""The numbers and words of a report as Markdown, for an issue or a notebook."""
+"""The numbers and texts of a report as Markdown, for an issue or a notebook."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def markdown(content: Content, *, folders: Sequence[str]) -> str:
     """Returns a report without its pictures.
 
     Args:
-        content: what it says.
-        folders: as they were named.
+        content: the content of the report.
+        folders: the folders, as given.
     """
     return "\n".join(_lines(content, folders)) + "\n"
 
@@ -36,7 +36,7 @@ def _lines(content: Content, folders: Sequence[str]) -> Iterator[str]:
         for run in group.runs:
             for note in run.notes:
                 yield f"- {_cell(run.name)}: {note}"
-    yield "\n## What ran\n"
+    yield "\n## Runs\n"
     rows = [ran(run) for run in content.runs]
     yield from _table(list(rows[0]), [list(row.values()) for row in rows])
     yield f"\n{cost(content)} in all."
@@ -62,13 +62,13 @@ def _lines(content: Content, folders: Sequence[str]) -> Iterator[str]:
     for seen in content.seen:
         mistakes = seen.look.mistakes
         if mistakes is not None:
-            yield f"\n## {_cell(seen.name)}: taken for each other\n"
+            yield f"\n## {_cell(seen.name)}: confused classes\n"
             yield (
                 f"{mistakes.protocol}: {mistakes.wrong} of {mistakes.scored:,} images "
                 f"of {_cell(seen.look.split)} are wrong.\n"
             )
             yield from _table(
-                ["is", "taken for", "times", "the other way"],
+                ["class", "taken for", "times", "the other way round"],
                 [[p.one, p.other, p.there, p.back] for p in mistakes.pairs],
             )
     yield f"\nWritten by `{command(folders)} --format md`."
@@ -89,7 +89,7 @@ def _row(cells: Sequence[object]) -> str:
 
 
 def _cell(value: object) -> str:
-    """Returns a cell in which nothing ends it or is taken for markup."""
+    """Returns the text of a cell, with the signs escaped that are markup."""
     text = " ".join(hide(str(value)).split())
     for sign in ("\\", "|", "`", "*", "_", "<", "[", "#"):
         text = text.replace(sign, f"\\{sign}")

@@ -1,4 +1,4 @@
-"""Where nearest neighbours are wrong: by class, by pair of classes, by image."""
+"""The mistakes of nearest neighbours: by class, by pair of classes, by image."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from sslkit.evaluate.features import Features
 from sslkit.evaluate.knn import classify, knn_protocol
 from sslkit.page.album import Album
-from sslkit.page.neighbourhood import Row, row
+from sslkit.page.neighbours import Row, row
 
 _NEIGHBOURS = 20
 _CLASSES = 20
-"""Classes that are shown of many: the worst."""
+"""If there are more classes, only so many, the worst, are shown."""
 _PAIRS = 8
 _MISTAKES = 6
 _NEAR = 5
@@ -21,7 +21,7 @@ _NEAR = 5
 
 @dataclasses.dataclass(frozen=True)
 class OfClass:
-    """How a class fares."""
+    """The accuracy of a class."""
 
     title: str
     right: int
@@ -29,20 +29,20 @@ class OfClass:
 
     @property
     def share(self) -> float:
-        """Of its images, those that are classified right."""
+        """The share of its images that are classified right."""
         return self.right / self.count
 
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Two classes that are taken for each other."""
+    """Two classes that are confused with each other."""
 
     one: str
     other: str
     there: int
     """Images of `one` that are taken for `other`."""
     back: int
-    """And the other way."""
+    """Images of `other` that are taken for `one`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,20 +57,20 @@ class Mistake:
 
 @dataclasses.dataclass(frozen=True)
 class Mistakes:
-    """What a nearest-neighbour classifier gets wrong."""
+    """The mistakes of a nearest-neighbour classifier."""
 
     protocol: str
     accuracy: float
     scored: int
     wrong: int
     classes: tuple[OfClass, ...]
-    """The worst first; of many classes, the worst."""
+    """The worst first; of many classes, only the worst."""
     of: int
-    """Classes that have images among those scored."""
+    """The number of classes with scored images."""
     pairs: tuple[Pair, ...]
-    """The most confused first."""
+    """The pairs that are confused most often come first."""
     top: tuple[Mistake, ...]
-    """The most certain first."""
+    """The mistakes with the largest share of votes come first."""
 
 
 def find_mistakes(
@@ -81,14 +81,14 @@ def find_mistakes(
     *,
     temperature: float,
 ) -> Mistakes:
-    """Classifies by nearest neighbours and looks at what is wrong.
+    """Classifies by nearest neighbours and collects the mistakes.
 
     Args:
-        bank: labelled features that vote.
-        scored: labelled features of others.
-        bank_album: names of the bank's examples.
-        album: names of those scored.
-        temperature: divides cosines in the vote's exponent.
+        bank: labelled features, which are the neighbours.
+        scored: labelled features to classify.
+        bank_album: the names of the bank's examples.
+        album: the names of the scored examples.
+        temperature: a vote is the exponential of the cosine, divided by this.
     """
     found = classify(bank, scored, neighbours=_NEIGHBOURS, temperature=temperature)
     label = scored.label.astype(np.int64)

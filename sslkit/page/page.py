@@ -1,4 +1,4 @@
-"""A report of runs: gathered, rendered, shown in a notebook, written to a file."""
+"""A report about runs: makes the page, shows it in a notebook, writes it to a file."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ import tensorflow as tf
 
 from sslkit.errors import UserError
 from sslkit.page.content import Content, gather
-from sslkit.page.looking import Looking
+from sslkit.page.looking import Options
 from sslkit.page.rendering import command, html
 from sslkit.storage import reaching, replacing
 
 __all__ = ["Page", "report"]
 
 MOST_BYTES = 5_000_000
-"""What a page may take."""
+"""The largest size of a page."""
 _FEWEST = 100
-"""Images of a map; below that it goes without."""
+"""If a map could only have fewer images than this, its images are left out."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """A report; a notebook shows it where it is the value of a cell."""
+    """A report; a notebook shows it if it is the value of a cell."""
 
     html: str
-    """The page: one file that needs no other."""
+    """The page, in one file that needs no other files."""
     content: Content
-    """What it says."""
+    """The content of the page."""
     folders: tuple[str, ...]
-    """As they were named."""
+    """The folders, as given."""
 
     def save(self, path: str | os.PathLike[str]) -> str:
-        """Writes the page to a file, whole or not at all.
+        """Writes the page to a file; after an error no partial file is left.
 
         Args:
-            path: of the file; `.html`, `.md` or `.png`, which says what is written.
+            path: the path of the file; its ending, `.html`, `.md` or `.png`, is the
+                format.
 
         Returns:
             The path.
@@ -53,14 +54,14 @@ class Page:
         return target
 
     def markdown(self) -> str:
-        """Returns the numbers and the words as Markdown, without pictures."""
+        """Returns the numbers and the text as Markdown, without pictures."""
         from sslkit.page.markdown import markdown
 
         return markdown(self.content, folders=self.folders)
 
     def _write(self, path: str) -> None:
         if path.endswith(".png"):
-            from sslkit.page.poster import draw
+            from sslkit.page.png import draw
 
             data = draw(self.content)
         else:
@@ -70,7 +71,7 @@ class Page:
             file.write(data)
 
     def _repr_html_(self) -> str:
-        """Returns the page in a frame, so that its style stays its own."""
+        """Returns the page in a frame, which keeps its style from the notebook."""
         inside = escaping.escape(self.html, quote=True)
         return (
             f'<iframe srcdoc="{inside}" title="Report of runs" width="100%" '
@@ -80,24 +81,24 @@ class Page:
 
 def report(
     folders: Sequence[str],
-    how: Looking | None = None,
+    how: Options | None = None,
     *,
     detail: int = 4,
     say: Callable[[str], None] = print,
 ) -> Page:
-    """Makes a page of runs.
+    """Makes a page about runs.
 
     Args:
-        folders: of runs, or with runs right in them.
-        how: how closely to look at their encoders.
-        detail: groups of seeds whose images are shown, at most; 0 for none.
+        folders: folders of runs, or folders that hold folders of runs.
+        how: what to show of their encoders.
+        detail: for how many groups of seeds images are shown, at most; 0 for none.
         say: prints a line for the user.
 
     Raises:
-        UserError: if a folder has no run, or the page would be too large with no
-            images of a map.
+        UserError: if a folder does not hold a run, or the page would be too large even
+            without the images in the map.
     """
-    content = gather(folders, how or Looking(), detail=detail, say=say)
+    content = gather(folders, how or Options(), detail=detail, say=say)
     written = time.strftime("%Y-%m-%d %H:%M")
 
     def render(faces: bool) -> str:
@@ -114,8 +115,8 @@ def report(
     size = len(text.encode())
     if size > MOST_BYTES:
         raise UserError(
-            f"the page would take {size / 1e6:.1f} MB, and it may take "
-            f"{MOST_BYTES / 1e6:.0f}. Name fewer runs, or lower --detail: "
+            f"the page would have {size / 1e6:.1f} MB, but at most "
+            f"{MOST_BYTES / 1e6:.0f} are allowed. Name fewer runs, or lower --detail: "
             f"{command(folders)} --detail 1"
         )
     return Page(text, content, tuple(folders))

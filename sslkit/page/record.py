@@ -1,4 +1,4 @@
-"""What the files of one run say, read without TensorFlow, however broken they are."""
+"""Reads the files of one run without TensorFlow, even if some are damaged."""
 
 from __future__ import annotations
 
@@ -20,39 +20,40 @@ from sslkit.status import RunStatus, read_lines, read_status
 from sslkit.status.files import names, text
 
 _PAUSE = 20
-"""A gap between two lines that is so many times as long as usual is a stop."""
+"""If the time between two lines is so many times as long as usual, the run was stopped
+in between."""
 _SHORT = 60.0
-"""Seconds; a gap below this is none, whatever is usual."""
+"""Seconds; a shorter time between two lines is never counted as a stop."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """One number over the run."""
+    """The values of one metric over the run."""
 
     steps: tuple[int, ...]
-    """Updates done, rising."""
+    """Updates done, in rising order."""
     values: tuple[float, ...]
-    """All finite."""
+    """Finite values."""
     lost: int = 0
-    """Reports of it that were not finite, and are left out."""
+    """How many values were not finite; they are left out."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What a run's folder holds, but for its weights."""
+    """The content of a run's folder, without the weights."""
 
     path: str
     status: RunStatus
     config: str
-    """The resolved configuration; empty where there is none."""
+    """The resolved configuration; empty if there is none."""
     settings: Mapping[str, str]
-    """Binding -> value, both as they are written; empty where that is not known."""
+    """Binding -> value, both as text; empty if not known."""
     series: Mapping[str, Series]
-    """Metric -> its course."""
+    """Metric -> its values over the run."""
     machine: Mapping[str, Any]
-    """What the last report says of the machine."""
+    """The facts about the machine in the last report."""
     seconds: float | None
-    """Time between the first and the last report, stops left out."""
+    """Time between the first and the last report, without the time of stops."""
     speed: float | None
     """Views per second: the median of the reports."""
     waited: float | None
@@ -60,34 +61,34 @@ class Record:
     result: Mapping[str, Any] | None
     """The latest evaluation, as `result.json` holds it."""
     facts: Mapping[str, str]
-    """Versions, devices, commit; empty for a run that has not kept them."""
+    """Versions, devices, commit; empty for a run without `facts.json`."""
     data: Mapping[str, Any]
-    """What it was trained on: `name`, `size`, `classes`; empty where not known."""
+    """The data it was trained on: `name`, `size`, `classes`; empty if not known."""
     comment: str
-    """What the recipe says of itself; empty where the recipe is not at hand."""
+    """The comment at the start of the recipe; empty if the recipe was not found."""
     has_checkpoint: bool
     notes: tuple[str, ...]
-    """What is missing or damaged, in words."""
+    """Lines about what is missing or damaged."""
 
     @property
     def name(self) -> str:
-        """The folder's own name."""
+        """The name of the folder."""
         return hide(os.path.basename(os.path.abspath(self.path)) or self.path)
 
     @property
     def seed(self) -> str:
-        """The run's seed, as it is written."""
+        """The run's seed, as text."""
         return self.settings.get("train.seed", "0")
 
     @property
     def recipe(self) -> str:
-        """The recipe as it was named; empty where that is not known."""
+        """The name of the recipe, as given; empty if not known."""
         first = self.config.partition("\n")[0]
         return first.removeprefix("# Resolved from ").rstrip(".") if first else ""
 
     @property
     def alarms(self) -> Mapping[str, str]:
-        """What the last health metrics and the evaluation say is wrong, in words."""
+        """Problems that the last health metrics and the evaluation show, as text."""
         last = {
             name.partition("/")[2]: one.values[-1]
             for name, one in self.series.items()
@@ -104,26 +105,26 @@ def read_record(path: str) -> Record:
         path: the folder.
 
     Raises:
-        UserError: if there is no run in it.
+        UserError: if it does not hold a run.
     """
     status = read_status(path)
     there = names(path)
     if there is None or not (status.ok or "damaged" in status.state):
         raise UserError(
-            f"{hide(path)} cannot be reported: {status.state}. Name the workdir of a "
-            "run, or a folder with several of them."
+            f"cannot make a report of {hide(path)}: {status.state}. Name the workdir "
+            "of a run, or a folder with several of them."
         )
     notes = [] if status.ok else [status.state.partition("; ")[2]]
     config = text(os.path.join(path, "config.gin")) if "config.gin" in there else ""
     settings = _settings(config, notes)
     lines = read_lines(path)[0] if "metrics.jsonl" in there else []
     if not lines:
-        notes.append("there are no metrics: nothing to draw a curve of")
+        notes.append("there are no metrics: no curves are drawn")
     seconds = _seconds(lines)
     checkpoints = names(os.path.join(path, "checkpoints")) or []
     saved = any(name.endswith(".index") for name in checkpoints)
     if not saved:
-        notes.append("there is no checkpoint: what the encoder does is not shown")
+        notes.append("there is no checkpoint: no images are shown")
     found = Record(
         path=path,
         status=status,
@@ -150,7 +151,7 @@ def _settings(config: str, notes: list[str]) -> dict[str, str]:
     try:
         return {b.key: hide(_written(b.value)) for b in read_text(config, "config.gin")}
     except UserError:
-        notes.append("config.gin is damaged: what it was configured with is not shown")
+        notes.append("config.gin is damaged: the settings are not shown")
         return {}
 
 
@@ -207,7 +208,7 @@ def _result(path: str, there: Sequence[str], notes: list[str]) -> dict[str, Any]
     if "result.json" not in there:
         notes.append(
             "accuracies are not measured yet; `sslkit evaluate --workdir "
-            f"{hide(path)}` does it"
+            f"{hide(path)}` measures them"
         )
         return None
     found = _json(path, "result.json")
@@ -232,7 +233,7 @@ def _is_row(row: object) -> bool:
 
 
 def _json(path: str, name: str) -> dict[str, Any]:
-    """Returns the object in a file of JSON; empty where there is none."""
+    """Returns the JSON object in a file; empty if it cannot be read."""
     if name not in (names(path) or ()):
         return {}
     try:
@@ -242,8 +243,8 @@ def _json(path: str, name: str) -> dict[str, Any]:
 
 
 def _comment(recipe: str) -> str:
-    """Returns the comment that a recipe begins with, if it can be found."""
-    # Of several recipes, the first says what the run is.
+    """Returns the comment at the start of a recipe; empty if it is not found."""
+    # Of several recipes, the first one describes the run.
     name = recipe.split(", ")[0]
     if not name or "://" in name:
         return ""

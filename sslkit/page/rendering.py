@@ -1,4 +1,4 @@
-"""From what a page says to one file of HTML."""
+"""Renders the content of a page as one HTML file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from sslkit.training.progress import duration
 __all__ = ["Compared", "command", "compared", "cost", "html", "percent", "ran", "tiles"]
 
 _FEW_CLASSES = 10
-"""Colours that are told apart by the page's palette; more share a wheel."""
+"""Up to this number of classes, colours are those of the page's style; for more, they
+are computed."""
 _LEGEND = 20
 _GIB = 2**30
 
@@ -34,9 +35,9 @@ def html(content: Content, *, folders: Sequence[str], written: str, faces: bool)
     """Renders a page.
 
     Args:
-        content: what it says.
-        folders: as they were named.
-        written: the time, in words.
+        content: the content of the page.
+        folders: the folders, as given.
+        written: the time, as text.
         faces: whether points of the map show their images.
     """
     environment = jinja2.Environment(
@@ -96,13 +97,13 @@ def html(content: Content, *, folders: Sequence[str], written: str, faces: bool)
 
 
 def command(folders: Sequence[str]) -> str:
-    """Returns what to type for a page of some folders."""
+    """Returns the command that makes a page of some folders."""
     return f"sslkit report {' '.join(shlex.quote(hide(one)) for one in folders)}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """Settings that are not alike in all runs."""
+    """Settings that differ."""
 
     heads: tuple[tuple[int, str], ...]
     """Colour and name of each column."""
@@ -110,7 +111,7 @@ class Compared:
 
 
 def compared(content: Content) -> Compared:
-    """Returns what differs: between groups, or, in one group, between its runs."""
+    """Returns the settings that differ between groups, or between the runs of one."""
     if len(content.groups) > 1:
         firsts = [group.first for group in content.groups]
         rows = differing(firsts)
@@ -123,7 +124,7 @@ def compared(content: Content) -> Compared:
 
 
 def percent(spread: Spread) -> str:
-    """Returns an accuracy, with its deviation over seeds."""
+    """Returns an accuracy as text, with its standard deviation over seeds."""
     mean = f"{100 * spread.mean:.1f}%"
     if spread.deviation is None:
         return mean
@@ -131,7 +132,7 @@ def percent(spread: Spread) -> str:
 
 
 def tiles(group: Group) -> list[dict[str, str]]:
-    """Returns the few numbers that say how a group did, each with its name."""
+    """Returns the few most important numbers of a group, each with its name."""
     first = group.first
     found = []
     rows = (first.result or {}).get("rows", ())
@@ -150,7 +151,7 @@ def tiles(group: Group) -> list[dict[str, str]]:
         found.append({"value": f"{mean:.1%}", "name": f"{name} accuracy"})
     if not ours and "knn_top1" in first.series and first.series["knn_top1"].values:
         last = first.series["knn_top1"].values[-1]
-        found.append({"value": f"{last:.1%}", "name": "kNN while it trains"})
+        found.append({"value": f"{last:.1%}", "name": "kNN accuracy in training"})
     health = (first.result or {}).get("health", {}).get("trained encoder", {})
     if health.get("effective_rank"):
         of = f" of {health['dim']}" if health.get("dim") else ""
@@ -166,7 +167,7 @@ def tiles(group: Group) -> list[dict[str, str]]:
 
 
 def ran(run: Record) -> dict[str, str]:
-    """Returns what a run was and ran on, in words."""
+    """Returns texts about a run: its state, data, devices, versions, time."""
     size, classes = run.data.get("size"), run.data.get("classes")
     data = [str(run.data.get("name", "not known"))]
     if isinstance(size, int):
@@ -224,13 +225,13 @@ def _subtitle(content: Content, written: str) -> str:
     going = [run for run in content.runs if run.status.state.startswith("running")]
     parts = [", ".join(recipes)] if recipes else []
     if going:
-        parts.append(f"{len(going)} still going: this is how it stands so far")
+        parts.append(f"{len(going)} still training: these are results so far")
     return " · ".join([*parts, f"written {written}"])
 
 
 def _parts(content: Content) -> Iterator[tuple[str, str]]:
-    yield "health", "In words"
-    yield "ran", "What ran"
+    yield "health", "Summary"
+    yield "ran", "Runs"
     yield "curves", "Curves"
     yield "accuracy", "Accuracy"
     if content.seen:
@@ -250,7 +251,7 @@ def _notes(group: Group) -> list[str]:
 
 
 def _paragraphs(comment: str) -> list[str]:
-    """Returns a recipe's comment with its lines joined: the page breaks them anew."""
+    """Returns the paragraphs of a recipe's comment, each in one line."""
     text = re.sub(r"\n(?=[A-Z][a-z ]+:)", "\n\n", comment)
     return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
 
@@ -260,7 +261,7 @@ def _is_course(curve: Curve) -> bool:
 
 
 def _once(curve: Curve, groups: Sequence[Group]) -> dict[str, Any]:
-    """Returns the row of a number that was reported once: it has no curve."""
+    """Returns the row of a number that was reported only once, so has no curve."""
     found = {line.title: curve.number(line.mean[0]) for line in curve.lines}
     return {
         "title": curve.title,
@@ -273,7 +274,7 @@ def _chart(curve: Curve, key: str) -> dict[str, Any]:
     return {
         "title": curve.title,
         "svg": Markup(picture),
-        # In a script, where only the end of the element must not appear.
+        # It is put into a script element, which the text must not end.
         "hover": Markup(hover.replace("<", "\\u003c")),
     }
 
@@ -311,10 +312,10 @@ def _look(seen: Seen, faces: bool) -> dict[str, Any]:
 
 
 def _hue(number: int, few: bool) -> str:
-    """Returns a class of the page's style, or a colour of its own."""
+    """Returns a class of the page's style, or a computed colour."""
     if number < 0:
         return ""
-    # By the golden angle, so that neighbours in number differ.
+    # Multiples of the golden angle, so that the colours of near numbers differ.
     return f"h{number}" if few else f"hsl({number * 137.508 % 360:.0f} 60% 55%)"
 
 

@@ -1,4 +1,4 @@
-"""Images as the page holds them: small, and inside it."""
+"""Small images that are stored in the page itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 _PLAIN = 32
-"""Pixels; images up to this side are stored without loss, and shown enlarged."""
+"""Images up to this side, in pixels, are stored without loss and shown enlarged."""
 _QUALITY = 82
 
 
@@ -21,18 +21,18 @@ class Picture:
     uri: str
     """`data:image/...;base64,...`"""
     alt: str
-    """What it shows, in words."""
+    """A text that says what it shows."""
     width: int
     height: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Sprite:
-    """Many images of one side in one, row by row."""
+    """Many images of the same side, as rows of one image."""
 
     uri: str
     side: int
-    """Pixels of each."""
+    """The side of each, in pixels."""
     columns: int
     count: int
 
@@ -42,8 +42,8 @@ def picture(image: np.ndarray, alt: str, side: int) -> Picture:
 
     Args:
         image: uint8 [height, width, 3], or float32 in [0, 1].
-        alt: what it shows.
-        side: pixels of its longer side, at most.
+        alt: a text that says what it shows.
+        side: the largest length of its longer side, in pixels.
     """
     pixels = tf.image.convert_image_dtype(image, tf.uint8, saturate=True)
     pixels = shrunk(pixels, side)

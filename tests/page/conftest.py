@@ -15,7 +15,7 @@ from sslkit.page.album import Album
 from sslkit.page.looking import Look
 from sslkit.page.mapping import draw_map
 from sslkit.page.mistakes import find_mistakes
-from sslkit.page.neighbourhood import neighbour_rows
+from sslkit.page.neighbours import neighbour_rows
 from sslkit.source import Source
 
 SIDE = 8

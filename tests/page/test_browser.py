@@ -52,7 +52,7 @@ def opened(browser, path, **options):
     return tab, said, asked
 
 
-def test_no_error_no_request_and_all_pictures_are_drawn(browser, page):
+def test_there_are_no_errors_no_requests_and_all_pictures_are_drawn(browser, page):
     tab, said, asked = opened(browser, page)
     assert said == []
     assert [url for url in asked if not url.startswith("data:")] == [f"file://{page}"]
@@ -68,7 +68,7 @@ def test_nothing_is_wider_than_the_window(browser, page, size):
     assert tab.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
-def test_pointing_at_a_curve_and_at_an_image_says_what_it_is(browser, page):
+def test_pointing_at_a_curve_or_an_image_shows_what_it_is(browser, page):
     tab, said, _ = opened(browser, page)
     tip = tab.locator(".tip")
     assert tip.is_hidden()
@@ -83,7 +83,7 @@ def test_pointing_at_a_curve_and_at_an_image_says_what_it_is(browser, page):
     assert said == []
 
 
-def test_without_scripts_all_but_pointing_is_there(browser, page):
+def test_without_scripts_everything_but_pointing_works(browser, page):
     with_scripts, _, _ = opened(browser, page)
     without, _, _ = opened(browser, page, java_script_enabled=False)
     words = [tab.locator("main").inner_text() for tab in (with_scripts, without)]

@@ -1,4 +1,4 @@
-"""The page itself: whole, closed in itself, and true to what the folders hold."""
+"""The page: complete, without external files, and with the numbers of the folders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def quiet(folders, **options):
     return report([str(one) for one in folders], say=lambda line: None, **options)
 
 
-def test_a_run_with_all_there_is(make, seen):
+def test_a_run_with_all_files(make, seen):
     seen()
     page = read(quiet([saved(make(measured=result()))]).html)
     for words in (
@@ -54,7 +54,7 @@ def test_right_and_wrong_neighbours_differ_by_more_than_colour(look):
     assert "of the same class" in words[True]
 
 
-def test_mistakes_are_those_of_the_classifier(look):
+def test_mistakes_match_those_of_the_classifier(look):
     found = look[True].mistakes
     assert found.wrong == sum(one.count - one.right for one in found.classes)
     assert sum(pair.there + pair.back for pair in found.pairs) == found.wrong
@@ -77,7 +77,7 @@ def test_a_run_without_checkpoints_and_metrics_has_a_page(make):
     assert page.all("img") == []
 
 
-def test_several_runs_side_by_side_and_only_what_differs(make):
+def test_several_runs_show_only_the_settings_that_differ(make):
     for seed in (0, 1):
         measured = result(0.8 + 0.1 * seed)
         make(f"S/top5-s{seed}", seed=seed, topk=5, measured=measured)
@@ -90,9 +90,9 @@ def test_several_runs_side_by_side_and_only_what_differs(make):
     assert "train.epochs" not in settings and "train.seed" not in settings
 
 
-def test_runs_of_different_data_are_said_not_to_compare(make):
+def test_runs_of_different_data_get_a_note(make):
     found = quiet([make("a", data="digits"), make("b", data="photos")])
-    assert "do not compare" in read(found.html).text
+    assert "cannot be compared" in read(found.html).text
 
 
 def test_names_and_values_are_text_and_not_markup(make):
@@ -103,7 +103,7 @@ def test_names_and_values_are_text_and_not_markup(make):
     assert bad in page.text
 
 
-def test_a_map_too_large_for_the_page_is_sampled_and_says_so(make, seen, monkeypatch):
+def test_a_map_that_is_too_large_is_sampled_with_a_note(make, seen, monkeypatch):
     seen()
     folder = saved(make())
     whole = len(quiet([folder]).html.encode())
@@ -111,19 +111,19 @@ def test_a_map_too_large_for_the_page_is_sampled_and_says_so(make, seen, monkeyp
     monkeypatch.setattr(pages, "_FEWEST", 10)
     page = read(quiet([folder]).html)
     assert len(page.all("circle")) == 30
-    assert "the map shows 30 images, not 60" in page.text
+    assert "the map shows 30 images instead of 60" in page.text
     monkeypatch.setattr(pages, "MOST_BYTES", 1000)
     with pytest.raises(UserError, match=r"may take 0. Name fewer runs"):
         quiet([folder])
 
 
-def test_looking_that_fails_is_a_note(make, monkeypatch):
+def test_an_encoder_that_cannot_be_opened_is_a_note(make, monkeypatch):
     def fails(record, how):
         raise UserError("the data is not there.")
 
     monkeypatch.setattr(gathering, "look", fails)
     page = read(quiet([saved(make())]).html)
-    assert "is not shown: the data is not there." in page.text
+    assert "There are no images of run: the data is not there." in page.text
 
 
 def test_the_audit_of_a_run_is_shown_with_its_pictures(make):
@@ -177,7 +177,7 @@ def test_a_notebook_shows_it_in_a_frame_and_markdown_has_its_numbers(make):
         sslkit.report(page.folders[0], map="umap")
 
 
-def test_what_cannot_be_written_leaves_what_was_there(make, monkeypatch, tmp_path):
+def test_a_failed_write_leaves_the_earlier_file(make, monkeypatch, tmp_path):
     page = quiet([make()])
     target = tmp_path / "report.html"
     target.write_text("before")
@@ -209,18 +209,18 @@ def test_the_command_writes_each_format(make, seen, capsys):
         (["--to", "x.pdf"], "--to x.pdf does not end in .html, .md or .png"),
         (["--to", "x.md", "--format", "png"], "--to x.md does not end in .png"),
         (["--images", "1"], "--images is 1; give 2 or more"),
-        ([], "cannot be reported: it is empty"),
+        ([], ": it is empty. Name the workdir"),
     ],
 )
-def test_what_the_command_refuses(tmp_path, capsys, options, message):
+def test_options_that_the_command_refuses(tmp_path, capsys, options, message):
     assert main(["report", str(tmp_path), *options]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_a_page_of_more_points_than_asked_is_a_fair_sample(look):
+def test_a_thinned_map_keeps_evenly_spaced_points(look):
     thin = look[True].thinned(10).thinned(5)
     assert (thin.shown, len(thin.faces), len(thin.map.titles)) == (5, 5, 5)
     assert [n for n in thin.notes if "the map shows" in n] == [
-        "the map shows 5 images, not 10, so that the page stays small"
+        "the map shows 5 images instead of 10, so that the page stays small"
     ]
     assert dataclasses.replace(thin).map.x.shape == (5,)

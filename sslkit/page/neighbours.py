@@ -1,4 +1,4 @@
-"""Rows of images: random queries, each with those that are most like it."""
+"""Rows of images: random queries, each with the images most similar to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sslkit.page.album import Album
 from sslkit.page.thumbnails import Picture, picture
 
 SIDE = 96
-"""Pixels of an image, at most."""
+"""The largest side of an image, in pixels."""
 _NEAR = 8
 
 
@@ -23,15 +23,15 @@ class Neighbour:
     picture: Picture
     name: str
     of_class: str
-    """Its class; empty where it has none."""
+    """Its class; empty if it has no label."""
     cosine: float
     agrees: bool | None
-    """Whether it is of the query's class; None where one of them has none."""
+    """Whether it is of the query's class; None if one of them has no label."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A query and what was found for it, the nearest first."""
+    """A query and its neighbours, the nearest first."""
 
     query: Picture
     name: str
@@ -50,11 +50,11 @@ def neighbour_rows(
     """Draws queries and finds their neighbours.
 
     Args:
-        bank: where to look; a query that is in it does not find itself.
-        queries: of what.
-        bank_album: names of the bank's examples.
-        album: names of the queries'.
-        count: queries, of those that there are.
+        bank: the features to search; a query that is in it does not find itself.
+        queries: the features to choose queries from.
+        bank_album: the names of the bank's examples.
+        album: the names of the queries' examples.
+        count: how many queries to choose.
     """
     chosen = np.random.default_rng(0).permutation(len(queries.index))[:count]
     same = bank_album.source is album.source
@@ -79,14 +79,14 @@ def row(
     """Returns the pictures of one query and its neighbours.
 
     Args:
-        bank: where was looked.
-        bank_album: names of its examples.
-        queries: what was looked for.
-        album: names of its examples.
-        place: row of the query.
+        bank: the features that were searched.
+        bank_album: the names of its examples.
+        queries: the features that the query is one of.
+        album: the names of its examples.
+        place: the row of the query.
         near: int [k], rows of the bank, the nearest first.
         cosine: float [k].
-        most: neighbours to show.
+        most: how many neighbours to show.
     """
     label, index = int(queries.label[place]), int(queries.index[place])
     itself = bank_album.source is album.source

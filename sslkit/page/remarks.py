@@ -1,4 +1,4 @@
-"""How a run is, in words, and what to try."""
+"""Remarks about a run, as text, and what to try."""
 
 from __future__ import annotations
 
@@ -10,44 +10,53 @@ from sslkit.page.record import Record, Series
 
 Tone = Literal["good", "note", "bad"]
 
-_STARVING = 0.1
-"""Share of the time that batches may be waited for without a word."""
+_SLOW_DATA = 0.1
+"""From this share of the time on, waiting for batches is a problem."""
 _FEW = 8
-"""Reports of a number that a trend is not read from."""
+"""With fewer reports of a number than this, no trend is read from them."""
 _FLAT = 0.03
-"""Share of the whole fall; a fall over the last fifth below it is none."""
+"""As a share of the whole fall of the loss. A smaller fall over the last fifth is not
+counted as an improvement."""
 _LOST = 0.02
-"""Accuracy; kNN that has fallen by more since its best is said to have fallen."""
+"""Accuracy. If kNN is lower than its best by more than this, it has fallen."""
 _SLIM = 0.02
-"""Accuracy; an encoder that leads an untrained one by less has learned little."""
+"""Accuracy. An encoder that is better than an untrained one by less than this has
+learned little."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Remark:
-    """One thing that is said of a run."""
+    """One remark about a run."""
 
     tone: Tone
     text: str
-    """A sentence or two."""
+    """One or two sentences."""
     advice: str = ""
-    """What to try; empty where there is nothing to do."""
+    """What to try; empty if there is nothing to do."""
 
 
 def remarks(run: Record) -> list[Remark]:
-    """Says how a run is: alive, learning, fed; what is wrong first."""
-    found = [*_alive(run), *_numbers(run), *_learning(run), *_fed(run), *_worth(run)]
+    """Returns remarks about a run's health, problems first."""
+    found = [
+        *_collapse(run),
+        *_numbers(run),
+        *_learning(run),
+        *_data(run),
+        *_gain(run),
+    ]
     order: dict[Tone, int] = {"bad": 0, "note": 1, "good": 2}
     return sorted(found, key=lambda remark: order[remark.tone])
 
 
-def _alive(run: Record) -> Iterator[Remark]:
+def _collapse(run: Record) -> Iterator[Remark]:
     advice = {
-        "effective_rank": "Look at the views (are they too strong to be told apart?), "
-        "lower the learning rate, and check that the temperature is not far above 0.2.",
+        "effective_rank": "Look at the views (is the augmentation too strong?), lower "
+        "the learning rate, and check that the temperature is not far above 0.2.",
         "spread": "Lower the learning rate, and check that negatives reach the loss: "
         "batch size, memory bank, temperature.",
-        "bank_filled": "Check that the objective writes its bank, and its size.",
-        "bank_sameness": "The twin that fills it may stand still: check its decay.",
+        "bank_filled": "Check that the objective writes its bank, and the bank's size.",
+        "bank_sameness": "The momentum twin that fills it may not change: check its "
+        "decay.",
         "detected_share": "Change the threshold or the top-k of the detector.",
     }
     wrong = run.alarms
@@ -60,8 +69,8 @@ def _alive(run: Record) -> Iterator[Remark]:
         if not wrong:
             yield Remark(
                 "note",
-                "Whether the features have collapsed is not known: nothing has "
-                "measured them yet.",
+                "Whether the features have collapsed is not known: they were not "
+                "measured yet.",
                 "Health is measured every train.health_every updates, and by "
                 f"`sslkit evaluate --workdir {run.path}`.",
             )
@@ -69,7 +78,8 @@ def _alive(run: Record) -> Iterator[Remark]:
         dim = f" of {measured['dim']}" if measured.get("dim") else ""
         yield Remark(
             "good",
-            f"Not collapsed: the features use about {value:.0f}{dim} directions.",
+            "The features have not collapsed: they use about "
+            f"{value:.0f}{dim} directions.",
         )
 
 
@@ -80,8 +90,8 @@ def _numbers(run: Record) -> Iterator[Remark]:
         yield Remark(
             "bad",
             f"Some reports were not finite: {said}.",
-            "`sslkit replay` does the step again and says where its numbers go bad; a "
-            "lower learning rate or a longer warm-up is the usual cure.",
+            "`sslkit replay` repeats the step and says where the first such number is; "
+            "a lower learning rate or a longer warm-up usually helps.",
         )
 
 
@@ -91,8 +101,9 @@ def _learning(run: Record) -> Iterator[Remark]:
     if of is not None and not ended:
         yield Remark(
             "note",
-            f"Not through: {done:,} of {of:,} updates are done "
-            f"({run.status.state.partition(';')[0]}). What is shown is as of then.",
+            f"Not finished: {done:,} of {of:,} updates are done "
+            f"({run.status.state.partition(';')[0]}). This page shows the state at "
+            "that step.",
         )
     knn = run.series.get("knn_top1")
     if knn and len(knn.values) > 2:
@@ -104,7 +115,7 @@ def _learning(run: Record) -> Iterator[Remark]:
                 f"kNN was best at step {at:,} ({best:.1%}) and is "
                 f"{knn.values[-1]:.1%} now.",
                 "Keep the best checkpoint (train.keep_best = 'knn_top1'), lower the "
-                "learning rate, or train for less long.",
+                "learning rate, or train for fewer epochs.",
             )
     fall = _fall(run.series.get("loss"))
     if fall is None:
@@ -113,39 +124,40 @@ def _learning(run: Record) -> Iterator[Remark]:
     if share <= 0:
         yield Remark(
             "bad",
-            "The loss does not fall: it is where it began, or above.",
+            "The loss does not fall: it is as high as at the beginning, or higher.",
             "Look at the learning rate and at the gradient norm below.",
         )
     elif last / share < -_FLAT:
         yield Remark(
             "note",
-            f"The loss rises again: by {-last:.3g} over the last fifth.",
+            f"The loss rises again: by {-last:.3g} over the last fifth of the run.",
             "Lower the learning rate, or look at what happens at that step.",
         )
     elif last / share > _FLAT:
         longer = (
             f"Train for longer: the same command with a larger train.epochs and "
-            f"--extend goes on from step {done:,}; better still, a run of that length "
-            "from the start, because the learning rate is planned for it."
+            f"--extend continues from step {done:,}. A new run of that length is "
+            "better, because its learning rate is scheduled for that length."
         )
         yield Remark(
             "note",
-            f"Still improving: over the last fifth the loss fell by {last:.3g}, "
-            f"{last / share:.0%} of its whole fall.",
+            f"Still improving: over the last fifth of the run the loss fell by "
+            f"{last:.3g}, {last / share:.0%} of its whole fall.",
             longer if ended else "",
         )
     else:
         yield Remark(
             "good",
-            f"Settled: over the last fifth the loss fell by {last:.3g}, "
+            f"Settled: over the last fifth of the run the loss fell by {last:.3g}, "
             f"{last / share:.0%} of its whole fall.",
         )
 
 
 def _fall(loss: Series | None) -> tuple[float, float] | None:
-    """Returns the whole fall of a loss, and that of its last fifth; None if too short.
+    """Returns the fall of a loss over the run and over its last fifth.
 
-    Ends are means over a tenth of the reports, so that one batch does not decide.
+    None if there are too few reports. Both ends are means over a tenth of the reports,
+    so that one batch does not change the result.
     """
     if loss is None or len(loss.values) < _FEW:
         return None
@@ -157,24 +169,27 @@ def _fall(loss: Series | None) -> tuple[float, float] | None:
     return begin - end, before - end
 
 
-def _fed(run: Record) -> Iterator[Remark]:
+def _data(run: Record) -> Iterator[Remark]:
     if run.waited is None:
         return
-    if run.waited >= _STARVING:
+    if run.waited >= _SLOW_DATA:
         yield Remark(
             "note",
-            f"Starving: {run.waited:.0%} of the time went by waiting for batches.",
-            "`sslkit bench` says whether the host or the model sets the pace; "
+            f"The data is too slow: {run.waited:.0%} of the time was spent waiting for "
+            "batches.",
+            "`sslkit bench` says whether the host or the model is the slower; "
             "a cache (data.cache), views that are finished on the device (placement = "
             "'device') and `sslkit data-service` help.",
         )
     else:
         yield Remark(
-            "good", f"Well fed: {run.waited:.1%} of the time waited for batches."
+            "good",
+            f"The data is fast enough: {run.waited:.1%} of the time was spent waiting "
+            "for batches.",
         )
 
 
-def _worth(run: Record) -> Iterator[Remark]:
+def _gain(run: Record) -> Iterator[Remark]:
     rows = (run.result or {}).get("rows", ())
     by_name: dict[str, dict[str, float]] = {}
     for row in rows:
@@ -202,14 +217,15 @@ def _worth(run: Record) -> Iterator[Remark]:
         if behind:
             yield Remark(
                 "note",
-                f"By the {short} protocol it hardly leads, or does not: {ours:.1%}, "
-                f"beside {' and '.join(behind)}.",
+                f"By the {short} protocol it is hardly better than "
+                f"{' and '.join(behind)}, or not at all: {ours:.1%}.",
                 "Train for longer, and look at the mistakes and the views below.",
             )
         elif known:
             yield Remark(
                 "good",
-                f"It has learned: {short} {ours:.1%}, beside {', '.join(known)}.",
+                f"It has learned: {short} {ours:.1%}, compared with "
+                f"{', '.join(known)}.",
             )
 
 

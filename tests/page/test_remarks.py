@@ -1,4 +1,4 @@
-"""How a run is, in words, and which runs are one; from their files alone."""
+"""Remarks about runs and groups of runs, from their files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from page.conftest import lines, result
 from sslkit.errors import UserError
 from sslkit.page.groups import course, differing, grouped, over_seeds
 from sslkit.page.record import read_record
-from sslkit.page.words import remarks
+from sslkit.page.remarks import remarks
 
 FALLING = [10.0 - n for n in range(10)]
 SETTLED = [10.0, 5.0, 2.0, 1.1, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
@@ -30,78 +30,84 @@ def one(found, words) -> str:
 @pytest.mark.parametrize(
     ("losses", "words", "tone"),
     [
-        (FALLING, "Still improving: over the last fifth the loss fell by 2", "note"),
+        (
+            FALLING,
+            "Still improving: over the last fifth of the run the loss fell by 2",
+            "note",
+        ),
         (SETTLED, "Settled: over the last fifth", "good"),
-        ([1.0] * 10, "it is where it began, or above", "bad"),
+        ([1.0] * 10, "as high as at the beginning, or higher", "bad"),
         ([*SETTLED[:8], 2.0, 3.0], "The loss rises again: by 2 over the", "note"),
     ],
 )
-def test_whether_it_still_improves(make, losses, words, tone):
+def test_whether_the_loss_still_improves(make, losses, words, tone):
     assert one(said(make(reports=lines(losses))), words) == tone
 
 
-def test_a_few_reports_are_no_trend(make):
+def test_a_few_reports_are_not_a_trend(make):
     found = said(make(reports=lines([3.0, 2.0, 1.0])))
     assert not any("fifth" in text for text in found)
 
 
-def test_a_collapsed_encoder_is_said_first_with_what_to_try(make):
+def test_collapse_is_the_first_remark_and_has_advice(make):
     run = read_record(str(make(measured=result(rank=1.0))))
     first = remarks(run)[0]
     assert first.tone == "bad"
     assert first.text == "The features have collapsed onto one line."
     assert "lower the learning rate" in first.advice
-    assert not any("Not collapsed" in text for text in said(run.path))
+    assert not any("not collapsed" in text for text in said(run.path))
 
 
-def test_a_living_encoder_is_good(make):
+def test_an_encoder_without_collapse_is_good(make):
     found = said(make(measured=result(rank=30.0)))
-    assert one(found, "Not collapsed: the features use about 30 of 64") == "good"
+    assert (
+        one(found, "The features have not collapsed: they use about 30 of 64") == "good"
+    )
     assert one(found, "It has learned: linear 90.0%") == "good"
 
 
-def test_an_encoder_that_leads_nobody_has_not_learned(make):
+def test_an_encoder_not_better_than_the_baselines_has_not_learned(make):
     found = said(make(measured=result(top1=0.7)))
-    assert one(found, "hardly leads, or does not: 70.0%, beside raw pixels") == "note"
+    assert one(found, "hardly better than raw pixels") == "note"
 
 
 @pytest.mark.parametrize(
     ("waited", "words", "tone"),
     [
-        (0.5, "Starving: 56% of the time went by", "note"),
-        (0.001, "Well fed: 0.1%", "good"),
+        (0.5, "The data is too slow: 56% of the time was spent", "note"),
+        (0.001, "The data is fast enough: 0.1%", "good"),
     ],
 )
-def test_whether_it_starves(make, waited, words, tone):
+def test_whether_the_data_is_too_slow(make, waited, words, tone):
     # Ten reports, nine seconds between the first and the last.
     assert one(said(make(reports=lines(FALLING, waited=waited))), words) == tone
 
 
-def test_a_stop_is_not_of_the_time_it_took(make):
+def test_a_stop_does_not_count_as_training_time(make):
     reports = lines(FALLING)
     for late in reports[5:]:
         late["time"] += 10_000
     assert read_record(str(make(reports=reports))).seconds == 8
 
 
-def test_what_was_not_finite_is_said(make):
+def test_values_that_are_not_finite_are_reported(make):
     reports = lines(FALLING, gradient_norm=[1.0] * 8 + [None, None])
     folder = make(reports=reports)
     assert one(said(folder), "not finite: gradient_norm (2 times)") == "bad"
     assert len(read_record(str(folder)).series["gradient_norm"].values) == 8
 
 
-def test_knn_that_has_fallen_is_said(make):
+def test_a_fall_of_knn_is_reported(make):
     reports = lines(FALLING, knn_top1=[0.5, 0.6, 0.7, 0.9, *[0.8] * 6])
     words = "kNN was best at step 40 (90.0%) and is 80.0% now"
     assert one(said(make(reports=reports)), words) == "bad"
 
 
-def test_a_run_that_is_not_through(make):
-    assert one(said(make(steps=400)), "Not through: 100 of 400 updates") == "note"
+def test_a_run_that_is_not_finished(make):
+    assert one(said(make(steps=400)), "Not finished: 100 of 400 updates") == "note"
 
 
-def test_what_is_missing_or_damaged_is_a_note_and_not_an_error(make):
+def test_missing_or_damaged_files_are_notes_and_not_errors(make):
     folder = make(reports=[])
     (folder / "result.json").write_text("{")
     (folder / "config.gin").write_text("a = = 1")
@@ -119,7 +125,9 @@ def test_what_is_missing_or_damaged_is_a_note_and_not_an_error(make):
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"cannot be reported: it is empty\. Name"):
+    with pytest.raises(
+        UserError, match=r"cannot make a report of .*: it is empty\. Name"
+    ):
         read_record(str(tmp_path / "empty"))
 
 
@@ -138,19 +146,19 @@ def test_seeds_are_one_group_and_other_settings_another(make):
     }
 
 
-def test_runs_of_other_data_are_no_group(make):
+def test_runs_of_other_data_are_another_group(make):
     runs = [read_record(str(make(name, data=name))) for name in ("a", "b")]
     assert len(grouped(runs)) == 2
 
 
-def test_a_group_is_drawn_where_all_its_runs_have_been(make):
+def test_a_group_is_drawn_only_at_steps_that_all_its_runs_have(make):
     long = make("a", lines([4.0, 3.0, 2.0]), seed=0)
     short = make("b", lines([2.0, 1.0]), seed=1)
     (group,) = grouped([read_record(str(one)) for one in (long, short)])
     assert course(group, "loss") == [(10, 3.0, 2.0, 4.0), (20, 2.0, 1.0, 3.0)]
 
 
-def test_spread_is_the_deviation_of_the_sample():
+def test_spread_is_the_standard_deviation_of_the_sample():
     found = over_seeds([0.8, 0.9])
     assert found is not None and found.deviation is not None
     assert (found.mean, found.count) == (pytest.approx(0.85), 2)

@@ -31,10 +31,10 @@ def draw(content: Content) -> bytes:
     """Draws a report.
 
     Args:
-        content: what it says.
+        content: the content of the report.
 
     Returns:
-        What a PNG file holds.
+        The bytes of a PNG file.
     """
     from matplotlib.figure import Figure
 
@@ -119,7 +119,7 @@ def _seen(figure: Any, seen: Seen) -> None:
         return
     grid = right.subplots(len(look.rows), _NEAR + 1, squeeze=False)
     right.suptitle(
-        "Random images (left) and what is nearest to them",
+        "Random images (left) and their nearest neighbours",
         fontsize=9,
         x=0.02,
         ha="left",
