@@ -1,6 +1,6 @@
-"""Beginnings of plugins: one module for each kind, whole and small.
+"""Templates of plugins: one small, complete module per kind.
 
-`sslkit new` copies a module into a project of its own and puts the user's name in the
-place of `NewThing` and `new_thing`. The modules are code like any other: they are
-linted, typed and held to the laws of their kind where they stand.
+`sslkit new` copies a module into a new project and replaces `NewThing` and `new_thing`
+by the user's names. The templates are normal code: here, too, they are linted,
+type-checked and tested against the laws of their kind.
 """

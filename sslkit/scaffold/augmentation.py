@@ -14,12 +14,12 @@ from sslkit.views import mirror, random_crops
 class NewThing(Augmentation):
     """Random crops, some of them mirrored and brighter or darker.
 
-    To be changed: what is done to an image, and what it is from.
+    To be changed: what is done to an image, and the paper that it is from.
 
     Args:
         size: side of the views, in pixels.
-        views: views of each image.
-        light: how far the brightness may change, as a share of the range.
+        views: views per image.
+        light: the largest change of the brightness, as a share of the range.
     """
 
     @checked
@@ -33,7 +33,7 @@ class NewThing(Augmentation):
 
     @property
     def groups(self) -> Mapping[str, ViewGroup]:
-        """Which groups of views it makes."""
+        """The groups of views that it makes."""
         return {"instance": ViewGroup(self._views, self._size)}
 
     def example(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -41,7 +41,7 @@ class NewThing(Augmentation):
 
         Args:
             image: uint8 [height, width, 3], any size.
-            seed: int32 [2]; all that is random is a function of it.
+            seed: int32 [2]; all random numbers must be a function of it.
 
         Returns:
             Group -> uint8 [count, size, size, 3].
@@ -54,7 +54,7 @@ class NewThing(Augmentation):
             area=(0.2, 1.0),
             kernel="modern",
         )
-        # float32 [views, 2]: each view draws from a seed of its own.
+        # float32 [views, 2]: each view has its own seed.
         numbers = uniform(view_seed(seed, tf.range(self._views)), 2)
         mirrored = mirror(crops, numbers[:, 0] < 0.5)
         change = 255 * self._light * (2 * numbers[:, 1] - 1)

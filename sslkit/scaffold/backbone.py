@@ -30,7 +30,7 @@ class NewThing(Backbone):
             )
             for n in range(2)
         ]
-        # Keras' own normalises by the images of one replica alone.
+        # The layer of Keras would use the images of one replica only.
         self.norms = [BatchNorm(name=f"norm_{n}") for n in range(2)]
 
     @property
@@ -50,7 +50,7 @@ class NewThing(Backbone):
 
         Args:
             images: float32 [n, size, size, 3] in [0, 1].
-            training: whether to normalise by the batch, and to move the moving
+            training: whether to normalise by the batch, and to update the moving
                 statistics.
 
         Returns:

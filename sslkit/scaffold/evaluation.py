@@ -22,7 +22,7 @@ class NewThing(Evaluation):
     is measured, and the paper that it is from.
 
     Args:
-        shots: labelled images of each class.
+        shots: labelled images per class.
     """
 
     @checked
@@ -37,12 +37,12 @@ class NewThing(Evaluation):
 
         Args:
             bank: labelled features, float32 [n, dim]; some classes may be missing.
-            test: labelled features, which are scored and nothing else.
-            classes: of the data; labels are in [0, classes).
-            seed: of what is drawn.
+            test: labelled features, which are only scored.
+            classes: the number of classes; labels are in [0, classes).
+            seed: the seed of random choices.
 
         Returns:
-            The scores: a name that says how it was measured, and numbers.
+            The scores: each has a name that says how it was measured, and numbers.
 
         Raises:
             UserError: if no class has enough images.
@@ -53,7 +53,7 @@ class NewThing(Evaluation):
         for number in range(classes):
             members = np.flatnonzero(bank.label == number)
             if len(members) < self._shots:
-                continue  # It is never the answer.
+                continue  # The class is never predicted.
             chosen = draw.choice(members, self._shots, replace=False)
             mean = bank.features[chosen].mean(axis=0)
             scores[:, number] = -np.linalg.norm(test.features - mean, axis=1)

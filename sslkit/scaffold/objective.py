@@ -49,7 +49,7 @@ class NewThing(Objective):
 
     @property
     def requires(self) -> Mapping[str, int]:
-        """Which groups of views it takes, and how many views of each."""
+        """The groups of views that it takes, and how many views of each."""
         return {"instance": 2}
 
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
@@ -57,7 +57,7 @@ class NewThing(Objective):
 
         Args:
             batch: views of b images, float32 [views, b, size, size, 3] in [0, 1], and
-                their labels, int32 [b], -1 where there is none.
+                their labels, int32 [b], -1 for images without a label.
             step: int64 [], updates done so far.
 
         Returns:

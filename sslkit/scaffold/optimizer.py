@@ -19,7 +19,7 @@ class NewThing(Optimizer):
     """
 
     slots = ("velocity",)
-    """Kept beside each weight, zero at the start; all state there is."""
+    """The state of each weight, zero at the start. There is no other state."""
 
     @checked
     def __init__(self, *, momentum: HalfOpenShare = 0.9) -> None:

@@ -14,7 +14,7 @@ from sslkit import plugins
 from sslkit.errors import UserError, did_you_mean
 
 KINDS = {kind.removesuffix("s"): kind for kind in plugins.KINDS}
-"""What the command calls a kind -> the kind, e.g. objective -> objectives."""
+"""Name of a kind on the command line -> the kind, e.g. objective -> objectives."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _CLASS, _MODULE = "NewThing", "new_thing"
@@ -30,7 +30,7 @@ _OPTIONS = {
     "source": "images=12",
     "optimizer": "",
 }
-"""Kind -> keywords that make a small one, for its laws."""
+"""Kind -> keywords of a small plugin, for its laws."""
 
 _RECIPES = {
     "augmentation": """include 'gin/simclr_digits_pretrain.gin'
@@ -81,11 +81,11 @@ class Written(NamedTuple):
     """A project on the disk."""
 
     folder: str
-    """Where it is."""
+    """Its folder."""
     recipe: str
     """The path of the recipe that uses the plugin."""
     files: tuple[str, ...]
-    """All files, below the folder."""
+    """The paths of all files, relative to the folder."""
 
 
 def write(kind: str, name: str, to: str | None = None) -> Written:
@@ -94,11 +94,11 @@ def write(kind: str, name: str, to: str | None = None) -> Written:
     Args:
         kind: a key of `KINDS`.
         name: the plugin's name in recipes: small letters, digits, underscores.
-        to: the folder to make; `sslkit-<name>` here unless given.
+        to: the folder to create; by default `sslkit-<name>` in the current folder.
 
     Raises:
-        UserError: if there is no such kind, the name is not one or is taken, or the
-            folder is there.
+        UserError: if the kind is not known, the name is not allowed or is taken, or the
+            folder exists already.
     """
     if kind not in KINDS:
         raise UserError(
@@ -107,8 +107,8 @@ def write(kind: str, name: str, to: str | None = None) -> Written:
         )
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise UserError(
-            f"'{name}' cannot be a plugin's name; it is small letters, digits and "
-            "underscores, a letter first, e.g. my_method."
+            f"'{name}' cannot be a plugin's name. Use small letters, digits and "
+            "underscores, with a letter first, e.g. my_method."
         )
     taken = [p for p in plugins.installed() if (p.kind, p.name) == (KINDS[kind], name)]
     if taken:
@@ -119,7 +119,7 @@ def write(kind: str, name: str, to: str | None = None) -> Written:
     dashed = name.replace("_", "-")
     folder = pathlib.Path(to or f"sslkit-{dashed}")
     if folder.exists():
-        raise UserError(f"{folder} is there already. Choose another folder with --to.")
+        raise UserError(f"{folder} exists already. Choose another folder with --to.")
     package = f"sslkit_{name}"
     recipe = f"gin/{name}_digits.gin"
     files = {
@@ -141,7 +141,7 @@ def write(kind: str, name: str, to: str | None = None) -> Written:
 
 
 def class_name(name: str) -> str:
-    """Returns what the plugin's class is called, e.g. MyMethod of my_method."""
+    """Returns the name of the plugin's class, e.g. MyMethod for my_method."""
     return "".join(part.capitalize() for part in name.split("_"))
 
 
@@ -177,7 +177,7 @@ packages = ["{package}"]
 
 
 def _recipe(kind: str, name: str, recipe: str) -> str:
-    return f"""# {class_name(name)} on handwritten digits: minutes on a CPU.
+    return f"""# {class_name(name)} on handwritten digits; takes minutes on a CPU.
 #
 # Must set: --workdir.  Often set: train.epochs, train.seed.
 # Command: sslkit train --gin {recipe} --workdir W
@@ -187,7 +187,7 @@ def _recipe(kind: str, name: str, recipe: str) -> str:
 def _tests(kind: str, name: str, package: str) -> str:
     made = class_name(name)
     options = f", {_OPTIONS[kind]}" if _OPTIONS[kind] else ""
-    return f'''"""{made} holds to the laws of its kind."""
+    return f'''"""Tests {made} against the laws of its kind."""
 
 from sslkit.testing import laws, style_laws
 from {package}.{kind} import {made}
@@ -215,13 +215,13 @@ pytest
 sslkit train --gin {recipe} --workdir runs/{name}
 ```
 
-The first installs it, the second holds it to the laws of its kind, the third trains
-with it. What it does is in `sslkit_{name}/{kind}.py`.
+The first command installs the plugin, the second tests it against the laws of its kind,
+and the third trains with it. The code of the plugin is in `sslkit_{name}/{kind}.py`.
 """
 
 
 def next_lines(written: Written) -> Iterable[str]:
-    """Returns what to type next."""
+    """Returns the commands to run next."""
     yield f"cd {written.folder}"
     yield "pip install -e '.[test]' && pytest"
     recipe = os.path.relpath(written.recipe, written.folder)

@@ -11,12 +11,12 @@ Setting = bool | int | float | str
 
 
 class NewThing(Reporter):
-    """Writes the loss to a text file, a line each time.
+    """Writes the loss to a text file, one line per report.
 
-    To be changed: who is told, and of what.
+    To be changed: what is reported, and where to.
 
     Args:
-        name: of the file, in the run's folder.
+        name: the name of the file in the run's folder.
     """
 
     @checked
@@ -26,7 +26,7 @@ class NewThing(Reporter):
         self._path: str | None = None
 
     def open(self, run: RunInfo) -> None:
-        """Begins; see `Reporter`."""
+        """Opens the reports of a run; see `Reporter`."""
         os.makedirs(run.workdir, exist_ok=True)
         self._path = os.path.join(run.workdir, self._name)
 

@@ -10,7 +10,7 @@ from sslkit.api import Runner, checked
 
 
 class NewThing(Runner):
-    """Runs on one device, by its name.
+    """Runs on one device, which is given by its name.
 
     To be changed: where the step runs.
 

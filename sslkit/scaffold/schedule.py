@@ -8,7 +8,7 @@ from sslkit.api import NonNegativeFloat, PositiveFloat, Schedule, checked
 
 
 class NewThing(Schedule):
-    """A rate that falls in a straight line.
+    """A learning rate that falls linearly.
 
     To be changed: the rate as a function of the step.
 

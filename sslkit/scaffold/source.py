@@ -13,15 +13,15 @@ _SEEDS = {"train": 0, "test": 1}
 class NewThing(Source):
     """Images of noise around the colour of their class.
 
-    To be changed: where images come from. A keyword that is a path is called `path`, or
-    ends in `_path` or `_dir`: a run keeps those absolute.
+    To be changed: where images come from. A keyword that is a path must be called
+    `path`, or end in `_path` or `_dir`: runs save these as absolute paths.
 
     Args:
         split: `train` or `test`.
-        images: how many.
+        images: the number of images.
 
     Raises:
-        UserError: if there is no such split.
+        UserError: if the split does not exist.
     """
 
     @checked
@@ -50,10 +50,10 @@ class NewThing(Source):
             index: int64 [], in [0, size).
 
         Returns:
-            image, uint8 [height, width, 3]; label, int32 [], -1 where there is none.
+            image, uint8 [height, width, 3]; label, int32 [], -1 without a label.
         """
         return tf.gather(self._images, index), tf.gather(self._labels, index)
 
     def labels(self) -> np.ndarray:
-        """Returns all labels, int32 [size]; None would say that reading is needed."""
+        """Returns all labels, int32 [size]; None if the examples must be read first."""
         return self._labels.numpy()
