@@ -127,19 +127,19 @@ SLOW = {
     # 86 layers are traced for two replicas. Their normalisation is that of
     # the other backbones, which are under this law by default; that none of Keras' own
     # is left is in tests/nn/test_applications.py.
-    "backbones.keras-encodes_alike_on_two_replicas",
+    "backbones.keras-encodes_the_same_on_two_replicas",
     # 86 layers are traced for each; the other backbones are under these by default.
-    "backbones.keras-computes_without_doubles",
-    "backbones.keras-is_still_when_frozen",
+    "backbones.keras-computes_without_float64",
+    "backbones.keras-does_not_change_when_frozen",
     # Its layers are those of convnet, which is under this law by default; they are held
     # to their formula on two replicas in tests/nn/test_batch_norm.py.
-    "backbones.resnet-encodes_alike_on_two_replicas",
+    "backbones.resnet-encodes_the_same_on_two_replicas",
     # Has no statistics of a batch.
-    "backbones.vit-encodes_alike_on_two_replicas",
+    "backbones.vit-encodes_the_same_on_two_replicas",
     # The views of fnc, simclr and multi_crop are made by one class, whose two forms
     # and places tests/views compares; by default each is under some of these.
-    "augmentations.fnc-finishes_batches_alike_on_two_replicas",
-    "augmentations.simclr-finishes_batches_alike_on_two_replicas",
+    "augmentations.fnc-finishes_batches_the_same_on_two_replicas",
+    "augmentations.simclr-finishes_batches_the_same_on_two_replicas",
     "augmentations.fnc-makes_the_same_views_on_a_gpu_as_on_a_cpu",
     "augmentations.multi_crop-stays_in_the_unit_interval",
     "augmentations.multi_crop-gives_the_same_views_for_a_seed",
@@ -148,30 +148,30 @@ SLOW = {
     "augmentations.simclr-makes_the_same_views_on_a_gpu_as_on_a_cpu",
     "augmentations.simclr-stays_in_the_unit_interval",
     # 86 layers, built for each precision.
-    "backbones.keras-gives_one_vector_an_image",
+    "backbones.keras-gives_one_vector_per_image",
     "backbones.keras-is_deterministic",
     # In tests/views/test_programs.py the same batches are looked at, and whole.
-    "augmentations.fnc-computes_without_doubles",
-    "augmentations.multi_crop-computes_without_doubles",
-    "augmentations.simclr-computes_without_doubles",
+    "augmentations.fnc-computes_without_float64",
+    "augmentations.multi_crop-computes_without_float64",
+    "augmentations.simclr-computes_without_float64",
     # By the same class as fnc, which compiles for seconds.
     "augmentations.simclr-gives_the_same_views_for_a_seed",
     "augmentations.simclr-runs_in_tf_data",
     # Its draws in a step are in tests/nn/test_applications.py.
     "backbones.keras-draws_the_same_in_the_same_step",
     # By the same class as fnc; both of its sizes are in tests/views.
-    "augmentations.multi_crop-finishes_batches_alike_on_two_replicas",
+    "augmentations.multi_crop-finishes_batches_the_same_on_two_replicas",
     "augmentations.multi_crop-makes_the_same_views_on_a_gpu_as_on_a_cpu",
     # Without a bank, by default.
     "objectives.fnc-detectionglofnd-bank3-replicas_do_not_change_the_result",
     # Each replica is a further copy of the graph. All that objectives do with the
     # others, gather, mean, statistics, bank, FNC with a bank does on two by default;
     # on four the published replicas do, in plugins/fnc/tests.
-    "objectives.fnc-bank6-four_replicas_do_what_two_do",
+    "objectives.fnc-bank6-four_replicas_do_the_same_as_two",
     "objectives.simclr-replicas_do_not_change_the_result",
     "objectives.simclr-replicas_stay_equal",
-    "objectives.simclr-four_replicas_do_what_two_do",
-    "objectives.supervised-four_replicas_do_what_two_do",
+    "objectives.simclr-four_replicas_do_the_same_as_two",
+    "objectives.supervised-four_replicas_do_the_same_as_two",
     # XLA compiles its loss as a part of FNC's.
     "objectives.simclr-jit_does_not_change_the_result",
     # It is what the other runners are compared with.

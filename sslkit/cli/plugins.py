@@ -172,7 +172,7 @@ def _check_laws(plugin: plugins.Plugin, args: argparse.Namespace) -> int:
     given = options(plugin, args.set)
 
     from sslkit.testing import laws_of, style_laws_of
-    from sslkit.testing.judging import judge, missing
+    from sslkit.testing.checking import check_laws, missing
 
     loaded = plugins.load(plugin.kind, plugin.name)
     laws, style = laws_of(loaded, **given), style_laws_of(loaded, **given)
@@ -184,16 +184,16 @@ def _check_laws(plugin: plugins.Plugin, args: argparse.Namespace) -> int:
         )
     print(f"{plugin.title}, of {plugin.origin} ({plugin.value})")
     width = max(len(law.name) for law in [*laws, *style])
-    counts = {"passed": 0, "failed": 0, "skipped": 0, "not judged": 0}
-    for verdict in judge(laws):
-        counts[verdict.result] += 1
-        _row(width, verdict.law, verdict.result, verdict.reason)
-    for verdict in judge(style):
+    counts = {"passed": 0, "failed": 0, "skipped": 0, "not checked": 0}
+    for found in check_laws(laws):
+        counts[found.result] += 1
+        _row(width, found.law, found.result, found.reason)
+    for found in check_laws(style):
         # Style alone cannot make a run fail.
-        result = "advice" if verdict.result == "failed" else verdict.result
-        _row(width, verdict.law, result, verdict.reason)
+        result = "advice" if found.result == "failed" else found.result
+        _row(width, found.law, result, found.reason)
     print(f"{len(laws)} laws: {', '.join(f'{n} {r}' for r, n in counts.items() if n)}")
-    return 1 if counts["failed"] or counts["not judged"] else 0
+    return 1 if counts["failed"] or counts["not checked"] else 0
 
 
 def _row(width: int, law: str, result: str, reason: str) -> None:

@@ -37,7 +37,7 @@ def _shown(subject: Subject) -> tuple[Augmentation, dict[str, np.ndarray]]:
 
 
 def _views(augmentation: Augmentation) -> Views:
-    """Returns uint8 views of a batch, noise with black and white in it."""
+    """Returns uint8 views of a batch: noise that also has black and white pixels."""
     draw = np.random.default_rng(0)
     odds = [0.1, *[0.8 / 254] * 254, 0.1]
     return Views(
@@ -53,7 +53,7 @@ def _seeds() -> tf.Tensor:
 
 
 def gives_the_same_views_for_a_seed(subject: Subject) -> None:
-    """A draw from global state made a resumed run see other images."""
+    """With global random state, a resumed run got other views."""
     augmentation, first = _shown(subject)
     again = _example(subject.make())
     other = _example(augmentation, seed=(3, 5))
@@ -61,18 +61,18 @@ def gives_the_same_views_for_a_seed(subject: Subject) -> None:
         if np.any(stack != again[name]):
             raise Broken(
                 f"the same seed gives two different views of {name}",
-                "Draw with sslkit.views.uniform or tf.random.stateless_*, from the "
-                "seed that is given",
+                "Draw with sslkit.views.uniform or tf.random.stateless_*, and the seed "
+                "that `example` gets",
             )
     if all(np.all(stack == other[name]) for name, stack in first.items()):
         raise Broken("another seed gives the same views", "Use the seed")
 
 
 def makes_views_that_match_its_groups(subject: Subject) -> None:
-    """A group of another size or count failed far away, in the objective."""
+    """A group of another size or count was an error only later, in the objective."""
     augmentation = subject.make()
     if dict(augmentation.groups) != dict(subject.make().groups):
-        raise Broken("`groups` changes from time to time", "Let it be a constant")
+        raise Broken("`groups` differs between two instances", "Make it a constant")
     augmentation, made = _shown(subject)
     wanted = {
         name: (count, size, size, 3)
@@ -81,19 +81,19 @@ def makes_views_that_match_its_groups(subject: Subject) -> None:
     found = {name: stack.shape for name, stack in made.items()}
     if found != wanted:
         raise Broken(
-            f"example makes {found} and `groups` promises {wanted}",
-            "Let both follow from the same options",
+            f"example makes {found}, but by `groups` it must be {wanted}",
+            "Compute both from the same options",
         )
     types = {stack.dtype.name for stack in made.values()}
     if types != {"uint8"}:
         raise Broken(
             f"example makes {', '.join(sorted(types))}",
-            "Return uint8, e.g. by sslkit.views.to_uint8: a quarter of the traffic",
+            "Return uint8, a quarter of the data, e.g. by sslkit.views.to_uint8",
         )
 
 
 def runs_in_tf_data(subject: Subject) -> None:
-    """NumPy, or a shape that only eager tensors know, failed in the pipeline."""
+    """NumPy, or a shape that is known only in eager mode, failed in the pipeline."""
     augmentation = subject.make()
     pictures = [_picture(20, 24), _picture(9, 31), _picture(16, 16)]
     data = tf.data.Dataset.from_generator(
@@ -108,7 +108,7 @@ def runs_in_tf_data(subject: Subject) -> None:
         lines = str(error).strip().splitlines() or [""]
         raise Broken(
             f"example fails inside tf.data ({type(error).__name__}: {lines[-1]})",
-            "Use TensorFlow operations alone, and tf.shape where a size is not known",
+            "Use only TensorFlow operations, and tf.shape if a size is not known",
         ) from error
     _, eager = _shown(subject)
     for name, stack in eager.items():
@@ -121,13 +121,13 @@ def runs_in_tf_data(subject: Subject) -> None:
     for name, stack in made[0].items():
         if np.any(stack.numpy() != eager[name]):
             raise Broken(
-                f"in a graph the views of {name} are others than outside",
-                "Draw everything in TensorFlow: Python draws once, while tracing",
+                f"the views of {name} in a graph differ from those in eager mode",
+                "Draw everything in TensorFlow: Python draws only once, while tracing",
             )
 
 
 def makes_the_same_views_on_a_gpu_as_on_a_cpu(subject: Subject) -> None:
-    """A run that moved to another machine went on with other views."""
+    """A run that was continued on another kind of device got other views."""
     given = subject.make()
     told = {kind: given.on(kind) for kind in get_args(DeviceKind)}
     for kind, other in told.items():
@@ -135,25 +135,25 @@ def makes_the_same_views_on_a_gpu_as_on_a_cpu(subject: Subject) -> None:
             given.groups
         ):
             raise Broken(
-                f"on({kind!r}) is not an augmentation of the same groups",
-                "Return one: a copy, or the object itself",
+                f"on({kind!r}) does not return an augmentation with the same groups",
+                "Return a copy, or the object itself",
             )
     if told["CPU"] is told["GPU"]:
         return
     images = {kind: _finished(told[kind]) for kind in ("CPU", "GPU")}
     for name, expected in images["CPU"].items():
-        # A step of 8 bits, as the way from the host takes, and a few ties.
+        # One step of 8 bits, as views come from the host as uint8, and a few more.
         apart = np.mean(np.abs(images["GPU"][name] - expected) > 1.01 / 255)
         if apart > 0.01:
             raise Broken(
-                f"told that it is a GPU, {apart:.0%} of the values of {name} differ "
-                "from those on a CPU by more than one step of 256",
+                f"after on('GPU'), {apart:.0%} of the values of {name} differ from "
+                "those after on('CPU') by more than 1/255",
                 "Draw the same numbers in the same order on all kinds of devices",
             )
 
 
 def _finished(augmentation: Augmentation) -> dict[str, np.ndarray]:
-    """Returns the views of a few examples, both parts."""
+    """Returns the views of a few examples, after both `example` and `batch`."""
     seeds = _seeds()[:4]
     made = [augmentation.example(tf.constant(_picture()), seed) for seed in seeds]
     stacked = {name: tf.stack([views[name] for views in made]) for name in made[0]}
@@ -166,7 +166,7 @@ def _finished(augmentation: Augmentation) -> dict[str, np.ndarray]:
 
 
 def stays_in_the_unit_interval(subject: Subject) -> None:
-    """Pixels beyond [0, 1] reached the network, and only on the device."""
+    """Pixels outside [0, 1] got into the network, after the device's part."""
     augmentation = subject.make().on("GPU")
     views = _views(augmentation)
     made = augmentation.batch(
@@ -192,12 +192,12 @@ def stays_in_the_unit_interval(subject: Subject) -> None:
             )
 
 
-def finishes_batches_alike_on_two_replicas(subject: Subject) -> None:
-    """Device-side draws depended on how many replicas shared the batch."""
+def finishes_batches_the_same_on_two_replicas(subject: Subject) -> None:
+    """Random numbers on the device depended on the number of replicas."""
     augmentation = subject.make().on("GPU")
     views, seeds = _views(augmentation), _seeds()
     results = {}
-    # Two are enough to see it, and every further copy of the graph takes seconds.
+    # Two are enough to find it, and each further copy of the graph takes seconds.
     for replicas in (1, 2):
         place = strategy(replicas)
         share = _BATCH // replicas
@@ -234,10 +234,10 @@ def finishes_batches_alike_on_two_replicas(subject: Subject) -> None:
         }
     for name, value in results[2].items():
         error = float(np.max(np.abs(value - results[1][name])))
-        # The same float32 operations on fewer rows may be grouped in another way.
+        # For fewer rows, the same float32 operations may be in another order.
         if error > 1e-5:
             raise Broken(
                 f"on 2 replicas {name} differs from one by {error:.2g}",
-                "Draw for an image from its row of example_seeds, and for the whole "
-                "batch from step_seed: sslkit.views.uniform does",
+                "Draw with sslkit.views.uniform: for an image with its row of "
+                "example_seeds, for the whole batch with step_seed",
             )

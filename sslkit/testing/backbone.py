@@ -13,8 +13,8 @@ from sslkit.nn.precision import full_dtype
 class TinyBackbone(Backbone):
     """One strided convolution with batch normalisation, then the mean over pixels.
 
-    It has what a law looks at: a kernel, normalisation that must agree over replicas,
-    and moving statistics. A few hundred weights.
+    It has what laws check: a kernel, normalisation that must be equal on all replicas,
+    and moving statistics; and only a few hundred weights.
 
     Args:
         width: channels, and so the width of the features.

@@ -13,9 +13,9 @@ from sslkit import randomness, replica
 from sslkit.api import Backbone
 from sslkit.testing.comparison import differences
 from sslkit.testing.devices import strategy
-from sslkit.testing.law import Broken, Subject, Unjudged
+from sslkit.testing.law import Broken, NotChecked, Subject
 from sslkit.testing.precision import precision
-from sslkit.testing.rehearsal import BATCH, SIZE
+from sslkit.testing.short_run import BATCH, SIZE
 from sslkit.training.state import freeze_again
 
 _FLOAT64 = 1e-9
@@ -32,7 +32,7 @@ def _example_seeds() -> tf.Tensor:
 
 
 def built(subject: Subject, *, seed: int = 1, frozen: bool = False) -> Backbone:
-    """Returns a backbone with variables, made as the core makes it."""
+    """Returns a built backbone, made in the same way as the core makes it."""
     keras.utils.set_random_seed(seed)
     backbone = subject.plugin(**{"name": "encoder", **subject.options})
     backbone.trainable = not frozen
@@ -42,7 +42,7 @@ def built(subject: Subject, *, seed: int = 1, frozen: bool = False) -> Backbone:
 
 
 def _pair(subject: Subject) -> list[Backbone]:
-    """Returns two builds from one seed; laws leave them as they were built."""
+    """Returns two builds with the same seed; laws restore their state."""
     if "pair" not in subject.runs:
         subject.runs["pair"] = [built(subject), built(subject)]
     return subject.runs["pair"]
@@ -50,7 +50,7 @@ def _pair(subject: Subject) -> list[Backbone]:
 
 @contextlib.contextmanager
 def _restored(backbone: Backbone) -> Iterator[Backbone]:
-    """Puts a backbone's variables back afterwards."""
+    """Restores a backbone's variables afterwards."""
     before = _values(backbone)
     try:
         yield backbone
@@ -63,17 +63,17 @@ def _values(backbone: Backbone) -> dict[str, np.ndarray]:
     return {variable.path: variable.numpy() for variable in backbone.variables}
 
 
-def gives_one_vector_an_image(subject: Subject) -> None:
-    """Heads were made for another width than the features had."""
+def gives_one_vector_per_image(subject: Subject) -> None:
+    """The heads were made for another width than that of the features."""
     width = subject.make().feature_dim
     for training in (False, True):
         with _restored(_pair(subject)[0]) as backbone:
             out = backbone(_images(), training=training)
         if tuple(out.shape) != (BATCH, width) or out.dtype != tf.float32:
             raise Broken(
-                f"call returns {out.dtype.name} {list(out.shape)}; feature_dim "
-                f"promises float32 [{BATCH}, {width}]",
-                "Pool over pixels, and let feature_dim follow from the options",
+                f"call returns {out.dtype.name} {list(out.shape)}, but by feature_dim "
+                f"it must be float32 [{BATCH}, {width}]",
+                "Pool over pixels, and compute feature_dim from the options",
             )
     with precision("mixed_bfloat16"):
         half = built(subject)
@@ -86,14 +86,15 @@ def gives_one_vector_an_image(subject: Subject) -> None:
 
 
 def is_deterministic(subject: Subject) -> None:
-    """Features of an image changed from call to call, or with its neighbours."""
+    """An image's features changed from call to call, or with the rest of the batch."""
     backbone, twin = _pair(subject)
     starts = _of_same_paths(backbone, twin)
     images = _images()
     first, again = (backbone(images, training=False).numpy() for _ in range(2))
     if np.any(first != again):
         raise Broken(
-            "in inference mode two calls differ", "Draw nothing when training is False"
+            "in inference mode two calls differ",
+            "Use no random numbers when training is False",
         )
     error = float(np.max(np.abs(backbone(images[:3], training=False) - first[:3])))
     if error > 1e-4 * max(1.0, float(np.max(np.abs(first)))):
@@ -105,26 +106,26 @@ def is_deterministic(subject: Subject) -> None:
     moved = differences(*starts, within=0)
     if moved:
         raise Broken(
-            f"two builds from one seed start differently: {moved}",
-            "Draw initial weights with keras initializers",
+            f"two builds with the same seed have different weights: {moved}",
+            "Draw initial weights with Keras initializers",
         )
 
 
 def _of_same_paths(
     one: Backbone, other: Backbone
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Returns the values of two of one class, by their paths."""
+    """Returns path -> value for two backbones of one class."""
     first, second = _values(one), _values(other)
     if first.keys() != second.keys():
-        raise Unjudged(
-            "two builds call their variables differently",
+        raise NotChecked(
+            "two builds name their variables differently",
             "See the law 'names all its layers'",
         )
     return first, second
 
 
 def draws_the_same_in_the_same_step(subject: Subject) -> None:
-    """Dropout drew from global state, and a resumed run saw other noise."""
+    """Dropout used global random state, so a resumed run got other noise."""
     backbone = _pair(subject)[0]
     images, seeds = _images(), _example_seeds()
     found = []
@@ -133,33 +134,35 @@ def draws_the_same_in_the_same_step(subject: Subject) -> None:
             found.append(backbone(images, training=True).numpy())
     if np.any(found[0] != found[1]):
         raise Broken(
-            "two calls in training mode differ, in one step, with the same weights",
-            "Draw with sslkit.randomness.draw, which knows the step and the examples",
+            "two calls in training mode, in one step and with the same weights, differ",
+            "Draw with sslkit.randomness.draw, which uses the step and the examples",
         )
     still = backbone(images, training=False).numpy()
     with randomness.drawing(_STEP_SEED, seeds):
         inside = backbone(images, training=False).numpy()
     if np.any(inside != still):
         raise Broken(
-            "in inference mode it draws, as a frozen encoder does in a training step",
-            "Draw nothing when training is False",
+            "in inference mode inside a training step, as for a frozen encoder, it "
+            "uses random numbers",
+            "Use no random numbers when training is False",
         )
 
 
-def is_still_when_frozen(subject: Subject) -> None:
-    """Linear evaluation moved the encoder that it was to measure."""
+def does_not_change_when_frozen(subject: Subject) -> None:
+    """Linear evaluation changed the encoder that it was to measure."""
     backbone = _pair(subject)[0]
     before = _values(backbone)
     with _restored(backbone):
         _hold_still(backbone, before)
     frozen = built(subject, frozen=True)
     frozen(_images(), training=False)
-    # What owns a frozen layer looks at the variables, not at the layer.
+    # The layer that holds a frozen layer reads `trainable` of its variables.
     trained = [v.path for v in frozen.variables if v.trainable]
     if trained:
         raise Broken(
-            f"frozen before it was built it still trains {', '.join(trained[:3])}",
-            "Leave `trainable` alone in call: the core freezes what build has made",
+            "it was frozen before it was built, but still trains "
+            f"{', '.join(trained[:3])}",
+            "Do not set `trainable` in call: the core freezes variables after build",
         )
 
 
@@ -168,7 +171,8 @@ def _hold_still(backbone: Backbone, before: dict[str, np.ndarray]) -> None:
     moved = differences(_values(backbone), before, within=0)
     if moved:
         raise Broken(
-            f"inference mode moves {moved}", "Track statistics only in training mode"
+            f"a call in inference mode changes {moved}",
+            "Update statistics only in training mode",
         )
     backbone(_images(), training=True)
     now = _values(backbone)
@@ -180,13 +184,13 @@ def _hold_still(backbone: Backbone, before: dict[str, np.ndarray]) -> None:
     )
     if moved:
         raise Broken(
-            f"a call in training mode moves weights: {moved}",
-            "Only the optimizer moves what is trainable",
+            f"a call in training mode changes weights: {moved}",
+            "Only the optimizer may change trainable weights",
         )
 
 
 def names_all_its_layers(subject: Subject) -> None:
-    """Two variables had one name, or names that counted per process."""
+    """Two variables had the same name, or automatic names."""
     first, second = (
         [variable.path for variable in built.variables] for built in _pair(subject)
     )
@@ -194,7 +198,8 @@ def names_all_its_layers(subject: Subject) -> None:
     if twice:
         raise Broken(
             f"two variables are called {twice[0]}",
-            "Give each layer a name of its own, and call a layer inside its owner",
+            "Give each layer a different name, and call a layer only inside the layer "
+            "that holds it",
         )
     odd = sorted(set(first) ^ set(second))
     if odd:
@@ -206,17 +211,17 @@ def names_all_its_layers(subject: Subject) -> None:
     outside = [path for path in first if not path.startswith("encoder/")]
     if outside:
         raise Broken(
-            f"{outside[0]} does not stand under the name that was given, 'encoder'",
-            "Take `name` and pass it on to the base class",
+            f"{outside[0]} does not begin with the backbone's name, 'encoder'",
+            "Take the argument `name` and pass it on to the base class",
         )
 
 
 def gradient_reaches_every_weight(subject: Subject) -> None:
-    """A layer that nothing used was saved, decayed and never trained."""
+    """A layer that was not used was saved and decayed, but never trained."""
     draw = np.random.default_rng(5)
     with _restored(_pair(subject)[0]) as backbone:
         for weight in backbone.trainable_variables:
-            # Residual branches may start silent, with a factor of zero.
+            # Residual branches may start with a factor of zero.
             noise = draw.normal(0, 0.1, weight.shape).astype(np.float32)
             weight.assign(weight.numpy() + noise)
         values = [weight.value for weight in backbone.trainable_variables]
@@ -235,12 +240,12 @@ def gradient_reaches_every_weight(subject: Subject) -> None:
     if dead:
         raise Broken(
             f"no gradient reaches {', '.join(dead[:3])}",
-            "Use these weights in call, or do not make them",
+            "Use these weights in call, or do not create them",
         )
 
 
-def encodes_alike_on_two_replicas(subject: Subject) -> None:
-    """Each replica normalised by its own few images, or drew as the first one."""
+def encodes_the_same_on_two_replicas(subject: Subject) -> None:
+    """Each replica used the statistics of its own images, or equal random numbers."""
     features, made = [], []
     for replicas in (1, 2):
         place = strategy(replicas)
@@ -270,6 +275,6 @@ def encodes_alike_on_two_replicas(subject: Subject) -> None:
     if found:
         raise Broken(
             f"two replicas differ from one: {found}",
-            "Normalise with nn.BatchNorm, whose statistics are those of all replicas, "
-            "and draw with sslkit.randomness.draw, which knows the examples",
+            "Normalise with nn.BatchNorm, which uses the statistics of all replicas, "
+            "and draw with sslkit.randomness.draw, which uses the examples' seeds",
         )

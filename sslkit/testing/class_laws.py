@@ -14,7 +14,7 @@ _SOURCE = re.compile(
 
 
 def constructor_spells_its_parameters(subject: Subject) -> None:
-    """A typo in a recipe vanished in **kwargs."""
+    """A typo in a recipe was accepted by **kwargs and had no effect."""
     found = unspelled(subject.plugin)
     if found:
         raise Broken(
@@ -23,7 +23,7 @@ def constructor_spells_its_parameters(subject: Subject) -> None:
 
 
 def docstrings_explain_every_parameter(subject: Subject) -> None:
-    """A recipe bound an option whose unit nobody knew."""
+    """The unit of an option was not documented."""
     parameters = inspect.signature(subject.plugin).parameters
     constructor = inspect.getattr_static(subject.plugin, "__init__")
     documented = f"{subject.plugin.__doc__}{constructor.__doc__}"
@@ -36,10 +36,10 @@ def docstrings_explain_every_parameter(subject: Subject) -> None:
 
 
 def docstring_cites_its_source(subject: Subject) -> None:
-    """Nobody could tell which paper, and which equation, a method was after."""
+    """It was not documented which paper and equation a method implements."""
     text = inspect.getdoc(subject.plugin) or ""
     if not _SOURCE.search(text):
         raise Broken(
-            "its docstring names no source",
+            "its docstring does not cite a source",
             "Cite the paper and the equation, e.g. 'Chen et al. 2020, eq. 1'",
         )

@@ -1,4 +1,4 @@
-"""Comparing two tables of variables, and saying where they differ."""
+"""Compares two tables of variables, and describes the differences."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 def differences(
     ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], *, within: float
 ) -> str | None:
-    """Says which arrays differ by more than float error.
+    """Describes the arrays that differ by more than an allowed error.
 
     Args:
         ours: name -> values.
         theirs: the same names and shapes.
-        within: largest difference, over the largest value of the array or over 1,
-            whichever is more; 0 wants equal bits.
+        within: the allowed difference, relative to the largest value of the array or
+            to 1, whichever is larger; 0 means equal bits.
 
     Returns:
-        A line naming the worst, or None.
+        A line that names the largest differences; None if there are none.
     """
     found = {}
     for name, value in ours.items():
@@ -38,7 +38,7 @@ def differences(
 def losses_differ(
     ours: Sequence[float], theirs: Sequence[float], *, within: float
 ) -> str | None:
-    """Says at which step two runs' losses part, or returns None."""
+    """Returns a line about the first step whose losses differ; None if none does."""
     for step, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         if not abs(one - other) <= within * max(1.0, abs(other)):
             return f"the loss of step {step} is {one:.9g} and not {other:.9g}"

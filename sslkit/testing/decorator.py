@@ -1,4 +1,4 @@
-"""Which laws a plugin is under, and a decorator that makes each of them a test."""
+"""The laws of each kind of plugin, and a decorator that makes each law a test."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sslkit.testing import (
     augmentation_laws,
     backbone_laws,
     class_laws,
-    double_laws,
     evaluation_laws,
+    float64_law,
     half_laws,
     objective_laws,
     optimizer_laws,
@@ -31,18 +31,18 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         objective_laws.owns_every_variable,
         objective_laws.has_the_same_paths_twice,
         objective_laws.loss_is_a_finite_scalar,
-        objective_laws.gradient_reaches_all_that_is_learned_and_no_twin,
+        objective_laws.gradient_reaches_all_trained_weights_and_no_twin,
         training_laws.gradient_equals_finite_differences,
         training_laws.replicas_do_not_change_the_result,
         training_laws.replicas_stay_equal,
-        training_laws.four_replicas_do_what_two_do,
+        training_laws.four_replicas_do_the_same_as_two,
         training_laws.jit_does_not_change_the_result,
         training_laws.does_not_retrace,
         training_laws.resumes_bit_for_bit,
         training_laws.batch_order_does_not_matter,
         training_laws.an_unlabelled_example_changes_nothing,
-        training_laws.parts_of_a_batch_give_its_update,
-        double_laws.computes_without_doubles,
+        training_laws.parts_of_a_batch_give_the_same_update,
+        float64_law.computes_without_float64,
         half_laws.bfloat16_stays_close,
         objective_laws.refuses_wrong_views_by_name,
         class_laws.constructor_spells_its_parameters,
@@ -53,29 +53,29 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         augmentation_laws.runs_in_tf_data,
         augmentation_laws.makes_the_same_views_on_a_gpu_as_on_a_cpu,
         augmentation_laws.stays_in_the_unit_interval,
-        augmentation_laws.finishes_batches_alike_on_two_replicas,
-        double_laws.computes_without_doubles,
+        augmentation_laws.finishes_batches_the_same_on_two_replicas,
+        float64_law.computes_without_float64,
         class_laws.constructor_spells_its_parameters,
     ),
     api.Backbone: (
-        backbone_laws.gives_one_vector_an_image,
+        backbone_laws.gives_one_vector_per_image,
         backbone_laws.is_deterministic,
         backbone_laws.draws_the_same_in_the_same_step,
-        backbone_laws.is_still_when_frozen,
+        backbone_laws.does_not_change_when_frozen,
         backbone_laws.names_all_its_layers,
         backbone_laws.gradient_reaches_every_weight,
-        backbone_laws.encodes_alike_on_two_replicas,
-        double_laws.computes_without_doubles,
+        backbone_laws.encodes_the_same_on_two_replicas,
+        float64_law.computes_without_float64,
         class_laws.constructor_spells_its_parameters,
     ),
     api.Evaluation: (
         evaluation_laws.returns_scores,
         evaluation_laws.gives_the_same_numbers_each_time,
-        evaluation_laws.leaves_the_features_alone,
+        evaluation_laws.does_not_change_the_features,
         evaluation_laws.tells_good_features_from_bad,
-        evaluation_laws.learns_nothing_from_what_it_scores,
-        evaluation_laws.takes_a_bank_that_lacks_a_class,
-        evaluation_laws.copes_with_equal_features,
+        evaluation_laws.does_not_learn_from_the_test_split,
+        evaluation_laws.accepts_a_bank_without_a_class,
+        evaluation_laws.accepts_equal_features,
         class_laws.constructor_spells_its_parameters,
     ),
     api.Optimizer: (
@@ -83,22 +83,22 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         optimizer_laws.returns_the_slots_it_declares,
         optimizer_laws.pairs_weights_by_their_paths,
         optimizer_laws.stays_finite_to_the_end_of_the_run,
-        optimizer_laws.updates_alike_in_a_graph_and_under_jit,
+        optimizer_laws.updates_the_same_in_a_graph_and_under_jit,
         optimizer_laws.moves_against_the_gradient,
-        double_laws.computes_without_doubles,
+        float64_law.computes_without_float64,
         class_laws.constructor_spells_its_parameters,
     ),
     api.Schedule: (
         optimizer_laws.gives_a_finite_rate_at_every_step,
-        optimizer_laws.schedules_alike_in_a_graph,
-        double_laws.computes_without_doubles,
+        optimizer_laws.gives_the_same_rate_in_a_graph,
+        float64_law.computes_without_float64,
         class_laws.constructor_spells_its_parameters,
     ),
     api.Reporter: (
-        reporter_laws.makes_nothing_before_it_is_open,
-        reporter_laws.takes_all_that_a_run_tells,
-        reporter_laws.goes_on_with_a_run_that_was_stopped,
-        reporter_laws.takes_a_result_alone,
+        reporter_laws.creates_nothing_before_open,
+        reporter_laws.accepts_everything_that_a_run_reports,
+        reporter_laws.continues_a_run_that_was_stopped,
+        reporter_laws.accepts_a_result_without_open,
         class_laws.constructor_spells_its_parameters,
     ),
     api.Runner: (
@@ -107,15 +107,15 @@ RULES: dict[type, tuple[Callable[[Subject], None], ...]] = {
         class_laws.constructor_spells_its_parameters,
     ),
     api.Source: (
-        source_laws.reads_what_it_promises,
+        source_laws.returns_uint8_images_and_int32_labels,
         source_laws.reads_the_same_each_time,
         source_laws.labels_agree,
-        source_laws.refuses_a_split_that_is_not_there,
-        source_laws.tells_its_examples_apart,
+        source_laws.refuses_a_split_that_does_not_exist,
+        source_laws.describes_its_examples_differently,
         class_laws.constructor_spells_its_parameters,
     ),
 }
-"""Kind -> the laws of its members: what a plugin must hold to be right."""
+"""Kind -> its laws, which a correct plugin keeps."""
 
 STYLE: dict[type, tuple[Callable[[Subject], None], ...]] = {
     kind: (class_laws.docstrings_explain_every_parameter,) for kind in RULES
@@ -125,29 +125,29 @@ STYLE: dict[type, tuple[Callable[[Subject], None], ...]] = {
         class_laws.docstring_cites_its_source,
     )
 }
-"""Kind -> the laws of how its members are written, which break no run."""
+"""Kind -> its laws of style. Breaking one of these cannot make a run fail."""
 
 
 def laws_of(plugin: type, **options: Any) -> list[Law]:
-    """Returns the laws that a plugin is under; see `style_laws_of` for those of style.
+    """Returns the laws of a plugin's kind; for those of style see `style_laws_of`.
 
-    Those of objectives run in float64, where an error of the mathematics stands out
-    from rounding: what must not be in half precision is cast to
+    The laws of objectives run in float64, in which an error in the mathematics is much
+    larger than rounding. So a value that must not be in half precision is cast to
     `sslkit.nn.full_dtype(layer)`, and not to tf.float32.
 
     Args:
         plugin: a subclass of a kind in `sslkit.api`.
-        **options: constructor keywords. An objective gets `backbone = TinyBackbone`
-            unless it is given another, a source `split = "train"`.
+        **options: constructor keywords. By default an objective gets `backbone =
+            TinyBackbone`, and a source `split = "train"`.
 
     Raises:
-        TypeError: if it is of no kind.
+        TypeError: if it is not of a kind in `sslkit.api`.
     """
     return _of(RULES, plugin, options)
 
 
 def style_laws_of(plugin: type, **options: Any) -> list[Law]:
-    """Returns the laws of style that a plugin is under; arguments as `laws_of`."""
+    """Returns the laws of style of a plugin's kind; arguments as for `laws_of`."""
     return _of(STYLE, plugin, options)
 
 
@@ -164,11 +164,11 @@ def _of(
                 options = {"split": "train", **options}
             subject = Subject(plugin, options)
             return [Law(rule, subject) for rule in rules]
-    raise TypeError(f"{plugin.__name__} is no subclass of a kind in sslkit.api")
+    raise TypeError(f"{plugin.__name__} is not a subclass of a kind in sslkit.api")
 
 
 def laws(plugin: type, **options: Any) -> Callable[[Test], Test]:
-    """Makes a test of each law that a plugin is under.
+    """Makes a test of each law of a plugin's kind.
 
         @sslkit.testing.laws(FNC, support=2, topk=2, bank=6)
         def test_law(law):
@@ -176,13 +176,14 @@ def laws(plugin: type, **options: Any) -> Callable[[Test], Test]:
 
     Args:
         plugin: a subclass of a kind in `sslkit.api`.
-        **options: constructor keywords; small ones, since every law trains a little.
+        **options: constructor keywords; choose small values, because many laws train
+            for a few steps.
 
     Returns:
         A decorator that parametrizes the argument `law` of a pytest function.
 
     Raises:
-        TypeError: if it is of no kind.
+        TypeError: if it is not of a kind in `sslkit.api`.
     """
     return _tests(laws_of(plugin, **options))
 
@@ -190,8 +191,8 @@ def laws(plugin: type, **options: Any) -> Callable[[Test], Test]:
 def style_laws(plugin: type, **options: Any) -> Callable[[Test], Test]:
     """Makes a test of each law of style, such as that a docstring cites its source.
 
-    They are apart from `laws`, for a plugin may be right and not say where it is from.
-    Arguments as there.
+    They are separate from `laws`, because a plugin without a citation may be correct.
+    The arguments are those of `laws`.
     """
     return _tests(style_laws_of(plugin, **options))
 

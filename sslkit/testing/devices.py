@@ -1,4 +1,4 @@
-"""Several replicas on one CPU, enough to see what they do to a result."""
+"""Several replicas on one CPU, to test results on more than one replica."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ REPLICAS = (1, 2, 4)
 
 
 def prepare() -> None:
-    """Splits the CPU for the laws, where TensorFlow has not started yet."""
+    """Splits the CPU for the laws, if TensorFlow has not started yet."""
     with contextlib.suppress(UserError):
         split_cpu(max(REPLICAS))
 
 
 @functools.cache
 def strategy(replicas: int) -> tf.distribute.Strategy:
-    """Returns a strategy of so many logical CPUs, always the same one.
+    """Returns a strategy for a number of logical CPUs, always the same object.
 
     Raises:
-        RuntimeError: if TensorFlow started before the CPU could be split, which is the
-            fault of no plugin.
+        RuntimeError: if TensorFlow started before the CPU could be split, which is not
+            an error of the plugin.
     """
     try:
         split_cpu(max(REPLICAS))

@@ -12,11 +12,11 @@ from sslkit.testing.law import Broken, Subject
 _CLASSES = 10
 _BANK, _TEST = 200, 100
 _FAR, _NEAR, _NOISE = 0.1, 1.0, 100.0
-"""Spreads of features around their classes' middles, which are 4 apart."""
+"""Spreads of features around the means of their classes, whose distance is 4."""
 
 
 def _given(evaluation: Evaluation, spread: float) -> tuple[Features, Features]:
-    """Returns a bank and what is scored; the middles of the classes are the same."""
+    """Returns a bank and test features, with the same class means."""
     size = _BANK if evaluation.reads == "features" else 0
     return (
         synthetic_features(size, seed=1, spread=spread),
@@ -31,7 +31,7 @@ def _asked(
         return scores_of(evaluation, bank, test, classes=_CLASSES, seed=seed)
     except Flawed as error:
         raise Broken(
-            f"of {len(bank.label)} and {len(test.label)} made-up examples {error}",
+            f"for {len(bank.label)} and {len(test.label)} generated examples {error}",
             "Return a list of Score: one line of text, finite numbers by name, counts",
         ) from error
 
@@ -41,7 +41,7 @@ def _numbers(scores: list[Score]) -> list[tuple[str, dict[str, float], int, int]
 
 
 def _healthy(evaluation: Evaluation, spread: float) -> list[Score]:
-    """Returns scores; none where the first law says what is wrong with them."""
+    """Returns scores; an empty list if there are none, which the first law reports."""
     try:
         return scores_of(
             evaluation, *_given(evaluation, spread), classes=_CLASSES, seed=0
@@ -51,42 +51,44 @@ def _healthy(evaluation: Evaluation, spread: float) -> list[Score]:
 
 
 def returns_scores(subject: Subject) -> None:
-    """A result that nobody could read, or NaN, came out of hours of training."""
+    """After hours of training, the result could not be read or was NaN."""
     evaluation = subject.make()
     try:
         check([evaluation])
     except UserError as error:
-        raise Broken(f"it cannot be used: {error}", "Mend what it says") from error
+        raise Broken(
+            f"it cannot be used: {error}", "Repair what the message names"
+        ) from error
     for spread in (_FAR, _NEAR):
         try:
             scores = _asked(evaluation, *_given(evaluation, spread))
         except UserError as error:
             raise Broken(
                 f"it refuses {_BANK} examples of {_CLASSES} classes: {error}",
-                "Give options to `laws` with which it needs fewer",
+                "Give `laws` options for which these are enough",
             ) from error
         names = [score.protocol for score in scores]
         if not names or len(set(names)) < len(names):
             raise Broken(
                 f"its protocols are {names}",
-                "Return a score at least, and name each by all of its settings",
+                "Return at least one score, and put all settings into its name",
             )
 
 
 def gives_the_same_numbers_each_time(subject: Subject) -> None:
-    """An evaluation that was made again gave another number of the same encoder."""
+    """A second evaluation of the same encoder gave another number."""
     evaluation = subject.make()
     first = _healthy(evaluation, _NEAR)
     for again in (_healthy(evaluation, _NEAR), _healthy(subject.make(), _NEAR)):
         if _numbers(again) != _numbers(first):
             raise Broken(
                 f"it gives {_numbers(first)} and then {_numbers(again)}",
-                "Draw by `seed` alone, and keep nothing from one call to the next",
+                "Draw only by `seed`, and keep nothing from one call to the next",
             )
 
 
-def leaves_the_features_alone(subject: Subject) -> None:
-    """Features that one protocol normalised in place were another's, too."""
+def does_not_change_the_features(subject: Subject) -> None:
+    """One protocol normalised features in place that others used, too."""
     evaluation = subject.make()
     if not _healthy(evaluation, _NEAR):
         return
@@ -99,13 +101,13 @@ def leaves_the_features_alone(subject: Subject) -> None:
     for then, now in zip(before, _arrays(bank, test), strict=True):
         if not np.array_equal(then, now):
             raise Broken(
-                "it changes the arrays that it is given",
+                "it changes the arrays that it gets",
                 "Work on a copy: the other protocols of a recipe get the same arrays",
             )
 
 
 def tells_good_features_from_bad(subject: Subject) -> None:
-    """Labels that were not those of their features gave the number of chance."""
+    """Features and labels were in different orders, and the accuracy was chance."""
     evaluation = subject.make()
     good = _healthy(evaluation, _FAR)
     bad = _healthy(evaluation, _NOISE)
@@ -113,20 +115,20 @@ def tells_good_features_from_bad(subject: Subject) -> None:
         top1 = one.numbers.get("top1")
         if top1 is not None and top1 < 0.9:
             raise Broken(
-                f"of features that show their classes plainly top1 is {top1:.3f} by "
+                f"for features that are easy to classify, top1 is {top1:.3f} by "
                 f"{one.protocol!r}",
-                "See that features and labels stay in one order",
+                "Keep features and labels in the same order",
             )
         if dict(one.numbers) == dict(other.numbers):
             raise Broken(
-                f"{one.protocol!r} is {dict(one.numbers)} of features that show their "
-                "classes, and of noise",
-                "Let it depend on the features",
+                f"{one.protocol!r} is {dict(one.numbers)} for features that are easy "
+                "to classify, and also for noise",
+                "Compute the numbers from the features",
             )
 
 
-def learns_nothing_from_what_it_scores(subject: Subject) -> None:
-    """A probe that was fitted on the test split, too, was nearly perfect."""
+def does_not_learn_from_the_test_split(subject: Subject) -> None:
+    """A probe was fitted on the test split, too, and was nearly perfect."""
     evaluation = subject.make()
     if not _healthy(evaluation, _NEAR):
         return
@@ -135,14 +137,14 @@ def learns_nothing_from_what_it_scores(subject: Subject) -> None:
         top1 = score.numbers.get("top1", 0.0)
         if top1 > 0.4:
             raise Broken(
-                f"of labels by chance, in {_CLASSES} classes, top1 is {top1:.3f} by "
+                f"for random labels of {_CLASSES} classes, top1 is {top1:.3f} by "
                 f"{score.protocol!r}",
-                "Fit and choose by the bank alone",
+                "Fit and choose by the bank only",
             )
 
 
-def takes_a_bank_that_lacks_a_class(subject: Subject) -> None:
-    """A class that a limit had left out of the bank ended an evaluation."""
+def accepts_a_bank_without_a_class(subject: Subject) -> None:
+    """An evaluation failed because a limit had left a class out of the bank."""
     evaluation = subject.make()
     if not _healthy(evaluation, _FAR):
         return
@@ -154,15 +156,15 @@ def takes_a_bank_that_lacks_a_class(subject: Subject) -> None:
             scores_of(evaluation, part, test, classes=_CLASSES, seed=0)
         except Flawed as error:
             raise Broken(
-                f"of a bank without class {lacking} {error}",
-                "Go by `classes`, not by the labels that are there",
+                f"for a bank without class {lacking} {error}",
+                "Use `classes` as the number of classes, not the labels in the bank",
             ) from error
         except UserError:
-            pass  # It says so in a line.
+            pass  # A one-line error is allowed.
 
 
-def copes_with_equal_features(subject: Subject) -> None:
-    """A collapsed encoder, which says the same of all images, gave NaN."""
+def accepts_equal_features(subject: Subject) -> None:
+    """A collapsed encoder, with equal features for all images, gave NaN."""
     evaluation = subject.make()
     if not _healthy(evaluation, _FAR):
         return
@@ -174,11 +176,12 @@ def copes_with_equal_features(subject: Subject) -> None:
         scores_of(evaluation, bank, test, classes=_CLASSES, seed=0)
     except Flawed as error:
         raise Broken(
-            f"of features that are all 0 {describe(error)}",
-            "Divide by no length or deviation without a floor, such as 1e-12",
+            f"for features that are all 0 {describe(error)}",
+            "Before dividing by a length or a deviation, limit it from below, e.g. to "
+            "1e-12",
         ) from error
     except UserError:
-        pass  # It says so in a line.
+        pass  # A one-line error is allowed.
 
 
 def _arrays(*given: Features) -> list[np.ndarray]:
@@ -186,6 +189,6 @@ def _arrays(*given: Features) -> list[np.ndarray]:
 
 
 def _shuffled(given: Features) -> Features:
-    """Returns the same features with labels by chance."""
+    """Returns the same features with shuffled labels."""
     label = np.random.default_rng(len(given.label)).permutation(given.label)
     return Features(given.features, label, given.index)

@@ -1,4 +1,4 @@
-"""Gradients of an objective, by the tape and by finite differences."""
+"""Gradients of an objective, from the gradient tape and from finite differences."""
 
 from __future__ import annotations
 
@@ -12,44 +12,43 @@ import tensorflow as tf
 
 from sslkit.api import Batch, Outcome
 from sslkit.testing.precision import precision
-from sslkit.testing.rehearsal import Rehearsal
+from sslkit.testing.short_run import ShortRun
 
 DELTA = 1e-6
-"""Length of a difference. In float64 the rounding of a loss near 1 is 1e-16 / 1e-6 =
-1e-10 of the slope, and the curvature's share is of the order of 1e-12."""
+"""The length of a step. For a loss near 1 in float64, rounding makes an error of
+1e-16 / 1e-6 = 1e-10 in the slope, and curvature one of the order of 1e-12."""
 
 
 def taped(
-    rehearsal: Rehearsal,
+    short_run: ShortRun,
     batch: Batch,
     *,
     of: Mapping[str, keras.Variable] | None = None,
     policy: str = "float64",
 ) -> tuple[Outcome, dict[str, np.ndarray | None]]:
-    """Runs an objective forward and backward on one replica; state stays as it was.
+    """Runs an objective forward and backward on one replica; restores its state.
 
     Without tracing, which takes longer than the one call that it is for.
 
     Args:
-        rehearsal: holds the objective.
+        short_run: holds the objective.
         batch: the global batch.
-        of: the variables whose gradients are wanted, by name; the trained weights
-            unless given.
-        policy: the rehearsal's.
+        of: name -> variable whose gradient is wanted; by default the trained weights.
+        policy: the dtype policy of the short run.
 
     Returns:
-        The outcome; name -> gradient, None where none arrives.
+        The outcome; name -> gradient, None if a variable gets no gradient.
     """
-    objective = rehearsal.state.objective
-    variables = rehearsal.state.trainable if of is None else of
-    before = rehearsal.values()
+    objective = short_run.state.objective
+    variables = short_run.state.trainable if of is None else of
+    before = short_run.values()
 
     values = [variable.value for variable in variables.values()]
     with precision(policy), tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
         outcome = objective(batch, step=tf.constant(0, tf.int64))
     gradients = tape.gradient(outcome.loss, values)
-    rehearsal.set(before)
+    short_run.set(before)
     found = {
         name: None if gradient is None else tf.convert_to_tensor(gradient).numpy()
         for name, gradient in zip(variables, gradients, strict=True)
@@ -58,23 +57,24 @@ def taped(
 
 
 def slopes(
-    rehearsal: Rehearsal, batch: Batch, directions: Sequence[Mapping[str, np.ndarray]]
+    short_run: ShortRun, batch: Batch, directions: Sequence[Mapping[str, np.ndarray]]
 ) -> list[float]:
     """Measures the slope of an objective's loss along directions, in float64.
 
-    What the objective shields by `tf.stop_gradient` keeps the value it has where the
-    slope is measured: a loss such as SimSiam's has its gradient only in this sense.
+    The arguments of `tf.stop_gradient` in the objective keep the values that they have
+    at the point where the slope is measured. Only in this sense the gradient of a loss
+    such as SimSiam's is a slope.
 
     Args:
-        rehearsal: holds the objective, in float64, on one replica.
+        short_run: holds the objective, in float64, on one replica.
         batch: the global batch.
         directions: each a mapping of trained weights to unit steps.
 
     Returns:
-        One slope a direction; state stays as it was.
+        One slope per direction. The state is restored.
     """
-    objective = rehearsal.state.objective
-    before = rehearsal.values()
+    objective = short_run.state.objective
+    before = short_run.values()
     step = tf.constant(0, tf.int64)
 
     @tf.function
@@ -94,7 +94,7 @@ def slopes(
         for direction in directions:
             ends = []
             for sign in (1, -1):
-                rehearsal.set(
+                short_run.set(
                     before
                     | {
                         name: before[name] + sign * DELTA * move
@@ -103,7 +103,7 @@ def slopes(
                 )
                 ends.append(float(replay(batch, stopped)))
             found.append((ends[0] - ends[1]) / (2 * DELTA))
-    rehearsal.set(before)
+    short_run.set(before)
     return found
 
 
@@ -117,7 +117,7 @@ def _stops(given: Sequence[tf.Tensor]) -> Iterator[list[tf.Tensor]]:
 
     def stopped(input: tf.Tensor, name: str | None = None) -> tf.Tensor:
         if tf.compat.v1.get_default_graph() is not graph:
-            # Inside a loop or a branch: its tensors cannot leave it.
+            # Inside a loop or a branch, whose tensors cannot be used outside.
             return stop(input)
         if given:
             value = waiting.pop(0)

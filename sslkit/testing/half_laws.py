@@ -1,4 +1,4 @@
-"""The law of what half precision may do to an objective."""
+"""The law that half precision changes the results of an objective only a little."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ import tensorflow as tf
 
 from sslkit.testing.gradients import taped
 from sslkit.testing.law import Broken, Subject
-from sslkit.testing.objective_laws import rehearsal_of
-from sslkit.testing.rehearsal import Rehearsal
+from sslkit.testing.objective_laws import short_run_of
+from sslkit.testing.short_run import ShortRun
 
 HALF = "mixed_bfloat16"
 LOSS = 0.1
-"""What the loss may differ by, of itself or of 1. bfloat16 has 8 bits: a cosine is off
-by up to 0.01, which a temperature of 0.1 makes 0.1 of a logit."""
+"""The largest difference of the loss, relative to the loss or to 1, whichever is more.
+bfloat16 has 8 bits, so a cosine has an error of up to 0.01, and with a temperature of
+0.1 a logit has an error of up to 0.1."""
 GRADIENT = 0.3
-"""What the gradient may differ by, of its length. 0.1 of a logit is a tenth of each
-weight in a softmax, and so of the gradient; this is three times as much. The methods
-here differ by 0.1 at most."""
+"""The largest difference of the gradient, relative to its length. An error of 0.1 in a
+logit changes each weight of a softmax by a tenth, and so the gradient; this allows
+three times as much. The methods in this repository differ by at most 0.1."""
 
 
 def bfloat16_stays_close(subject: Subject) -> None:
-    """Half precision reached the loss, or the weights, and spoiled both."""
-    full = rehearsal_of(subject, "float32")
-    half = rehearsal_of(subject, HALF)
+    """The loss or the weights were computed in half precision, with large errors."""
+    full = short_run_of(subject, "float32")
+    half = short_run_of(subject, HALF)
     _keeps_float32(half)
     batch = half.batch(0)
     ours, our_gradients = taped(half, batch, policy=HALF)
@@ -46,7 +47,7 @@ def bfloat16_stays_close(subject: Subject) -> None:
     _near(our_gradients, their_gradients)
 
 
-def _keeps_float32(half: Rehearsal) -> None:
+def _keeps_float32(half: ShortRun) -> None:
     kept = [
         f"{name} ({variable.dtype})"
         for name, variable in half.state.table.items()
@@ -67,18 +68,18 @@ def _near(
     for name, wanted in theirs.items():
         found = ours[name]
         if found is None or wanted is None:
-            continue  # Another law looks for those that get none.
+            continue  # Another law finds weights without a gradient.
         if not np.all(np.isfinite(found)):
             raise Broken(
                 f"the gradient of {name} is not finite in bfloat16",
-                "Small differences round to 0 there, whose root and logarithm have no "
-                "gradient: compute them in float32",
+                "In bfloat16 small differences are rounded to 0, where a root and a "
+                "logarithm have no gradient: compute them in float32",
             )
         distance += float(np.sum((found.astype(float) - wanted) ** 2))
         length += float(np.sum(wanted.astype(float) ** 2))
     if not distance <= GRADIENT**2 * length:
         raise Broken(
-            f"its gradient in bfloat16 is off by {np.sqrt(distance / length):.2g} of "
-            "its length in float32",
-            "Keep norms, similarities, exponentials and what is periodic in float32",
+            "its gradient in bfloat16 differs from the one in float32 by "
+            f"{np.sqrt(distance / length):.2g} of its length",
+            "Keep norms, similarities, exponentials and periodic functions in float32",
         )

@@ -1,4 +1,4 @@
-"""What a law is: a plain function of a subject, and how it says what is broken."""
+"""What a law is: a function of a subject that raises `Broken` if it is broken."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sslkit.testing import devices
 
 
 class Broken(AssertionError):
-    """A law that a plugin breaks.
+    """An error that says that a plugin breaks a law.
 
     Args:
-        found: what was seen, with the numbers.
-        mend: what the author does about it.
+        found: what was found, with the numbers.
+        mend: how the author can repair it.
     """
 
     def __init__(self, found: str, mend: str):
@@ -23,20 +23,20 @@ class Broken(AssertionError):
         super().__init__(f"{found}. {mend}.")
 
 
-class Unjudged(Broken):
-    """A plugin that a law cannot judge, for a reason that is not the law's own.
+class NotChecked(Broken):
+    """A law cannot be checked, for a reason that is not its own.
 
-    Such as one that cannot be built.
+    For example, the plugin cannot be built.
     """
 
 
-class Elsewhere(Exception):
-    """What a law needs is not on this machine, such as the devices of a runner."""
+class Unavailable(Exception):
+    """This machine lacks what a law needs, such as the devices of a runner."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A plugin's class and the options it is judged with."""
+    """A plugin's class and the options it is checked with."""
 
     plugin: type
     """A subclass of one of the kinds in `sslkit.api`."""
@@ -50,22 +50,22 @@ class Subject:
         return f"{self.plugin.__name__}({given})"
 
     def make(self) -> Any:
-        """Makes one of it."""
+        """Makes an instance of the plugin."""
         return self.plugin(**self.options)
 
     @functools.cached_property
     def runs(self) -> dict[Any, Any]:
-        """What laws have computed already and others need again."""
+        """Results that one law has computed and other laws use again."""
         return {}
 
 
 @dataclasses.dataclass(frozen=True)
 class Law:
-    """One law about one subject; calling it judges.
+    """One law and one subject; call it to check the law.
 
     Attributes:
         rule: the law, a function of a subject that raises `Broken`.
-        subject: what is judged.
+        subject: the plugin that is checked.
     """
 
     rule: Callable[[Any], None]
@@ -77,19 +77,19 @@ class Law:
         return self.rule.__name__
 
     def __call__(self) -> None:
-        """Judges.
+        """Checks the law.
 
         Raises:
-            AssertionError: saying which law is broken, what was found and how to mend
-                it.
+            AssertionError: if it is broken; says which law, what was found and how to
+                repair it.
         """
         devices.prepare()
         try:
             self.rule(self.subject)
-        except Elsewhere as elsewhere:
+        except Unavailable as error:
             import pytest
 
-            pytest.skip(str(elsewhere))
+            pytest.skip(str(error))
         except Broken as broken:
             law = self.name.replace("_", " ")
             raise AssertionError(

@@ -1,4 +1,4 @@
-"""Laws of objectives about how they are built and what they say."""
+"""Laws of objectives about how they are built and what they return."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ import tensorflow as tf
 from sslkit.api import UserError, ViewGroup
 from sslkit.testing.comparison import differences
 from sslkit.testing.gradients import taped
-from sslkit.testing.law import Broken, Subject, Unjudged
-from sslkit.testing.rehearsal import BATCH, SIZE, STEPS, Rehearsal
+from sslkit.testing.law import Broken, NotChecked, Subject
+from sslkit.testing.short_run import BATCH, SIZE, STEPS, ShortRun
 from sslkit.training.state import symbolic_batch
 
 _HINTS = {
-    "float32": "`requires` names every group of views that `call` looks up",
+    "float32": "`requires` must name every group of views that `call` uses",
     "float64": "Laws run in float64: cast to sslkit.nn.full_dtype(layer), or to the "
-    "dtype of what you compute with, and not to tf.float32",
+    "dtype of the other operand, and not to tf.float32",
     "mixed_bfloat16": "Layers return bfloat16: cast to float32 before the loss",
 }
 
 
-def rehearsal_of(subject: Subject, policy: str = "float64") -> Rehearsal:
-    """Returns the subject's rehearsal on one replica; laws leave it as it was built.
+def short_run_of(subject: Subject, policy: str = "float64") -> ShortRun:
+    """Returns the subject's short run on one replica; laws restore its state.
 
     Raises:
         Broken: if it cannot be built.
     """
-    key = ("rehearsal", policy)
+    key = ("short_run", policy)
     if key not in subject.runs:
         subject.runs[key] = _built(subject, policy=policy)
     return subject.runs[key]
 
 
-def _built(subject: Subject, policy: str = "float64", seed: int = 1) -> Rehearsal:
+def _built(subject: Subject, policy: str = "float64", seed: int = 1) -> ShortRun:
     try:
-        return Rehearsal(subject.make, policy=policy, seed=seed)
+        return ShortRun(subject.make, policy=policy, seed=seed)
     except UserError as error:
-        raise Unjudged("it cannot be built", str(error).rstrip(".")) from error
+        raise NotChecked("it cannot be built", str(error).rstrip(".")) from error
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
         raise Broken(
@@ -51,7 +51,7 @@ def _built(subject: Subject, policy: str = "float64", seed: int = 1) -> Rehearsa
 
 
 def builds_without_side_effects(subject: Subject) -> None:
-    """Building moved state: a run that was resumed did not equal one that was not."""
+    """Building changed state: a resumed run differed from one without a stop."""
     made: list[tf.Variable] = []
 
     def record(make, **kwargs):
@@ -63,15 +63,15 @@ def builds_without_side_effects(subject: Subject) -> None:
     if made:
         raise Broken(
             f"its constructor makes variables: {', '.join(v.name for v in made[:3])}",
-            "Constructors do no work: make variables in build or when first called",
+            "Make variables in build or in the first call, not in the constructor",
         )
     keras.utils.set_random_seed(5)
     fresh = _drawn()
     built = _built(subject, policy="float32", seed=5)
     if _drawn() != fresh:
         raise Broken(
-            "building it draws from the global random state of numpy or TensorFlow",
-            "Initial weights come from keras initializers; all else takes a seed",
+            "building it draws from the global random state of NumPy or TensorFlow",
+            "Draw initial weights with Keras initializers, and all else with a seed",
         )
     before, state = built.values(), random.getstate()
     built.state.objective(
@@ -80,12 +80,12 @@ def builds_without_side_effects(subject: Subject) -> None:
     moved = differences(built.values(), before, within=0)
     if moved:
         raise Broken(
-            f"a symbolic call moves state: {moved}",
-            "Change variables through tensors that depend on the batch, in call",
+            f"a symbolic call changes state: {moved}",
+            "In call, change variables only by tensors that depend on the batch",
         )
     if random.getstate() != state:
         raise Broken(
-            "a call when all is built draws from Python's random state",
+            "a call after building draws from Python's random state",
             "Make layers and initializers once, in the constructor or in build",
         )
 
@@ -95,8 +95,8 @@ def _drawn() -> tuple[float, float]:
 
 
 def owns_every_variable(subject: Subject) -> None:
-    """A variable outside the table was neither trained, saved nor restored."""
-    state = rehearsal_of(subject, "float32").state
+    """A variable outside the variable table was not trained, saved or restored."""
+    state = short_run_of(subject, "float32").state
     unnamed = [name for name in state.table if re.search(r"(^|/)(/|$)", name)]
     if unnamed:
         raise Broken(f"variables without a name: {unnamed}", "Name every weight")
@@ -104,15 +104,15 @@ def owns_every_variable(subject: Subject) -> None:
     inside = [name for name in state.table if name.startswith("encoder/")]
     if encoder is None or (encoder.variables and not inside):
         raise Broken(
-            "there is no layer called `encoder`, which is what is evaluated, exported "
-            "and restored elsewhere",
-            'Say self.encoder = backbone(name="encoder")',
+            "there is no layer called `encoder`, which is the part that is evaluated, "
+            "exported and restored in other runs",
+            'Write self.encoder = backbone(name="encoder")',
         )
 
 
 def has_the_same_paths_twice(subject: Subject) -> None:
-    """Counted names changed from one build to the next: a checkpoint did not fit."""
-    first = rehearsal_of(subject, "float32")
+    """Automatic names changed from one build to the next: a checkpoint did not fit."""
+    first = short_run_of(subject, "float32")
     second = _built(subject, policy="float32")
     odd = sorted(set(first.state.table) ^ set(second.state.table))
     if odd:
@@ -124,17 +124,17 @@ def has_the_same_paths_twice(subject: Subject) -> None:
     moved = differences(first.values(), second.values(), within=0)
     if moved:
         raise Broken(
-            f"two builds from one seed start differently: {moved}",
-            "Draw initial weights with keras initializers",
+            f"two builds with the same seed have different weights: {moved}",
+            "Draw initial weights with Keras initializers",
         )
 
 
 def loss_is_a_finite_scalar(subject: Subject) -> None:
-    """A loss of another shape or type, or infinite on blank images, ended a run."""
-    rehearsal = rehearsal_of(subject, "float32")
+    """A loss of the wrong shape or type, or infinite on blank images, ended a run."""
+    short_run = short_run_of(subject, "float32")
     for blank in (False, True):
-        batch = rehearsal.batch(0, blank=blank)
-        outcome, gradients = taped(rehearsal, batch, policy="float32")
+        batch = short_run.batch(0, blank=blank)
+        outcome, gradients = taped(short_run, batch, policy="float32")
         shown = "blank images" if blank else "a batch"
         for name, value in {"loss": outcome.loss, **outcome.metrics}.items():
             if value.dtype != tf.float32 or value.shape != ():
@@ -155,41 +155,41 @@ def loss_is_a_finite_scalar(subject: Subject) -> None:
                 )
 
 
-def gradient_reaches_all_that_is_learned_and_no_twin(subject: Subject) -> None:
-    """A layer stayed as it was, or the momentum twin was trained by the optimizer."""
-    rehearsal = rehearsal_of(subject)
-    before = rehearsal.values()
-    rehearsal.perturb()
+def gradient_reaches_all_trained_weights_and_no_twin(subject: Subject) -> None:
+    """A layer was never trained, or the optimizer trained the momentum twin."""
+    short_run = short_run_of(subject)
+    before = short_run.values()
+    short_run.perturb()
     try:
-        state = rehearsal.state
-        dead = _dead(rehearsal, 0)
+        state = short_run.state
+        dead = _dead(short_run, 0)
         if dead:
-            # By design, perhaps, as while a bank is not filled or weights are held.
-            rehearsal.run(0, STEPS)
-            dead = [name for name in _dead(rehearsal, STEPS) if name in dead]
+            # This may be by design, e.g. until a bank is filled, or for frozen weights.
+            short_run.run(0, STEPS)
+            dead = [name for name in _dead(short_run, STEPS) if name in dead]
         if dead:
             raise Broken(
-                f"no gradient reaches {', '.join(dead)}, nor after {STEPS} steps",
+                f"no gradient reaches {', '.join(dead)}, also after {STEPS} steps",
                 "Use these weights in the loss, or set trainable = False on their "
                 "layer",
             )
-        start = rehearsal.values()
+        start = short_run.values()
         state.objective.after_update(step=tf.constant(0, tf.int64))
         followers = {
             name: state.table[name]
-            for name, value in rehearsal.values().items()
+            for name, value in short_run.values().items()
             if np.any(value != start[name])
         }
-        constrained = _constrained(rehearsal, set(followers) & set(state.trainable))
+        constrained = _constrained(short_run, set(followers) & set(state.trainable))
         followers = {n: v for n, v in followers.items() if n not in constrained}
         trained = sorted(set(followers) & set(state.trainable))
         if trained:
             raise Broken(
-                f"after_update moves {', '.join(trained)}, and so does the optimizer",
-                "Freeze what follows: nn.MomentumTwin does, or trainable = False",
+                f"after_update changes {', '.join(trained)}, and so does the optimizer",
+                "Freeze the twin: use nn.MomentumTwin, or set trainable = False",
             )
-        rehearsal.set(start)
-        _, leaks = taped(rehearsal, rehearsal.batch(0), of=followers)
+        short_run.set(start)
+        _, leaks = taped(short_run, short_run.batch(0), of=followers)
         leaking = [
             name
             for name, gradient in leaks.items()
@@ -198,23 +198,23 @@ def gradient_reaches_all_that_is_learned_and_no_twin(subject: Subject) -> None:
         if leaking:
             raise Broken(
                 f"a gradient flows into {', '.join(leaking[:3])}, which after_update "
-                "moves",
+                "changes",
                 "Stop the gradient at the twin's output with tf.stop_gradient",
             )
     finally:
-        rehearsal.set(before)
+        short_run.set(before)
 
 
-def _constrained(rehearsal: Rehearsal, moved: set[str]) -> set[str]:
-    """Returns the weights that after_update leaves where they are the second time.
+def _constrained(short_run: ShortRun, moved: set[str]) -> set[str]:
+    """Returns the weights that a second call of after_update does not change.
 
-    They follow nothing: they are put back to where they may be, as prototypes to
-    length 1. What is rounded moves by its last digits.
+    These do not follow other weights. They are only constrained, as prototypes are to
+    length 1. A second call may change their last digits by rounding.
     """
-    before = rehearsal.values()
-    rehearsal.state.objective.after_update(step=tf.constant(0, tf.int64))
-    after = rehearsal.values()
-    rehearsal.set(before)
+    before = short_run.values()
+    short_run.state.objective.after_update(step=tf.constant(0, tf.int64))
+    after = short_run.values()
+    short_run.set(before)
     return {
         name
         for name in moved
@@ -222,9 +222,9 @@ def _constrained(rehearsal: Rehearsal, moved: set[str]) -> set[str]:
     }
 
 
-def _dead(rehearsal: Rehearsal, step: int) -> list[str]:
+def _dead(short_run: ShortRun, step: int) -> list[str]:
     """Returns the weights that get no gradient from the batch of a step."""
-    _, gradients = taped(rehearsal, rehearsal.batch(step))
+    _, gradients = taped(short_run, short_run.batch(step))
     return [
         name
         for name, gradient in gradients.items()
@@ -233,12 +233,12 @@ def _dead(rehearsal: Rehearsal, step: int) -> list[str]:
 
 
 def refuses_wrong_views_by_name(subject: Subject) -> None:
-    """An augmentation of another method trained on views that nobody looked at."""
+    """With the augmentation of another method, some views were never used."""
     counts = dict(subject.make().requires)
     if not counts or any(count < 1 for count in counts.values()):
         raise Broken(
             f"`requires` is {counts}",
-            "Name the groups that are consumed, each with a count of 1 or more",
+            "Name the groups that are used, each with a count of 1 or more",
         )
     for name in counts:
         wrong = {
@@ -246,15 +246,15 @@ def refuses_wrong_views_by_name(subject: Subject) -> None:
             for group, count in counts.items()
         }
         try:
-            Rehearsal(subject.make, policy="float32", groups=wrong)
+            ShortRun(subject.make, policy="float32", groups=wrong)
         except UserError as error:
             if name in str(error):
                 continue
             raise Broken(
-                f"one view of {name} too many is refused without its name: {error}",
-                "Leave the check to the core, and let `requires` be a constant",
+                f"one view of {name} too many is refused without that name: {error}",
+                "Leave this check to the core, and make `requires` a constant",
             ) from error
         raise Broken(
-            f"one view of {name} too many goes unnoticed",
-            "`requires` gives the exact counts, the same whenever it is asked",
+            f"one view of {name} too many is not refused",
+            "`requires` must return the exact counts, the same in every call",
         )

@@ -17,7 +17,7 @@ SHAPES = {
     "encoder/block_1/kernel": [3, 5],
     "head/bias": [4],
 }
-"""Path -> shape of the weights that optimizers are tried on."""
+"""Path -> shape of the weights that optimizers are tested on."""
 _RUN = {"steps": 40, "batch_size": 8, "examples": 100}
 _STEPS = 40
 
@@ -34,7 +34,7 @@ def _weights(
         path: Weight(
             value=tensor(shape),
             gradient=tensor(shape),
-            # What adds squares is not negative.
+            # Not negative, because some slots are sums of squares.
             slots={name: tensor(shape, 0.1) for name in optimizer.slots},
             rate=tf.constant(0.1, dtype),
             updates=tf.constant(step, tf.int64),
@@ -46,7 +46,7 @@ def _weights(
 def _update(
     optimizer: Optimizer, weights: Mapping[str, Weight], *, step: int = 3
 ) -> dict[str, np.ndarray]:
-    """Returns `weight of PATH`, and the slots likewise -> their new values."""
+    """Returns `weight of PATH` or `SLOT of PATH` -> its new value."""
     moved = optimizer.update_all(
         weights, step=tf.constant(step, tf.int64), steps=_STEPS
     )
@@ -66,25 +66,25 @@ def _equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
 
 
 def keeps_all_state_in_its_slots(subject: Subject) -> None:
-    """State in the object was not saved, and a resumed run went another way."""
+    """State in the object was not saved, so a resumed run was different."""
     optimizer = subject.make()
     weights = _weights(optimizer)
     first = _update(optimizer, weights)
     _update(optimizer, dict(list(weights.items())[1:]))
     if not _equal(first, _update(optimizer, weights)):
         raise Broken(
-            "the same inputs give another update the second time",
-            "Remember nothing in self: the slots are the state, and `step` counts",
+            "with the same inputs, the second update is different",
+            "Do not keep state in self: use slots, and `step` to count updates",
         )
     if not _equal(first, _update(subject.make(), weights)):
         raise Broken(
             "two instances with the same options differ",
-            "Let an update depend on its arguments and the options alone",
+            "Compute the update only from the arguments and the options",
         )
 
 
 def returns_the_slots_it_declares(subject: Subject) -> None:
-    """A slot that was returned under another name never changed."""
+    """A slot was returned under another name, and so never changed."""
     optimizer = subject.make()
     for dtype in ("float32", "float64"):
         weights = _weights(optimizer, dtype)
@@ -99,13 +99,13 @@ def returns_the_slots_it_declares(subject: Subject) -> None:
             ) from error
         if set(made) != set(weights):
             raise Broken(
-                f"of {len(weights)} weights {len(set(made) & set(weights))} come out",
-                "Return every path that is given, and no other",
+                f"it returns {len(set(made) & set(weights))} of {len(weights)} weights",
+                "Return all paths that are given, and no others",
             )
         for path, (new, slots) in made.items():
             if set(slots) != set(optimizer.slots):
                 raise Broken(
-                    f"update returns {sorted(slots)} and `slots` declares "
+                    f"update returns {sorted(slots)}, but `slots` is "
                     f"{sorted(optimizer.slots)}",
                     "Use the same names in both",
                 )
@@ -114,29 +114,29 @@ def returns_the_slots_it_declares(subject: Subject) -> None:
                 value = np.asarray(tensor)
                 if list(value.shape) != wanted or value.dtype != dtype:
                     raise Broken(
-                        f"{name} comes out as {value.dtype} {list(value.shape)} for a "
+                        f"{name} is {value.dtype} {list(value.shape)} for a "
                         f"{dtype} weight of shape {wanted}",
-                        "Every slot has the shape and dtype of its weight",
+                        "Return every slot in the shape and dtype of its weight",
                     )
 
 
 def pairs_weights_by_their_paths(subject: Subject) -> None:
-    """What was listed first was treated in another way, or got another's gradient."""
+    """The first weight was treated differently, or got another weight's gradient."""
     optimizer = subject.make()
     weights = _weights(optimizer)
     straight = _update(optimizer, weights)
     turned = _update(optimizer, dict(reversed(weights.items())))
     for name, value in straight.items():
-        # Sums over all weights may be rounded in another way.
+        # The rounding of sums over all weights depends on the order.
         if not np.allclose(turned[name], value, rtol=1e-5, atol=1e-6):
             raise Broken(
-                f"with the weights in another order the {name} is another",
-                "Let an update depend on paths and values, not on places",
+                f"with the weights in another order the {name} is different",
+                "Compute the update from paths and values, not from the order",
             )
 
 
 def stays_finite_to_the_end_of_the_run(subject: Subject) -> None:
-    """What follows the run, such as a weight decay, divided by the steps left."""
+    """A value that depends on the run's progress was divided by the steps left."""
     optimizer = subject.make()
     for step in (0, 1, _STEPS - 1, _STEPS, _STEPS + 1):
         made = _update(optimizer, _weights(optimizer, step=step), step=step)
@@ -144,11 +144,11 @@ def stays_finite_to_the_end_of_the_run(subject: Subject) -> None:
             if not np.all(np.isfinite(value)):
                 raise Broken(
                     f"the {name} is not finite at step {step} of {_STEPS}",
-                    "Clip the share of the run that is done to [0, 1]",
+                    "Clip the progress of the run to [0, 1]",
                 )
 
 
-def updates_alike_in_a_graph_and_under_jit(subject: Subject) -> None:
+def updates_the_same_in_a_graph_and_under_jit(subject: Subject) -> None:
     """A Python branch on a tensor was decided once, while tracing."""
     optimizer = subject.make()
     weights = _weights(optimizer)
@@ -165,7 +165,7 @@ def updates_alike_in_a_graph_and_under_jit(subject: Subject) -> None:
             lines = str(error).strip().splitlines() or [""]
             raise Broken(
                 f"it fails in a graph ({type(error).__name__}: {lines[-1].strip()})",
-                "Use TensorFlow operations alone; branch with tf.where, not with if",
+                "Use only TensorFlow operations; branch with tf.where, not with if",
             ) from error
         for name, value in _named(moved).items():
             off = float(np.max(np.abs(value - wanted[name])))
@@ -179,11 +179,11 @@ def updates_alike_in_a_graph_and_under_jit(subject: Subject) -> None:
 
 
 def moves_against_the_gradient(subject: Subject) -> None:
-    """A sign, or a rate that was never multiplied in, made the loss rise."""
+    """A wrong sign, or a missing factor of the rate, made the loss rise."""
     optimizer = subject.make()
     weights = {
         path: weight._replace(
-            # Large enough that no weight decay turns the step round.
+            # Large enough, so that weight decay does not reverse the step.
             gradient=tf.sign(weight.gradient) * 10.0,
             slots={n: tf.zeros_like(s) for n, s in weight.slots.items()},
         )
@@ -197,7 +197,7 @@ def moves_against_the_gradient(subject: Subject) -> None:
     )
     for path, weight in weights.items():
         name, before = f"weight of {path}", weight.value.numpy()
-        if name not in moved:  # Another law says so.
+        if name not in moved:  # Another law reports that.
             continue
         step = moved[name] - before
         if not np.all(np.sign(step) == -np.sign(weight.gradient.numpy())):
@@ -206,8 +206,8 @@ def moves_against_the_gradient(subject: Subject) -> None:
             )
         if np.any(still[name] != before):
             raise Broken(
-                "with a learning rate of 0 the first update moves the weight",
-                "Multiply every part of the step by the rate, weight decay too",
+                "with a learning rate of 0 the first update changes the weight",
+                "Multiply every part of the step by the rate, also weight decay",
             )
 
 
@@ -228,8 +228,8 @@ def gives_a_finite_rate_at_every_step(subject: Subject) -> None:
             )
 
 
-def schedules_alike_in_a_graph(subject: Subject) -> None:
-    """A Python branch on the step froze the rate of the step that was traced."""
+def gives_the_same_rate_in_a_graph(subject: Subject) -> None:
+    """A Python branch on the step kept the rate of the step that was traced."""
     schedule: Schedule = subject.make()
     run = tf.function(lambda step: schedule.rate(step, **_RUN), autograph=False)
     for step in (0, 3, 20, 39):
@@ -238,7 +238,7 @@ def schedules_alike_in_a_graph(subject: Subject) -> None:
         # A few float32 operations.
         if not abs(graph - eager) <= 1e-6 * max(1.0, abs(eager)):
             raise Broken(
-                f"at step {step} it gives {graph:.6g} in a graph and {eager:.6g} "
-                "outside",
+                f"at step {step} the rate is {graph:.6g} in a graph and {eager:.6g} "
+                "in eager mode",
                 "Compute with tensors and branch with tf.where",
             )

@@ -16,7 +16,7 @@ def precision(policy: str) -> Iterator[str]:
         policy: `float32`, `float64` or `mixed_bfloat16`.
 
     Yields:
-        The dtype of the numbers that go in: float64 under `float64`, else float32.
+        The dtype of the inputs: float64 under `float64`, else float32.
     """
     before = keras.config.floatx(), keras.config.dtype_policy()
     dtype = "float64" if policy == "float64" else "float32"

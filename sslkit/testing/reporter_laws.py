@@ -1,4 +1,4 @@
-"""Laws of reporters: nothing they are told may surprise them."""
+"""Laws of reporters: they accept everything that a run reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from sslkit.api import Reporter, RunInfo, UserError
 from sslkit.plugins import describe
-from sslkit.testing.law import Broken, Elsewhere, Subject
+from sslkit.testing.law import Broken, Subject, Unavailable
 
 _STEPS = 20
 _RESULT = {
@@ -34,20 +34,20 @@ _RESULT = {
 }
 
 
-def makes_nothing_before_it_is_open(subject: Subject) -> None:
-    """A folder appeared, or a connection, for a run that was refused a line later."""
+def creates_nothing_before_open(subject: Subject) -> None:
+    """For a run that was refused, there was already a new folder or a connection."""
     with _folder() as folder, contextlib.chdir(folder):
         _reporter(subject)
         made = os.listdir(folder)
     if made:
         raise Broken(
-            f"its constructor or `check` makes {', '.join(sorted(made))}",
-            "Begin in `open`, which is told where the run is",
+            f"its constructor or `check` creates {', '.join(sorted(made))}",
+            "Create files in `open`, which gets the run's folder",
         )
 
 
-def takes_all_that_a_run_tells(subject: Subject) -> None:
-    """A number that was not finite, or a run without any, ended the reports."""
+def accepts_everything_that_a_run_reports(subject: Subject) -> None:
+    """A number that was not finite, or a run without numbers, made a reporter fail."""
     with _folder() as folder:
         reporter = _reporter(subject)
         with _heard("a whole run"):
@@ -59,13 +59,13 @@ def takes_all_that_a_run_tells(subject: Subject) -> None:
             reporter.write(12, {}, time=3.0, machine={"views_per_second": 7.5})
             reporter.picture("views", _png(), step=0)
             reporter.close()
-    with _folder() as folder, _heard("a run of nothing"):
+    with _folder() as folder, _heard("a run without reports"):
         empty = _reporter(subject)
         empty.open(_info(folder, config="", settings={}))
         empty.close()
 
 
-def goes_on_with_a_run_that_was_stopped(subject: Subject) -> None:
+def continues_a_run_that_was_stopped(subject: Subject) -> None:
     """The second start of a run found the files of the first, and failed."""
     with _folder() as folder:
         for start in (0, 10):
@@ -76,8 +76,8 @@ def goes_on_with_a_run_that_was_stopped(subject: Subject) -> None:
                 reporter.close()
 
 
-def takes_a_result_alone(subject: Subject) -> None:
-    """Accuracies came when the run's own reports were closed, and were lost."""
+def accepts_a_result_without_open(subject: Subject) -> None:
+    """Accuracies that came after the run's reports were closed were lost."""
     with _folder() as folder:
         reporter = _reporter(subject)
         with _heard("accuracies, without `open`"):
@@ -85,12 +85,12 @@ def takes_a_result_alone(subject: Subject) -> None:
 
 
 def _reporter(subject: Subject) -> Reporter:
-    """Makes the reporter; skips the law where what it needs is not."""
+    """Makes the reporter; skips the law if this machine lacks what it needs."""
     reporter = subject.make()
     try:
         reporter.check()
     except UserError as error:
-        raise Elsewhere(f"{subject.title} cannot report here: {error}") from error
+        raise Unavailable(f"{subject.title} cannot report here: {error}") from error
     return reporter
 
 
@@ -100,8 +100,8 @@ def _heard(what: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise Broken(
-            f"told of {what} it raises {describe(error)}",
-            "Take whatever a run tells; see `sslkit.api.Reporter`",
+            f"for {what} it raises {describe(error)}",
+            "Accept everything that a run reports; see `sslkit.api.Reporter`",
         ) from error
 
 

@@ -26,7 +26,7 @@ def _places(source: Source) -> list[int]:
 
 
 def _read(source: Source, places: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Reads as a run does: inside tf.data, in graph operations."""
+    """Reads examples as a run does: inside tf.data, in graph operations."""
     indices = tf.data.Dataset.from_tensor_slices(
         tf.constant(places, tf.int64, [len(places)])
     )
@@ -34,7 +34,7 @@ def _read(source: Source, places: list[int]) -> list[tuple[np.ndarray, np.ndarra
 
 
 def _readable(subject: Subject) -> list[int]:
-    """Returns places that can be read; none where the first law says why not."""
+    """Returns places to read; an empty list if reading fails (see the first law)."""
     source = _split(subject)
     places = _places(source)
     try:
@@ -44,12 +44,14 @@ def _readable(subject: Subject) -> list[int]:
     return places
 
 
-def reads_what_it_promises(subject: Subject) -> None:
-    """An image of floats was trained on as if it were bytes."""
+def returns_uint8_images_and_int32_labels(subject: Subject) -> None:
+    """Images with float numbers were used in training as if they were bytes."""
     source = _split(subject)
     places = _places(source)
     if not places:
-        raise Broken(f"`size` is {source.size!r}", "Give the number of examples, 1 up")
+        raise Broken(
+            f"`size` is {source.size!r}", "Give the number of examples, 1 or more"
+        )
     try:
         found = _read(source, places)
     except Exception as error:
@@ -66,12 +68,12 @@ def reads_what_it_promises(subject: Subject) -> None:
         if label.dtype != np.int32 or label.ndim:
             raise Broken(
                 f"example {place} has a label of {label.dtype} {list(label.shape)}",
-                "Return int32 [], -1 where there is no label",
+                "Return int32 [], -1 for an example without a label",
             )
 
 
 def reads_the_same_each_time(subject: Subject) -> None:
-    """A resumed run saw other images than the one that was interrupted."""
+    """A resumed run got other images than the run that was interrupted."""
     source = _split(subject)
     places = _readable(subject)
     first = _read(source, places)
@@ -80,13 +82,13 @@ def reads_the_same_each_time(subject: Subject) -> None:
         same = all(map(np.array_equal, one, other))
         if not same:
             raise Broken(
-                f"example {place} is another one when it is read again",
-                "Let what is read depend on `index` alone, and sort what is listed",
+                f"example {place} is different when it is read again",
+                "Read by `index` only, and sort lists of files",
             )
 
 
 def labels_agree(subject: Subject) -> None:
-    """Labels that were looked up were not those of the images."""
+    """`labels` or `label` returned other labels than `example`."""
     source = _split(subject)
     known = source.labels()
     if _places(source) and known is not None and known.shape != (source.size,):
@@ -100,15 +102,15 @@ def labels_agree(subject: Subject) -> None:
         listed = alone if known is None else int(known[place])
         if not int(label) == alone == listed:
             raise Broken(
-                f"example {place} has the label {label}, and {alone} by `label`, "
-                f"{listed} by `labels`",
+                f"the label of example {place} is {label} by `example`, {alone} by "
+                f"`label` and {listed} by `labels`",
                 "Read all of them from one place",
             )
         if not -1 <= alone < (source.classes or 0):
             raise Broken(
-                f"example {place} has the label {alone} where `classes` is "
+                f"example {place} has the label {alone}, but `classes` is "
                 f"{source.classes}",
-                "Labels go from 0 to classes - 1, and are -1 where there is none",
+                "Labels go from 0 to classes - 1; -1 is for examples without a label",
             )
     names = len(source.label_names)
     if names not in (0, source.classes):
@@ -118,8 +120,8 @@ def labels_agree(subject: Subject) -> None:
         )
 
 
-def refuses_a_split_that_is_not_there(subject: Subject) -> None:
-    """A typo in the name of a split gave another one without a word."""
+def refuses_a_split_that_does_not_exist(subject: Subject) -> None:
+    """A typo in the name of a split silently gave another split."""
     absent = "no-such-split"
     try:
         subject.plugin(**{**subject.options, "split": absent})
@@ -127,16 +129,16 @@ def refuses_a_split_that_is_not_there(subject: Subject) -> None:
         return
     except Exception as error:
         raise Broken(
-            f"for a split that it does not have it fails with {describe(error)}",
-            "Raise UserError, and name the splits that there are",
+            f"for a split that does not exist it fails with {describe(error)}",
+            "Raise UserError, and name the existing splits",
         ) from error
     raise Broken(
         f"it opens a split '{absent}'",
-        "Raise UserError for a split that is not there",
+        "Raise UserError for a split that does not exist",
     )
 
 
-def tells_its_examples_apart(subject: Subject) -> None:
+def describes_its_examples_differently(subject: Subject) -> None:
     """A message named the wrong file, and changed data was not noticed."""
     source = _split(subject)
     places = _places(source)
@@ -156,6 +158,6 @@ def tells_its_examples_apart(subject: Subject) -> None:
         ) from error
     if first != again:
         raise Broken(
-            "`record` changes from one look to the next",
-            "Leave out what is not of the data, such as times",
+            "`record` is different in the next call",
+            "Leave out what does not describe the data, such as times",
         )

@@ -1,4 +1,4 @@
-"""A run that is over in a second: images in memory, noisy views, a small MoCo."""
+"""A run that takes a second: images in memory, noisy views, a small MoCo."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sslkit.randomness import uniform, view_seed
 from sslkit.source import Source
 from sslkit.testing.backbone import TinyBackbone
 from sslkit.testing.precision import precision
-from sslkit.testing.rehearsal import BATCH, RATE, SIZE, STEPS, Even, images
+from sslkit.testing.short_run import BATCH, RATE, SIZE, STEPS, Even, images
 from sslkit.training.state import TrainState
 from sslkit.training.step import TrainStep
 
@@ -44,15 +44,15 @@ class Pictures(Source):
         self._images = np.concatenate(batches)[:size]
 
     def example(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Looks one up; see `Source.example`."""
+        """Returns an image and its label; see `Source.example`."""
         return tf.constant(self._images)[index], tf.cast(index % 4, tf.int32)
 
 
 class NoisyViews(Augmentation):
-    """Every view is the image with noise of its own."""
+    """Every view is the image with different noise."""
 
     def __init__(self, counts: Mapping[str, int]):
-        """Makes so many views of each group."""
+        """Keeps group -> number of views."""
         self._groups = {name: ViewGroup(count, SIZE) for name, count in counts.items()}
 
     @property
@@ -73,12 +73,14 @@ class NoisyViews(Augmentation):
 
 
 class ToyMoCo(Objective):
-    """All that replicas must agree on: statistics, negatives, a bank and a twin.
+    """A small MoCo, with everything that must be equal on all replicas.
+
+    These are statistics, negatives, a memory bank and a momentum twin.
 
     He et al. 2020 (arXiv:1911.05722).
 
     Args:
-        backbone: makes the encoder and its twin.
+        backbone: makes the encoder and its momentum twin.
         name: the layer's name.
     """
 
@@ -114,7 +116,7 @@ class ToyMoCo(Objective):
 
 
 class ToyRun(NamedTuple):
-    """What a run left behind."""
+    """The results of a toy run."""
 
     losses: np.ndarray
     """float32 [steps]."""
@@ -131,9 +133,9 @@ def train_on(
     """Trains a few steps in float64 with a runner's own iterator and loop.
 
     Args:
-        runner: where.
-        make: takes a backbone factory.
-        steps: updates.
+        runner: the runner to train with.
+        make: makes the objective from a backbone factory.
+        steps: the number of updates.
     """
     place = runner.strategy
     replicas = place.num_replicas_in_sync

@@ -12,28 +12,28 @@ from sslkit.checkpoints import restore, write
 from sslkit.testing.comparison import differences, losses_differ
 from sslkit.testing.gradients import slopes, taped
 from sslkit.testing.law import Broken, Subject
-from sslkit.testing.objective_laws import rehearsal_of
-from sslkit.testing.rehearsal import BATCH, STEPS, Record, Rehearsal
+from sslkit.testing.objective_laws import short_run_of
+from sslkit.testing.short_run import BATCH, STEPS, Record, ShortRun
 from sslkit.training.state import OPTIMIZER
 
 FLOAT64 = 1e-9
-"""What rounding in float64 may amount to after five steps: each step multiplies an
-error by what it does to a difference of weights, which a bug in the mathematics
-exceeds by orders of magnitude."""
+"""The largest difference that rounding in float64 can make in five steps, in which
+errors grow. A bug in the mathematics makes a difference that is larger by orders of
+magnitude."""
 SLOPE = 1e-5
-"""Largest difference between a slope and the gradient, of the gradient's length."""
+"""The largest difference of a slope and the gradient, relative to its length."""
 
 
 def trained(subject: Subject, replicas: int = 1) -> Record:
-    """Returns what five steps in float64 make of the subject; computed once."""
+    """Returns the results of five steps in float64; they are computed once."""
     key = ("trained", replicas)
     if key not in subject.runs:
-        alone = rehearsal_of(subject)  # Says so if it cannot be built.
+        alone = short_run_of(subject)  # Raises `Broken` if it cannot be built.
         try:
             subject.runs[key] = (
                 _tried(alone)
                 if replicas == 1
-                else Rehearsal(subject.make, replicas=replicas).run(0, STEPS)
+                else ShortRun(subject.make, replicas=replicas).run(0, STEPS)
             )
         except Exception as error:
             lines = str(error).strip().splitlines() or [""]
@@ -46,35 +46,35 @@ def trained(subject: Subject, replicas: int = 1) -> Record:
 
 
 def _tried(
-    rehearsal: Rehearsal, *, order: Sequence[int] = tuple(range(BATCH))
+    short_run: ShortRun, *, order: Sequence[int] = tuple(range(BATCH))
 ) -> Record:
-    """Makes five steps and takes them back."""
-    before = rehearsal.values()
-    record = rehearsal.run(0, STEPS, order=order)
-    rehearsal.set(before)
+    """Does five steps, and restores the state from before."""
+    before = short_run.values()
+    record = short_run.run(0, STEPS, order=order)
+    short_run.set(before)
     return record
 
 
 def gradient_equals_finite_differences(subject: Subject) -> None:
-    """A custom gradient, or one stopped in a wrong place, was not that of the loss."""
-    rehearsal = rehearsal_of(subject)
-    before = rehearsal.values()
-    # The bank is written, and weights that start at zero have moved.
-    rehearsal.run(0, 2)
-    rehearsal.perturb()
+    """A wrong custom gradient or stop_gradient made the gradient wrong."""
+    short_run = short_run_of(subject)
+    before = short_run.values()
+    # After this, the bank is filled and weights that start at zero have changed.
+    short_run.run(0, 2)
+    short_run.perturb()
     try:
-        batch = rehearsal.batch(2)
-        _, gradients = taped(rehearsal, batch)
+        batch = short_run.batch(2)
+        _, gradients = taped(short_run, batch)
         draw = np.random.default_rng(3)
         directions = []
-        for name, weight in rehearsal.state.trainable.items():
+        for name, weight in short_run.state.trainable.items():
             step = draw.normal(size=weight.shape)
             directions.append({name: step / np.linalg.norm(step)})
-        # All weights at once, along the gradient, where the slope is its length.
+        # And all weights together, along the gradient: the slope is its length.
         known = {n: np.zeros(()) if g is None else g for n, g in gradients.items()}
         length = float(np.sqrt(sum(np.sum(g**2) for g in known.values())))
         directions.append({name: g / length for name, g in known.items()})
-        measured = slopes(rehearsal, batch, directions)
+        measured = slopes(short_run, batch, directions)
         for direction, slope in zip(directions, measured, strict=True):
             wanted = sum(
                 float(np.sum(known[name] * step)) for name, step in direction.items()
@@ -82,27 +82,27 @@ def gradient_equals_finite_differences(subject: Subject) -> None:
             if not abs(slope - wanted) <= SLOPE * length:
                 name = next(iter(direction)) if len(direction) == 1 else "all weights"
                 raise Broken(
-                    f"along {name} the loss rises by {slope:.8g} and its gradient "
-                    f"says {wanted:.8g}",
-                    "Look at custom gradients and at casts to integers; what is meant "
-                    "to be constant goes through tf.stop_gradient",
+                    f"along {name} the slope of the loss is {slope:.8g}, but its "
+                    f"gradient gives {wanted:.8g}",
+                    "Check custom gradients and casts to integers; put values that "
+                    "are meant to be constant through tf.stop_gradient",
                 )
     finally:
-        rehearsal.set(before)
+        short_run.set(before)
 
 
 def replicas_do_not_change_the_result(subject: Subject) -> None:
-    """The loss saw one replica's negatives, or a gradient was summed, not averaged."""
+    """The loss used the negatives of one replica only, or a gradient was summed."""
     _same_as_alone(subject, 2)
 
 
 def replicas_stay_equal(subject: Subject) -> None:
-    """State drifted apart on the replicas, and only the first one's was saved."""
+    """State became different on the replicas, and only the first one's was saved."""
     _equal_among_themselves(subject, 2)
 
 
-def four_replicas_do_what_two_do(subject: Subject) -> None:
-    """What was written for a pair of replicas took one other for all others."""
+def four_replicas_do_the_same_as_two(subject: Subject) -> None:
+    """Code that was tested on two replicas was wrong on more."""
     _equal_among_themselves(subject, 4)
     _same_as_alone(subject, 4)
 
@@ -115,8 +115,8 @@ def _same_as_alone(subject: Subject, replicas: int) -> None:
     if found:
         raise Broken(
             f"{replicas} replicas differ from one: {found}",
-            "Look at the global batch through sslkit.replica (gather, mean), "
-            "normalise with nn.BatchNorm, and let the loss be a mean over the "
+            "Use sslkit.replica (gather, mean) for values of the global batch, "
+            "nn.BatchNorm for normalisation, and make the loss a mean over the "
             "replica's examples",
         )
 
@@ -126,50 +126,50 @@ def _equal_among_themselves(subject: Subject, replicas: int) -> None:
     if unequal:
         name = max(unequal, key=lambda path: unequal[path])
         raise Broken(
-            f"after {STEPS} steps {replicas} replicas hold different values of "
-            f"{len(unequal)} variable(s), {name} by {unequal[name]:.2g}",
-            "Assign what replica.gather or replica.mean returns, through "
+            f"after {STEPS} steps {replicas} replicas have different values of "
+            f"{len(unequal)} variable(s), of {name} by {unequal[name]:.2g}",
+            "Compute the values with replica.gather or replica.mean, and set them with "
             "replica.assign",
         )
 
 
 def jit_does_not_change_the_result(subject: Subject) -> None:
-    """A step could not be compiled by XLA, or computed something else."""
+    """XLA could not compile a step, or the compiled step computed something else."""
     plain = trained(subject)
     try:
-        compiled = Rehearsal(subject.make, jit=True).run(0, STEPS)
+        compiled = ShortRun(subject.make, jit=True).run(0, STEPS)
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
         raise Broken(
-            f"XLA does not compile it ({type(error).__name__}: {lines[-1]})",
-            "Shapes must be static and operations known to XLA: no boolean_mask, "
-            "where with one argument, unique or py_function",
+            f"XLA cannot compile it ({type(error).__name__}: {lines[-1]})",
+            "Use static shapes and operations that XLA supports: no boolean_mask, no "
+            "tf.where with one argument, no unique or py_function",
         ) from error
     found = losses_differ(compiled.losses, plain.losses, within=FLOAT64) or differences(
         compiled.table, plain.table, within=FLOAT64
     )
     if found:
         raise Broken(
-            f"compiled by XLA it differs: {found}",
-            "Look for operations that XLA rounds or orders in another way, and for "
-            "stateful random numbers",
+            f"the result is different when XLA compiles it: {found}",
+            "Look for stateful random numbers, and for operations that XLA rounds or "
+            "orders in another way",
         )
 
 
 def does_not_retrace(subject: Subject) -> None:
-    """Every step was traced anew, which took a hundred times as long."""
+    """Every step was traced again, which took a hundred times as long."""
     traces = trained(subject).traces
     if traces != 1:
         raise Broken(
             f"{STEPS} steps were traced {traces} times",
-            "Make all variables when first called, symbolically; and keep Python "
-            "numbers that change out of the step",
+            "Make all variables in the first, symbolic call, and do not use Python "
+            "numbers that change in the step",
         )
 
 
 def resumes_bit_for_bit(subject: Subject) -> None:
     """State outside the variable table was lost when a run was stopped."""
-    whole = rehearsal_of(subject, "float32")
+    whole = short_run_of(subject, "float32")
     before = whole.values()
     try:
         first = whole.run(0, 2)
@@ -177,8 +177,8 @@ def resumes_bit_for_bit(subject: Subject) -> None:
             prefix = os.path.join(folder, "state")
             write(whole.state.table, prefix)
             rest = whole.run(2, 4)
-            # Another seed: whatever is not restored shows.
-            resumed = Rehearsal(subject.make, policy="float32", seed=99)
+            # With another seed, so that a value that is not restored is different.
+            resumed = ShortRun(subject.make, policy="float32", seed=99)
             restore(resumed.state.table, prefix)
     finally:
         whole.set(before)
@@ -189,26 +189,26 @@ def resumes_bit_for_bit(subject: Subject) -> None:
     if found:
         raise Broken(
             f"resumed after {len(first.losses)} of 4 steps it differs: {found}",
-            "Keep all state in add_weight(..., trainable=False), none in Python or "
-            "in a tf.Variable",
+            "Keep all state in add_weight(..., trainable=False), and not in Python "
+            "attributes or a tf.Variable",
         )
 
 
 def an_unlabelled_example_changes_nothing(subject: Subject) -> None:
-    """An example without a label was trained as one of class 0."""
+    """An example without a label was trained as an example of class 0."""
     if subject.make().classes is None:
         return
-    # Each image is there twice; that one of the two has no label is no news of the
-    # others. Of two replicas the first has three labels, the second one.
+    # Each image is in the batch twice, and one of the two has no label, which must not
+    # change the result. Of two replicas the first has three labels, the second has one.
     order = [*range(BATCH // 2), *range(BATCH // 2)]
     unlabelled = range(3, 7)
-    alone = rehearsal_of(subject)
+    alone = short_run_of(subject)
     before = alone.values()
     whole = alone.run(0, 3, order=order)
     alone.set(before)
     found = {1: alone.run(0, 3, order=order, unlabelled=unlabelled)}
     alone.set(before)
-    found[2] = Rehearsal(subject.make, replicas=2).run(
+    found[2] = ShortRun(subject.make, replicas=2).run(
         0, 3, order=order, unlabelled=unlabelled
     )
     for replicas, part in found.items():
@@ -221,23 +221,23 @@ def an_unlabelled_example_changes_nothing(subject: Subject) -> None:
             raise Broken(
                 f"with half of the examples unlabelled it differs on {replicas} "
                 f"replica(s): {different}",
-                "Give rows with a label below 0 no weight, and divide by "
-                "replica.mean of the weights' sum: the mean over the global batch",
+                "Give rows with a label below 0 the weight 0, and divide by "
+                "replica.mean of the weights' sum, for a mean over the global batch",
             )
 
 
-def parts_of_a_batch_give_its_update(subject: Subject) -> None:
-    """`mean_over_examples` was said of a loss that compares images."""
+def parts_of_a_batch_give_the_same_update(subject: Subject) -> None:
+    """A loss that compares images had `mean_over_examples = True`."""
     if not subject.make().mean_over_examples:
         return
-    # Each image is there twice, once in each part, so that batch normalisation sees
-    # the same statistics in the parts as in the whole.
+    # Each image is in the batch twice, once in each part, so that the statistics of
+    # batch normalisation are the same in the parts as in the whole.
     order = [n for n in range(BATCH // 2) for _ in range(2)]
-    alone = rehearsal_of(subject)
+    alone = short_run_of(subject)
     before = alone.values()
     whole = alone.run(0, 1, order=order)
     alone.set(before)
-    parts = Rehearsal(subject.make, accumulate=2).run(0, 1, order=order)
+    parts = ShortRun(subject.make, accumulate=2).run(0, 1, order=order)
     trained = list(alone.state.trainable)
     found = losses_differ(parts.losses, whole.losses, within=FLOAT64) or differences(
         {name: parts.table[name] for name in trained},
@@ -247,12 +247,12 @@ def parts_of_a_batch_give_its_update(subject: Subject) -> None:
     if found:
         raise Broken(
             f"a batch in two parts gives another update than the whole: {found}",
-            "Leave mean_over_examples False where images are compared with each other",
+            "Leave mean_over_examples False if images are compared with each other",
         )
 
 
 def _columns(record: Record) -> dict[str, np.ndarray]:
-    """Returns name -> the metric, a number for each step."""
+    """Returns name -> the values of the metric, one per step."""
     names = record.metrics[0]
     return {
         f"the metric {name}": np.array([step[name] for step in record.metrics])
@@ -261,14 +261,14 @@ def _columns(record: Record) -> dict[str, np.ndarray]:
 
 
 def batch_order_does_not_matter(subject: Subject) -> None:
-    """Rows of two tensors were paired wrongly, which a loss near log n hid."""
+    """Rows of two tensors were paired wrongly, and the loss did not show it."""
     straight = trained(subject)
     order = np.random.default_rng(11).permutation(BATCH)
-    shuffled = _tried(rehearsal_of(subject), order=tuple(order))
+    shuffled = _tried(short_run_of(subject), order=tuple(order))
     found = losses_differ(shuffled.losses, straight.losses, within=FLOAT64)
     if not found:
-        # Banks and queues hold rows in the order of the batch; what is trained, and
-        # the gradients that its slots collect, have no order.
+        # Banks and queues hold rows in the order of the batch, so they may differ. The
+        # weights and the optimizer's slots must not depend on the order.
         slots = [name for name in straight.table if name.startswith(OPTIMIZER)]
         weights = [name.split("/", 2)[2] for name in slots] + slots
         found = differences(

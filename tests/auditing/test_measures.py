@@ -54,14 +54,14 @@ def judge(taken):
     return right / sum(t for *_, t in every), right / sum(a == b for a, b, _ in every)
 
 
-def test_the_choice_as_it_is_made(counts):
+def test_precision_and_recall_of_the_choice(counts):
     own = counts.own()
     precision, recall = judge(lambda one, i, column: one.chosen[i, column])
     assert own["precision"] == pytest.approx(precision)
     assert own["recall"] == pytest.approx(recall)
     every = sum(one.chosen.sum() for one in ROUNDS)
     assert own["found_per_image"] == ratio(every, 2 * IMAGES)
-    # What is taken by or for an image without a label is not judged.
+    # Pairs in which an image has no label are not counted.
     assert own["judged_per_image"] < own["found_per_image"]
 
 
@@ -91,7 +91,7 @@ def test_by_threshold(counts, threshold):
     assert row["recall"] == pytest.approx(recall)
 
 
-def test_an_oracle_takes_as_many_of_each_image(counts):
+def test_a_perfect_choice_takes_as_many_views_per_image(counts):
     hits = judged = present = 0
     for one in ROUNDS:
         for i in range(IMAGES):
@@ -107,7 +107,7 @@ def test_an_oracle_takes_as_many_of_each_image(counts):
     }
 
 
-def test_by_class_and_what_is_taken_for_it(counts):
+def test_by_class_and_confused_classes(counts):
     rows = {row["label"]: row for row in counts.by_class()}
     assert {label: row["images"] for label, row in rows.items()} == {0: 6, 1: 4, 2: 2}
     every = list(pairs(lambda one, i, column: one.chosen[i, column]))
@@ -135,7 +135,7 @@ def test_without_labels_nothing_is_judged():
     assert found.confused() == []
 
 
-def test_nothing_taken_is_no_precision():
+def test_without_taken_views_there_is_no_precision():
     one = make(0)
     found = Counts()
     found.add(Round(one.scores, np.zeros_like(one.chosen), one.labels))

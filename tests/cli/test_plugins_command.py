@@ -1,4 +1,4 @@
-"""`sslkit plugins`, and the front door that all commands share."""
+"""`sslkit plugins`, and what all commands share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def site(tmp_path: pathlib.Path, monkeypatch) -> pathlib.Path:
 
 
 def sslkit(*arguments: str, path: pathlib.Path | None = None):
-    """Runs the command in a process of its own."""
+    """Runs the command in a separate process."""
     environment = dict(os.environ)
     if path is not None:
         environment["PYTHONPATH"] = str(path)
@@ -247,13 +247,13 @@ def test_check_prints_one_row_per_law(line, capsys):
     assert result == "failed"
     assert reason.startswith("the rate is -0.012")
     assert "at step 41 of 40" in reason
-    assert rows["schedules alike in a graph"] == ["passed"]
+    assert rows["gives the same rate in a graph"] == ["passed"]
     assert rows["docstrings explain every parameter"] == ["passed"]
     assert lines[-1] == "4 laws: 3 passed, 1 failed"
 
 
 def test_light_commands_do_not_import_tensorflow():
-    # The time they take follows from what they import: TensorFlow alone takes 3 s.
+    # Their time depends on what they import: TensorFlow alone takes 3 s.
     show = ["plugins", "show", "objectives.fnc"]
     for arguments in (["--help"], ["plugins"], show, ["config", "--help"]):
         code = (

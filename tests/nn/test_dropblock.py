@@ -11,7 +11,7 @@ import tensorflow as tf
 from sslkit import randomness
 from sslkit.errors import UserError
 from sslkit.nn import DropBlock, ResNet, full_dtype
-from sslkit.testing import Rehearsal, TinyBackbone, laws_of
+from sslkit.testing import ShortRun, TinyBackbone, laws_of
 from sslkit_simclr.objective import SimCLR
 
 STEP = (3, 4)
@@ -134,7 +134,7 @@ def judged(backbone):
 REPLICAS = {
     "replicas_do_not_change_the_result",
     "replicas_stay_equal",
-    "four_replicas_do_what_two_do",
+    "four_replicas_do_the_same_as_two",
 }
 # Beside a resumed run, which draws the same, one that is compiled takes 4 s.
 SLOW = {*REPLICAS, "jit_does_not_change_the_result"}
@@ -164,7 +164,7 @@ def test_law(law):
 
 def test_it_drops_in_a_training_step():
     subjects = [judged(backbone)[0].subject for backbone in (TinyBackbone, Dropping)]
-    losses = [Rehearsal(subject.make).run(0, 1).losses for subject in subjects]
+    losses = [ShortRun(subject.make).run(0, 1).losses for subject in subjects]
     assert losses[0] != losses[1]
 
 

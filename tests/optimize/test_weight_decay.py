@@ -93,6 +93,6 @@ def test_lars_does_not_scale_the_head():
     weight = tf.constant([3.0, 4.0])
     found = slope(LARS(weight_decay=0.1), "classifier/kernel", weight)
     np.testing.assert_allclose(found, [0.3, 0.4], rtol=1e-6)
-    # Elsewhere 0.001 x |w| / |0.1 w| scales it.
+    # Unavailable 0.001 x |w| / |0.1 w| scales it.
     found = slope(LARS(weight_decay=0.1), "encoder/conv/kernel", weight)
     np.testing.assert_allclose(found, [0.003, 0.004], rtol=1e-6)

@@ -18,12 +18,12 @@ CASES = [
     ("returns_scores", "WantsMore", "refuses 200 examples of 10 classes: too few"),
     ("gives_the_same_numbers_each_time", "Drawn", "and then"),
     ("gives_the_same_numbers_each_time", "Counted", "and then"),
-    ("leaves_the_features_alone", "InPlace", "changes the arrays"),
-    ("tells_good_features_from_bad", "OutOfOrder", "plainly top1 is 0"),
-    ("tells_good_features_from_bad", "Constant", "classes, and of noise"),
-    ("learns_nothing_from_what_it_scores", "Peeks", r"top1 is 1\.000"),
-    ("takes_a_bank_that_lacks_a_class", "Present", "without class 3"),
-    ("copes_with_equal_features", "Undivided", "all 0"),
+    ("does_not_change_the_features", "InPlace", "changes the arrays"),
+    ("tells_good_features_from_bad", "OutOfOrder", "easy to classify, top1 is 0"),
+    ("tells_good_features_from_bad", "Constant", "to classify, and also for noise"),
+    ("does_not_learn_from_the_test_split", "Peeks", r"top1 is 1\.000"),
+    ("accepts_a_bank_without_a_class", "Present", "without class 3"),
+    ("accepts_equal_features", "Undivided", "all 0"),
 ]
 
 

@@ -8,25 +8,25 @@ from testing import test_objective_laws as of_objectives
 from testing.broken import objectives
 
 from sslkit.testing import laws_of
-from sslkit.testing.judging import judge
+from sslkit.testing.checking import check_laws
 
 # What cannot be broken alone, and why.
 ALONG_WITH = {
     # Two builds of it start from other weights, whoever compares two.
-    "UnseededEncoder": {"encodes_alike_on_two_replicas"},
+    "UnseededEncoder": {"encodes_the_same_on_two_replicas"},
     "UnseededWeights": {
         "replicas_do_not_change_the_result",
-        "four_replicas_do_what_two_do",
+        "four_replicas_do_the_same_as_two",
         "jit_does_not_change_the_result",
     },
     # What no seed fixes is another draw in each graph, on each replica, in each step.
     "GlobalDraw": {"runs_in_tf_data"},
-    "GlobalNoise": {"encodes_alike_on_two_replicas"},
+    "GlobalNoise": {"encodes_the_same_on_two_replicas"},
     "Noisy": {"draws_the_same_in_the_same_step"},
     # An update that counts its calls is another one in each order and each graph.
     "CountsInPython": {
         "pairs_weights_by_their_paths",
-        "updates_alike_in_a_graph_and_under_jit",
+        "updates_the_same_in_a_graph_and_under_jit",
     },
 }
 
@@ -44,15 +44,15 @@ def cases():
 @pytest.mark.parametrize(("kind", "plugin", "laws"), list(cases()))
 def test_finds_no_other(kind, plugin, laws):
     if kind == "objective":
-        judged = laws_of(
+        checked = laws_of(
             of_objectives.plugin_of(plugin), backbone=objectives.MeanColour
         )
     else:
-        judged = laws_of(of_parts.broken(plugin))
-    others = [law for law in judged if law.name not in laws]
+        checked = laws_of(of_parts.broken(plugin))
+    others = [law for law in checked if law.name not in laws]
     failed = {
-        law.name: verdict.reason
-        for law, verdict in zip(others, judge(others), strict=True)
-        if verdict.result == "failed"
+        law.name: found.reason
+        for law, found in zip(others, check_laws(others), strict=True)
+        if found.result == "failed"
     }
     assert failed.keys() == ALONG_WITH.get(plugin, set()), failed

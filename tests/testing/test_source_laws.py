@@ -9,17 +9,21 @@ from sslkit.api import Source
 from sslkit.testing import RULES, laws_of, style_laws_of
 
 CASES = [
-    ("reads_what_it_promises", "FloatImages", r"image of float32 \[2, 2, 3\]"),
-    ("reads_what_it_promises", "NoExamples", "`size` is 0"),
-    ("reads_what_it_promises", "NumpyImages", "fails inside tf.data"),
-    ("reads_the_same_each_time", "DrawnImages", "is another one when it is read"),
-    ("labels_agree", "OtherLabels", "0 by `label`, 1 by `labels`"),
-    ("labels_agree", "TooManyLabels", "has the label 1 where `classes` is 1"),
+    (
+        "returns_uint8_images_and_int32_labels",
+        "FloatImages",
+        r"image of float32 \[2, 2, 3\]",
+    ),
+    ("returns_uint8_images_and_int32_labels", "NoExamples", "`size` is 0"),
+    ("returns_uint8_images_and_int32_labels", "NumpyImages", "fails inside tf.data"),
+    ("reads_the_same_each_time", "DrawnImages", "is different when it is read"),
+    ("labels_agree", "OtherLabels", "0 by `label` and 1 by `labels`"),
+    ("labels_agree", "TooManyLabels", "has the label 1, but `classes` is 1"),
     ("labels_agree", "NamelessClass", "1 `label_names` and 2 `classes`"),
-    ("refuses_a_split_that_is_not_there", "AnySplit", "opens a split"),
-    ("refuses_a_split_that_is_not_there", "RawError", "fails with KeyError"),
-    ("tells_its_examples_apart", "OneName", "`describe` gives"),
-    ("tells_its_examples_apart", "Counted", "`record` changes"),
+    ("refuses_a_split_that_does_not_exist", "AnySplit", "opens a split"),
+    ("refuses_a_split_that_does_not_exist", "RawError", "fails with KeyError"),
+    ("describes_its_examples_differently", "OneName", "`describe` gives"),
+    ("describes_its_examples_differently", "Counted", "`record` changes"),
 ]
 
 

@@ -12,7 +12,7 @@ from sslkit.api import UserError
 from sslkit.objectives.supervised import Supervised
 from sslkit.testing.backbone import TinyBackbone
 from sslkit.testing.comparison import differences
-from sslkit.testing.rehearsal import BATCH, CLASSES, Rehearsal
+from sslkit.testing.short_run import BATCH, CLASSES, ShortRun
 from sslkit.training.accumulating import describe_parts, in_parts, mean_of_parts
 
 probe = functools.partial(Supervised, TinyBackbone, classes=CLASSES)
@@ -57,9 +57,9 @@ def test_three_updates_in_parts_are_those_of_whole_batches():
     make = functools.partial(
         Counted, TinyBackbone, classes=CLASSES, fine_tune_after_block=4
     )
-    whole = Rehearsal(make).run(0, 3)
+    whole = ShortRun(make).run(0, 3)
     # Four parts, so that all except the first are in a loop.
-    made = Rehearsal(make, accumulate=4).run(0, 3)
+    made = ShortRun(make, accumulate=4).run(0, 3)
     np.testing.assert_allclose(made.losses, whole.losses, rtol=1e-12)
     assert (made.table["calls"], made.table["after"]) == (12, 3)
     assert (whole.table["calls"], whole.table["after"]) == (3, 3)
@@ -73,8 +73,8 @@ def test_three_updates_in_parts_are_those_of_whole_batches():
 
 def test_replicas_make_the_same_parts():
     """Statistics of a part are merged over replicas, and its images are the same."""
-    alone = Rehearsal(probe, accumulate=2).run(0, 3)
-    together = Rehearsal(probe, accumulate=2, replicas=2).run(0, 3)
+    alone = ShortRun(probe, accumulate=2).run(0, 3)
+    together = ShortRun(probe, accumulate=2, replicas=2).run(0, 3)
     np.testing.assert_allclose(together.losses, alone.losses, rtol=1e-12)
     assert not differences(together.table, alone.table, within=1e-12)
     assert not together.unequal
@@ -82,8 +82,8 @@ def test_replicas_make_the_same_parts():
 
 @pytest.mark.slow
 def test_xla_compiles_the_loop_over_parts():
-    plain = Rehearsal(probe, accumulate=4).run(0, 2)
-    compiled = Rehearsal(probe, accumulate=4, jit=True).run(0, 2)
+    plain = ShortRun(probe, accumulate=4).run(0, 2)
+    compiled = ShortRun(probe, accumulate=4, jit=True).run(0, 2)
     assert not differences(compiled.table, plain.table, within=1e-9)
 
 

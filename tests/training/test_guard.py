@@ -13,7 +13,7 @@ from sslkit.data.batches import TrainingBatch
 from sslkit.optimize.momentum import Momentum
 from sslkit.testing import TinyBackbone, ToyMoCo
 from sslkit.testing.devices import strategy
-from sslkit.testing.rehearsal import BATCH, SIZE, Even, Ready, images
+from sslkit.testing.short_run import BATCH, SIZE, Even, Ready, images
 from sslkit.training.guard import REFUSED, Bad, Guard
 from sslkit.training.state import TrainState
 from sslkit.training.step import TrainStep

@@ -8,13 +8,13 @@ import tensorflow as tf
 from sslkit_barlow.objective import BarlowTwins
 
 from sslkit.api import UserError
-from sslkit.testing import Rehearsal, TinyBackbone
+from sslkit.testing import ShortRun, TinyBackbone
 
 
 def test_equals_a_loop():
     options = {"dim": 6, "redundancy": 0.02, "scale": 0.5}
-    rehearsal = Rehearsal(lambda: BarlowTwins(TinyBackbone, **options))
-    objective, batch = rehearsal.state.objective, rehearsal.batch(0)
+    short_run = ShortRun(lambda: BarlowTwins(TinyBackbone, **options))
+    objective, batch = short_run.state.objective, short_run.batch(0)
     outcome = objective(batch, step=tf.constant(0, tf.int64))
 
     z = []

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from sslkit_byol.objective import BYOL
 
-from sslkit.testing import Rehearsal, TinyBackbone
+from sslkit.testing import ShortRun, TinyBackbone
 
 OPTIONS = {"hidden": 16, "dim": 4}
 
@@ -18,8 +18,8 @@ def unit(rows):
 
 @pytest.mark.parametrize("views", [2, 3])
 def test_equals_a_loop(views):
-    rehearsal = Rehearsal(lambda: BYOL(TinyBackbone, views=views, **OPTIONS))
-    objective, batch = rehearsal.state.objective, rehearsal.batch(0)
+    short_run = ShortRun(lambda: BYOL(TinyBackbone, views=views, **OPTIONS))
+    objective, batch = short_run.state.objective, short_run.batch(0)
     outcome = objective(batch, step=tf.constant(0, tf.int64))
 
     q, z = [], []
@@ -44,15 +44,15 @@ def test_equals_a_loop(views):
 
 
 def test_the_twin_starts_as_a_copy_and_follows_ever_more_slowly():
-    rehearsal = Rehearsal(lambda: BYOL(TinyBackbone, decay=0.9, **OPTIONS))
-    before = rehearsal.values()
+    short_run = ShortRun(lambda: BYOL(TinyBackbone, decay=0.9, **OPTIONS))
+    before = short_run.values()
     name = "encoder/layer/conv/kernel"
     twin = f"momentum/{name}"
     np.testing.assert_array_equal(before[twin], before[name])
     moved = before[twin]
     for step in range(2):
-        after = rehearsal.run(step, step + 1).table
-        # Grill et al., section 3.3; a rehearsal has 100 updates.
+        after = short_run.run(step, step + 1).table
+        # Grill et al., section 3.3; a short_run has 100 updates.
         kept = 1 - (1 - 0.9) * (np.cos(np.pi * step / 100) + 1) / 2
         moved = kept * moved + (1 - kept) * after[name]
         # The schedule is float32.

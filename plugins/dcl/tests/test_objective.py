@@ -8,15 +8,13 @@ import tensorflow as tf
 from sslkit_dcl.objective import DCL
 
 from sslkit.objectives import join_views
-from sslkit.testing import Rehearsal, TinyBackbone
+from sslkit.testing import ShortRun, TinyBackbone
 
 
 @pytest.mark.parametrize("sigma", [None, 0.5])
 def test_equals_a_loop(sigma):
-    rehearsal = Rehearsal(
-        lambda: DCL(TinyBackbone, dim=5, temperature=0.2, sigma=sigma)
-    )
-    objective, batch = rehearsal.state.objective, rehearsal.batch(0)
+    short_run = ShortRun(lambda: DCL(TinyBackbone, dim=5, temperature=0.2, sigma=sigma))
+    objective, batch = short_run.state.objective, short_run.batch(0)
     outcome = objective(batch, step=tf.constant(0, tf.int64))
 
     features = objective.encoder(join_views(batch.views, ["instance"]), training=True)

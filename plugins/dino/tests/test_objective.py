@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from sslkit_dino.objective import DINO
 
-from sslkit.testing import Rehearsal, TinyBackbone
+from sslkit.testing import ShortRun, TinyBackbone
 
 OPTIONS = {"hidden": 8, "dim": 5, "prototypes": 6, "warmup_steps": 2}
 
@@ -23,15 +23,15 @@ def entropy(p):
 
 @pytest.mark.parametrize("local", [0, 2])
 def test_equals_a_loop_over_steps(local):
-    rehearsal = Rehearsal(lambda: DINO(TinyBackbone, local=local, **OPTIONS))
-    objective = rehearsal.state.objective
+    short_run = ShortRun(lambda: DINO(TinyBackbone, local=local, **OPTIONS))
+    objective = short_run.state.objective
     # Different from the student, so that it matters which scores are used.
     draw = np.random.default_rng(0)
     for variable in objective.momentum.variables:
         variable.assign(variable.numpy() + draw.uniform(0, 0.3, variable.shape))
     centre = np.zeros(6)
     for step, temperature in enumerate([0.04, 0.055, 0.07, 0.07]):
-        batch = rehearsal.batch(step)
+        batch = short_run.batch(step)
         views = [view for group in objective.requires for view in batch.views[group]]
         images = views[0].shape[0]
         features = objective.encoder(tf.concat(views, 0), training=True)
@@ -67,16 +67,16 @@ def test_equals_a_loop_over_steps(local):
 
 
 def test_the_last_layer_is_frozen_at_first_and_the_teacher_follows():
-    rehearsal = Rehearsal(lambda: DINO(TinyBackbone, freeze_steps=1, **OPTIONS))
-    start = rehearsal.values()
+    short_run = ShortRun(lambda: DINO(TinyBackbone, freeze_steps=1, **OPTIONS))
+    start = short_run.values()
     name = "prototypes/kernel"
     twin = f"momentum/{name}"
     np.testing.assert_array_equal(start[twin], start[name])
-    held = rehearsal.run(0, 1).table
+    held = short_run.run(0, 1).table
     np.testing.assert_array_equal(held[name], start[name])
-    after = rehearsal.run(1, 2).table
+    after = short_run.run(1, 2).table
     assert np.abs(after[name] - start[name]).max() > 1e-6
-    # Caron et al., section 3.1; a rehearsal has 100 updates.
+    # Caron et al., section 3.1; a short_run has 100 updates.
     kept = 1 - (1 - 0.996) * (np.cos(np.pi / 100) + 1) / 2
     moved = kept * start[name] + (1 - kept) * after[name]
     np.testing.assert_allclose(after[twin], moved, rtol=0, atol=1e-8)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from sslkit_moco.v2 import MoCoV2
 from sslkit_moco.v3 import MoCoV3
 
-from sslkit.testing import Rehearsal, TinyBackbone
+from sslkit.testing import ShortRun, TinyBackbone
 
 
 def unit(rows):
@@ -17,14 +17,14 @@ def unit(rows):
 
 def test_v2_equals_a_loop_over_steps():
     """The queue holds the keys of earlier batches: random ones, then real ones."""
-    rehearsal = Rehearsal(lambda: MoCoV2(TinyBackbone, bank=2, dim=5))
-    objective = rehearsal.state.objective
+    short_run = ShortRun(lambda: MoCoV2(TinyBackbone, bank=2, dim=5))
+    objective = short_run.state.objective
     start = objective.bank.rows.numpy()
     np.testing.assert_allclose(np.linalg.norm(start, axis=1), 1, rtol=1e-12)
     assert len(set(map(tuple, start))) == len(start) == 24
     queue = list(start[:16])
     for step in range(3):
-        batch = rehearsal.batch(step)
+        batch = short_run.batch(step)
         outcome = objective(batch, step=tf.constant(step, tf.int64))
         first, second = batch.views["instance"]
         features = objective.encoder(first, training=True)
@@ -45,10 +45,10 @@ def test_v2_equals_a_loop_over_steps():
 @pytest.mark.parametrize("norm_prediction", [False, True])
 def test_v3_equals_a_loop(norm_prediction):
     options = {"hidden": 16, "dim": 5, "temperature": 0.3}
-    rehearsal = Rehearsal(
+    short_run = ShortRun(
         lambda: MoCoV3(TinyBackbone, norm_prediction=norm_prediction, **options)
     )
-    objective, batch = rehearsal.state.objective, rehearsal.batch(0)
+    objective, batch = short_run.state.objective, short_run.batch(0)
     outcome = objective(batch, step=tf.constant(0, tf.int64))
 
     q, k = [], []

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from sslkit_nnclr.objective import NNCLR
 
-from sslkit.testing import Rehearsal, TinyBackbone
+from sslkit.testing import ShortRun, TinyBackbone
 
 
 def unit(rows):
@@ -15,11 +15,11 @@ def unit(rows):
 
 def test_equals_a_loop_over_steps():
     options = {"bank": 2, "hidden": 8, "dim": 5, "predictor_hidden": 16}
-    rehearsal = Rehearsal(lambda: NNCLR(TinyBackbone, **options))
-    objective = rehearsal.state.objective
+    short_run = ShortRun(lambda: NNCLR(TinyBackbone, **options))
+    objective = short_run.state.objective
     queue = list(objective.bank.rows.numpy()[:16])
     for step in range(3):
-        batch = rehearsal.batch(step)
+        batch = short_run.batch(step)
         outcome = objective(batch, step=tf.constant(step, tf.int64))
         z, p = [], []
         for view in batch.views["instance"]:

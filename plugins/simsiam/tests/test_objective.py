@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from sslkit_simsiam.objective import SimSiam
 
-from sslkit.testing import Rehearsal, TinyBackbone
+from sslkit.testing import ShortRun, TinyBackbone
 
 
 def cosine(one, other):
@@ -14,8 +14,8 @@ def cosine(one, other):
 
 
 def test_equals_a_loop():
-    rehearsal = Rehearsal(lambda: SimSiam(TinyBackbone, hidden=16, dim=6))
-    objective, batch = rehearsal.state.objective, rehearsal.batch(0)
+    short_run = ShortRun(lambda: SimSiam(TinyBackbone, hidden=16, dim=6))
+    objective, batch = short_run.state.objective, short_run.batch(0)
     outcome = objective(batch, step=tf.constant(0, tf.int64))
 
     z, p = [], []
@@ -35,8 +35,8 @@ def test_equals_a_loop():
 
 
 def test_no_gradient_flows_through_the_target():
-    rehearsal = Rehearsal(lambda: SimSiam(TinyBackbone, hidden=16, dim=6))
-    objective, batch = rehearsal.state.objective, rehearsal.batch(0)
+    short_run = ShortRun(lambda: SimSiam(TinyBackbone, hidden=16, dim=6))
+    objective, batch = short_run.state.objective, short_run.batch(0)
     with tf.GradientTape() as tape:
         loss = objective(batch, step=tf.constant(0, tf.int64)).loss
     kernel = objective.projection.layers[-1].dense.kernel.value

@@ -9,14 +9,14 @@ from sslkit_supcon.objective import SupCon
 
 from sslkit.api import Batch
 from sslkit.objectives import join_views
-from sslkit.testing import Rehearsal, TinyBackbone
+from sslkit.testing import ShortRun, TinyBackbone
 
 
 @pytest.mark.parametrize("views", [2, 3])
 def test_equals_a_loop(views):
     options = {"dim": 5, "temperature": 0.2, "base_temperature": 0.1, "views": views}
-    rehearsal = Rehearsal(lambda: SupCon(TinyBackbone, **options))
-    objective, batch = rehearsal.state.objective, rehearsal.batch(0)
+    short_run = ShortRun(lambda: SupCon(TinyBackbone, **options))
+    objective, batch = short_run.state.objective, short_run.batch(0)
     labels = np.array([2, 0, 2, -1, 1, 0, -1, 2])
     batch = Batch(batch.stacks, tf.constant(labels, tf.int32))
     outcome = objective(batch, step=tf.constant(0, tf.int64))

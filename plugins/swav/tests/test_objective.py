@@ -8,7 +8,7 @@ import tensorflow as tf
 from sslkit_swav.codes import sinkhorn
 from sslkit_swav.objective import SwAV
 
-from sslkit.testing import Rehearsal, TinyBackbone
+from sslkit.testing import ShortRun, TinyBackbone
 
 OPTIONS = {"hidden": 8, "dim": 5, "prototypes": 6}
 
@@ -56,8 +56,8 @@ def expected(z, kernel, queues):
 
 @pytest.mark.parametrize("local", [0, 2])
 def test_equals_a_loop(local):
-    rehearsal = Rehearsal(lambda: SwAV(TinyBackbone, local=local, **OPTIONS))
-    objective, batch = rehearsal.state.objective, rehearsal.batch(0)
+    short_run = ShortRun(lambda: SwAV(TinyBackbone, local=local, **OPTIONS))
+    objective, batch = short_run.state.objective, short_run.batch(0)
     kernel = objective.prototypes.kernel.numpy()
     np.testing.assert_allclose(np.linalg.norm(kernel, axis=0), 1, rtol=1e-12)
     z = seen(objective, batch)
@@ -71,12 +71,12 @@ def test_equals_a_loop(local):
 
 
 def test_a_full_queue_is_used_to_compute_codes():
-    rehearsal = Rehearsal(lambda: SwAV(TinyBackbone, queue=2, **OPTIONS))
-    objective = rehearsal.state.objective
+    short_run = ShortRun(lambda: SwAV(TinyBackbone, queue=2, **OPTIONS))
+    objective = short_run.state.objective
     kernel = objective.prototypes.kernel.numpy()
     earlier = [[], []]
     for step in range(4):
-        batch = rehearsal.batch(step)
+        batch = short_run.batch(step)
         z = seen(objective, batch)
         outcome = objective(batch, step=tf.constant(step, tf.int64))
         used = earlier if step >= 2 else [[], []]
@@ -86,11 +86,11 @@ def test_a_full_queue_is_used_to_compute_codes():
 
 
 def test_prototypes_are_frozen_at_first_and_have_length_1():
-    rehearsal = Rehearsal(lambda: SwAV(TinyBackbone, freeze_steps=2, **OPTIONS))
-    start = rehearsal.values()["prototypes/kernel"]
-    held = rehearsal.run(0, 2).table["prototypes/kernel"]
+    short_run = ShortRun(lambda: SwAV(TinyBackbone, freeze_steps=2, **OPTIONS))
+    start = short_run.values()["prototypes/kernel"]
+    held = short_run.run(0, 2).table["prototypes/kernel"]
     np.testing.assert_allclose(held, start, rtol=1e-14)
-    moved = rehearsal.run(2, 3).table["prototypes/kernel"]
+    moved = short_run.run(2, 3).table["prototypes/kernel"]
     assert np.abs(moved - start).max() > 1e-6
     np.testing.assert_allclose(np.linalg.norm(moved, axis=0), 1, rtol=1e-12)
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from sslkit_vicreg.objective import VICReg
 
 from sslkit.api import UserError
-from sslkit.testing import Rehearsal, TinyBackbone
+from sslkit.testing import ShortRun, TinyBackbone
 
 
 def terms(z):
@@ -27,8 +27,8 @@ def terms(z):
 
 def test_equals_a_loop():
     options = {"dim": 6, "invariance": 20.0, "variance": 15.0, "covariance": 2.0}
-    rehearsal = Rehearsal(lambda: VICReg(TinyBackbone, **options))
-    objective, batch = rehearsal.state.objective, rehearsal.batch(0)
+    short_run = ShortRun(lambda: VICReg(TinyBackbone, **options))
+    objective, batch = short_run.state.objective, short_run.batch(0)
     outcome = objective(batch, step=tf.constant(0, tf.int64))
 
     one, other = (

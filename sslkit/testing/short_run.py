@@ -1,4 +1,4 @@
-"""A few real training steps of one objective on made-up images."""
+"""A few real training steps of one objective on generated images."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ SIZE = 8
 STEPS = 5
 """Updates after which results are compared."""
 RUN = 100
-"""Updates of the run that a rehearsal is the beginning of."""
+"""Updates of the whole run, of which a short run does the first ones."""
 EXAMPLES = 10 * BATCH
-"""Examples of that run; batches take them in turn."""
+"""Examples of the whole run; batches take them in turn."""
 RATE = 0.1
 """Learning rate: large enough that a wrong gradient shows in the weights."""
 CLASSES = 4
@@ -45,11 +45,12 @@ CLASSES = 4
 def images(counts: Mapping[str, int], *, step: int) -> dict[str, np.ndarray]:
     """Makes the views of one global batch.
 
-    Views of an image resemble each other more than other images, as real ones do.
+    As in real data, views of one image are more similar to each other than to views of
+    other images.
 
     Args:
-        counts: group -> views an image.
-        step: of which step; another step has other images.
+        counts: group -> views per image.
+        step: the step of the batch; another step has other images.
 
     Returns:
         Group -> uint8 [count, BATCH, SIZE, SIZE, 3].
@@ -68,7 +69,7 @@ def images(counts: Mapping[str, int], *, step: int) -> dict[str, np.ndarray]:
 
 
 class Ready(Augmentation):
-    """Views that are made already; the device turns them into numbers in [0, 1]."""
+    """Takes views that exist already; the device scales them to [0, 1]."""
 
     def __init__(self, groups: Mapping[str, ViewGroup], dtype: str):
         """Keeps the options."""
@@ -81,18 +82,18 @@ class Ready(Augmentation):
         return self._groups
 
     def example(self, image: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Is never called: no images are read."""
-        raise AssertionError("never called: the views are made already")
+        """Raises an error, because no images are read."""
+        raise AssertionError("never called: the views exist already")
 
     def batch(
         self, views: Views, *, step_seed: tf.Tensor, example_seeds: tf.Tensor
     ) -> Views:
-        """Converts to the dtype of the rehearsal."""
+        """Converts to the dtype of the short run."""
         return views.map(lambda stack: tf.image.convert_image_dtype(stack, self._dtype))
 
 
 class Even(Schedule):
-    """One rate, in the dtype of the rehearsal."""
+    """A constant rate, in the dtype of the short run."""
 
     def __init__(self, rate: float, dtype: str):
         """Keeps the options."""
@@ -107,32 +108,32 @@ class Even(Schedule):
 
 
 class Record(NamedTuple):
-    """What came out of a number of steps."""
+    """The results of a number of steps."""
 
     losses: list[float]
-    """One a step."""
+    """One per step."""
     table: dict[str, np.ndarray]
-    """Every variable afterwards, by name."""
+    """Name -> value of every variable after the steps."""
     unequal: dict[str, float]
-    """Variables whose replicas differ -> the largest difference."""
+    """Variables whose values differ between replicas -> the largest difference."""
     traces: int
     """How often the step was traced."""
     metrics: list[dict[str, float]]
-    """The objective's own, name -> number, for each step."""
+    """The objective's metrics, name -> number, one mapping per step."""
 
 
-class Rehearsal:
-    """An objective in the real train state and step.
+class ShortRun:
+    """The first steps of a run of one objective, with the real state and training step.
 
     Args:
         make: makes the objective.
-        replicas: on how many logical CPUs; `BATCH` images are shared among them.
+        replicas: the number of logical CPUs, which share `BATCH` images.
         policy: the dtype policy, see `precision`.
-        seed: of the initial weights.
-        jit: whether XLA compiles the step; for one replica.
-        optimizer: moves the weights.
-        groups: the views; by default those that the objective requires.
-        accumulate: into how many parts the batch is divided.
+        seed: the seed of the initial weights.
+        jit: whether XLA compiles the step; only for one replica.
+        optimizer: the optimizer; by default momentum.
+        groups: the groups of views; by default those that the objective requires.
+        accumulate: the number of parts that the batch is divided into.
 
     Raises:
         UserError: as `TrainState`.
@@ -200,13 +201,13 @@ class Rehearsal:
         order: Sequence[int] = tuple(range(BATCH)),
         unlabelled: Sequence[int] = (),
     ) -> Record:
-        """Makes the steps from `first` to `stop`.
+        """Does the steps from `first` up to, but without, `stop`.
 
         Args:
-            first: the first step's number.
-            stop: the number after the last.
+            first: the number of the first step.
+            stop: the number after the last step.
             order: the examples in each batch, by their numbers.
-            unlabelled: the places in a batch that have no label.
+            unlabelled: the places in each batch that have no label.
         """
         losses, metrics = [], []
         with precision(self._policy):
@@ -230,7 +231,7 @@ class Rehearsal:
         return Record(losses, table, unequal, self.traces, metrics)
 
     def traced(self) -> tf.types.experimental.ConcreteFunction:
-        """Returns a step as it is traced; nothing runs."""
+        """Returns the traced step; nothing runs."""
         with precision(self._policy):
             return self._run.get_concrete_function(
                 self._distributed(0, np.arange(BATCH))
@@ -246,7 +247,7 @@ class Rehearsal:
             variable.assign(values[name])
 
     def perturb(self) -> None:
-        """Moves all weights a little away from where they start, e.g. from zero."""
+        """Adds small random numbers to all weights, which may be zero at the start."""
         draw = np.random.default_rng(7)
         for weight in self.state.trainable.values():
             noise = draw.normal(0, 0.1, weight.shape)

@@ -1,10 +1,10 @@
-"""Laws outside of pytest: what a verdict says."""
+"""Checking laws without pytest: the result of each law."""
 
 from __future__ import annotations
 
 from sslkit.testing import Broken, Law, Subject
-from sslkit.testing.judging import judge, missing
-from sslkit.testing.law import Elsewhere, Unjudged
+from sslkit.testing.checking import check_laws, missing
+from sslkit.testing.law import NotChecked, Unavailable
 
 
 class Thing:
@@ -22,32 +22,32 @@ def breaks(subject):
 
 
 def cannot_build(subject):
-    """It cannot be judged."""
-    raise Unjudged("it cannot be built", "no layer")
+    """It cannot be checked."""
+    raise NotChecked("it cannot be built", "no layer")
 
 
 def is_elsewhere(subject):
     """Its devices are elsewhere."""
-    raise Elsewhere("there is no GPU here")
+    raise Unavailable("there is no GPU here")
 
 
 def falls_over(subject):
-    """The plugin raises what no law foresaw."""
+    """The plugin raises an unexpected error."""
     raise KeyError("x")
 
 
-def test_a_verdict_for_each_law():
+def test_each_law_has_a_result():
     subject = Subject(Thing, {})
     rules = [holds, breaks, cannot_build, cannot_build, is_elsewhere, falls_over]
-    assert [tuple(v) for v in judge(Law(rule, subject) for rule in rules)] == [
+    assert [tuple(v) for v in check_laws(Law(rule, subject) for rule in rules)] == [
         ("holds", "passed", ""),
         ("breaks", "failed", "it is 3. Make it 4."),
-        ("cannot build", "not judged", "it cannot be built. no layer."),
-        ("cannot build", "not judged", "as above"),
+        ("cannot build", "not checked", "it cannot be built. no layer."),
+        ("cannot build", "not checked", "as above"),
         ("is elsewhere", "skipped", "there is no GPU here"),
         ("falls over", "failed", "KeyError: 'x'"),
     ]
 
 
-def test_what_is_missing_is_what_has_no_default():
+def test_keywords_without_a_default_are_missing():
     assert missing(Subject(Thing, {"backbone": None})) == ["dim"]

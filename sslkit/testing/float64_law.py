@@ -18,30 +18,30 @@ from sslkit.api import (
 from sslkit.batch import stack_shapes
 from sslkit.errors import describe
 from sslkit.testing.backbone_laws import built
-from sslkit.testing.law import Broken, Subject, Unjudged
-from sslkit.testing.objective_laws import rehearsal_of
+from sslkit.testing.law import Broken, NotChecked, Subject
+from sslkit.testing.objective_laws import short_run_of
 from sslkit.testing.optimizer_laws import SHAPES
-from sslkit.testing.rehearsal import BATCH, SIZE
+from sslkit.testing.short_run import BATCH, SIZE
 
 _DOUBLES = (tf.float64.as_datatype_enum, tf.complex128.as_datatype_enum)
 
 
-def computes_without_doubles(subject: Subject) -> None:
-    """A float64 in the step ran on a CPU and on no TPU."""
+def computes_without_float64(subject: Subject) -> None:
+    """A step with float64 ran on a CPU but not on a TPU."""
     found = doubles(_traced(subject))
     if found:
         raise Broken(
-            f"float64 is computed with: {', '.join(found[:4])}",
-            "Compute in float32, or in the dtype of what you are given; Python floats "
-            "and NumPy arrays become float64 unless tf.constant is told a dtype",
+            f"these operations compute in float64: {', '.join(found[:4])}",
+            "Compute in float32, or in the dtype of the arguments; Python floats and "
+            "NumPy arrays become float64 unless tf.constant gets a dtype",
         )
 
 
 def doubles(traced: tf.types.experimental.ConcreteFunction) -> list[str]:
-    """Returns the operations of a traced function that have to do with float64.
+    """Returns the operations of a traced function that use float64.
 
     Args:
-        traced: the function; those that it calls are looked at, too.
+        traced: the function; the functions that it calls are searched, too.
     """
     graph = traced.graph.as_graph_def()
     nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
@@ -57,7 +57,7 @@ def doubles(traced: tf.types.experimental.ConcreteFunction) -> list[str]:
 
 def _traced(subject: Subject) -> tf.types.experimental.ConcreteFunction:
     if issubclass(subject.plugin, Objective):
-        return rehearsal_of(subject, "float32").traced()
+        return short_run_of(subject, "float32").traced()
     made = subject.make()
     if isinstance(made, Backbone):
         backbone = built(subject)
@@ -81,7 +81,7 @@ def _traced(subject: Subject) -> tf.types.experimental.ConcreteFunction:
     if isinstance(made, Schedule):
         run = {"steps": 40, "batch_size": 8, "examples": 100}
         return _trace(lambda step: made.rate(step, **run), step)
-    assert isinstance(made, Optimizer), "runners compute nothing of their own"
+    assert isinstance(made, Optimizer), "the other kinds are not under this law"
     weights = {
         path: Weight(
             tf.TensorSpec(shape),
@@ -103,4 +103,4 @@ def _trace(function: Any, *specs: Any) -> tf.types.experimental.ConcreteFunction
     try:
         return tf.function(function).get_concrete_function(*specs)
     except Exception as error:
-        raise Unjudged("it cannot be traced", describe(error).rstrip(".")) from error
+        raise NotChecked("it cannot be traced", describe(error).rstrip(".")) from error
