@@ -251,6 +251,6 @@ def _from_checkpoint(path: str) -> Encoder:
     if not is_published(shapes_of(read(prefix)), prefix):
         raise UserError(
             f"{prefix} is a checkpoint of a run, which does not say how the encoder is "
-            "built. Name the run's workdir instead."
+            "built. Name the run's workdir."
         )
     return LiveEncoder(*published_encoder(prefix))

@@ -1,4 +1,4 @@
-"""`sslkit.train`: what the command does, as a function."""
+"""`sslkit.train`: the command as a function."""
 
 from __future__ import annotations
 

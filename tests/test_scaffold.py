@@ -1,4 +1,4 @@
-"""`sslkit new`: what it writes holds to the laws of its kind, and works."""
+"""`sslkit new`: its projects pass the laws of their kinds, and work."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TRACED = {"runner-trains_as_single_does", "objective-replicas_do_not_change_the_
 """Slow: each traces steps for two replicas, which tests/test_conformance.py does."""
 
 
-def judged():
+def laws_of_templates():
     for module, options in OPTIONS.items():
         made = module.NewThing
         for law in [*laws_of(made, **options), *style_laws_of(made, **options)]:
@@ -64,12 +64,12 @@ def judged():
             )
 
 
-@pytest.mark.parametrize("law", list(judged()))
-def test_beginnings_hold_to_the_laws(law):
+@pytest.mark.parametrize("law", list(laws_of_templates()))
+def test_templates_pass_the_laws_of_their_kinds(law):
     law()
 
 
-def test_every_kind_has_a_beginning():
+def test_every_kind_has_a_template():
     folder = pathlib.Path(scaffold.__file__).parent
     there = {path.stem for path in folder.glob("*.py")} - {"__init__", "project"}
     assert set(project.KINDS) == there
@@ -109,14 +109,14 @@ def test_writes_a_project(kind, tmp_path, capsys):
         (["objective", "fnc"], r"objectives\.fnc is installed already"),
     ],
 )
-def test_refuses(words, said, tmp_path):
+def test_wrong_kinds_and_names_are_refused(words, said, tmp_path):
     with pytest.raises(UserError, match=said):
         project.write(*words, to=str(tmp_path / "mine"))
     assert not os.listdir(tmp_path)
 
 
-def test_leaves_a_folder_that_is_there_alone(tmp_path):
-    with pytest.raises(UserError, match=r"is there already\. Choose another folder"):
+def test_an_existing_folder_is_not_changed(tmp_path):
+    with pytest.raises(UserError, match=r"exists already\. Choose another folder"):
         project.write("objective", "mine", to=str(tmp_path))
     assert not os.listdir(tmp_path)
 

@@ -1,4 +1,4 @@
-"""Checks whether the images that a run took for false negatives are false negatives."""
+"""Checks whether the false negatives that a run found have the same class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sslkit audit`: whether what a run took for false negatives are false negatives."""
+"""`sslkit audit`: whether the false negatives that a run found are right."""
 
 from __future__ import annotations
 

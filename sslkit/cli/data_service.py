@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--expose",
         action="store_true",
-        help="let other machines connect, which --host with their name for this one "
-        "needs; there is no password and no encryption, so use it only in a network "
+        help="let other machines connect; needed with a --host that is not the "
+        "default; there is no password and no encryption, so use it only in a network "
         "that you trust",
     )
     parser.add_argument(

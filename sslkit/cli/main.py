@@ -27,7 +27,7 @@ COMMANDS = {
     "sweep": "train a recipe once for each of several values, e.g. seeds",
     "evaluate": "measure a trained encoder: nearest neighbours, linear probe, top-k",
     "compare": "show how the settings of runs differ, and whether their results do",
-    "audit": "check whether what a run took for false negatives are false negatives",
+    "audit": "check by labels whether the false negatives that a run found are right",
     "export": "write a trained encoder in a format that other programs load",
     "embed": "write the features of a dataset's images to a file",
     "report": "write one page about what runs have learned: curves, accuracies, images",

@@ -1,4 +1,4 @@
-"""An audit of runs that hold a small objective, and what is written of it."""
+"""An audit of runs with a small objective, and the files it writes."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Right(Plain):
 
 @pytest.fixture
 def opened(tmp_path):
-    """Makes a run of images of four classes that look alike, with two checkpoints."""
+    """Makes a run with images of four similar classes, and with two checkpoints."""
     folder = tmp_path / "W"
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "config.gin").write_text("")
@@ -130,7 +130,7 @@ def opened(tmp_path):
     return make
 
 
-def test_a_policy_that_is_right_is_told_and_drawn(opened):
+def test_a_right_choice_is_summarised_and_drawn(opened):
     run = opened(Right())
     found = audit(run, Settings(rows=3), say=lambda line: None)
     written = found.write(run.workdir)
@@ -159,7 +159,7 @@ def test_a_policy_that_is_right_is_told_and_drawn(opened):
     )
 
 
-def test_a_run_without_detection_is_asked_for_the_nearest(opened):
+def test_for_a_run_without_detection_the_nearest_views_are_taken(opened):
     run = opened(Plain())
     kept = audit(run, Settings(topk=4), say=lambda line: None).found
     assert not kept["own_policy"]
@@ -189,7 +189,7 @@ def test_the_most_certain_errors_come_first(opened):
             assert one["right"] == (one["label"] == row["anchor"]["label"])
 
 
-def test_without_labels_there_is_the_gallery_and_stability(opened):
+def test_without_labels_there_are_pictures_and_stability(opened):
     run = opened(Plain(), labels=False)
     found = audit(run, Settings(rows=2), say=lambda line: None)
     kept = found.found
@@ -202,7 +202,7 @@ def test_without_labels_there_is_the_gallery_and_stability(opened):
     assert "note: the images have no labels, so the choice cannot be checked" in said
 
 
-def test_fewer_images_than_in_training_are_said(opened):
+def test_fewer_images_than_in_training_get_a_note(opened):
     kept = audit(opened(Right(), count=6), Settings(), say=lambda line: None).found
     assert kept["compared_images"] == 6
     assert "in training an image is compared with 9 others, here only with 5" in str(

@@ -1,4 +1,4 @@
-"""What a person can get wrong: one clear line, exit code 2, nothing written over."""
+"""Mistakes of users: each is a one-line error with code 2 and overwrites nothing."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_folder_that_is_not_a_workdir(command, tmp_path, capsys):
 
 @pytest.fixture
 def photographs(tmp_path):
-    """A folder of pictures that nobody labelled."""
+    """A folder of images without labels."""
     folder = tmp_path / "photographs"
     folder.mkdir()
     picture = tf.io.encode_jpeg(tf.zeros([16, 16, 3], tf.uint8)).numpy()

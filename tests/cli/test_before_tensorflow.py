@@ -1,4 +1,4 @@
-"""What is cheap to find wrong is said before TensorFlow is imported."""
+"""Mistakes that are cheap to find are reported before TensorFlow is imported."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Runs whose workdir is in a bucket: `ram://` stands in for `gs://`.
+"""Runs whose workdir is in a bucket, with `ram://` in place of `gs://`.
 
-TensorFlow's memory file system, like a bucket, opens for `tf.io.gfile` alone.
+Like a bucket, TensorFlow's memory file system can be used only with `tf.io.gfile`.
 """
 
 from __future__ import annotations

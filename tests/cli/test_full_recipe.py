@@ -1,4 +1,4 @@
-"""ImageNet from pretraining to 1% of the labels, at toy size, by the shipped recipe."""
+"""ImageNet from pretraining to 1% of the labels, at a small size."""
 
 from __future__ import annotations
 

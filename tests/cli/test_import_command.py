@@ -1,4 +1,4 @@
-"""`sslkit import`: its folder is one to start from, to load and to export."""
+"""`sslkit import`: runs start from its folder, and it can be loaded and exported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A workdir may have any name: it is never taken for a pattern."""
+"""A workdir may have any name; no name is read as a pattern."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people read keeps its width where it is piped."""
+"""Tables keep their width when the output is piped."""
 
 from __future__ import annotations
 

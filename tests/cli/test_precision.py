@@ -1,4 +1,4 @@
-"""A run in bfloat16 as a user meets it: trained, measured, exported, planned."""
+"""A run in bfloat16: trained, evaluated, exported and planned by commands."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""train, evaluate and export, as a person at a terminal meets them.
+"""The commands train, evaluate and export.
 
-In this process, where a process of its own is not the point: each takes TensorFlow's
-start and its conversion of every function once more, 15 s of a core.
+They run in this process unless a test needs a separate one: a new process has to start
+TensorFlow and convert every function again, which takes 15 s of a core.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def weights(workdir: pathlib.Path, step: int) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run that went through without a break, and what it printed."""
+    """A run that was trained without a stop, and its output."""
     workdir = tmp_path_factory.mktemp("runs") / "finished"
     result = sslkit("train", "--gin", RECIPE, "--workdir", str(workdir), settings=SMALL)
     return workdir, result
@@ -154,7 +154,7 @@ def interrupted_here(arguments, folder):
 
 
 def interrupted_process(arguments, folder):
-    """Does so in a process of its own."""
+    """Does the same in a separate process."""
     errors = folder / "stderr"
     with (
         errors.open("w") as stderr,

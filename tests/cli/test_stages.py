@@ -41,7 +41,7 @@ def arguments(*words, settings=()):
 
 def run_here(command):
     """Runs a stage in this process; tests/cli/test_full_recipe.py starts one each."""
-    # Without -P, what lies in the current folder would stand for modules.
+    # Without -P, files in the current folder would be imported as modules.
     assert command[:4] == [sys.executable, "-P", "-m", "sslkit"]
     return main(command[4:])
 
@@ -159,7 +159,7 @@ def test_after_a_stage_that_fails_no_other_starts(monkeypatch, tmp_path, capsys)
     ],
 )
 def test_a_signal_reaches_the_running_stage(ending, outcome):
-    # The stage asks for the signal itself, so nobody has to guess when it is ready.
+    # The stage asks for the signal itself, so the test need not guess when it is ready.
     stage = (
         "import os, signal, sys\n"
         # Held back until it is waited for: it may come at once.
@@ -193,7 +193,7 @@ def test_after_a_signal_between_two_stages_no_other_starts(
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone does it")
 def test_a_stage_ends_with_the_process_that_runs_the_stages(tmp_path):
-    """Killed without a warning, it leaves nobody in the stage's folder."""
+    """If it is killed without a warning, the stage's folder is not in use any more."""
     stage = (
         "import os, pathlib, sys, time\n"
         "from sslkit.cli.stages import end_with_chain\n"
@@ -217,7 +217,7 @@ def test_a_stage_ends_with_the_process_that_runs_the_stages(tmp_path):
 def test_a_stage_whose_parent_process_has_ended_does_not_start(monkeypatch):
     monkeypatch.setenv(stages.CHAIN, str(2**22 + 1))
     if sys.platform.startswith("linux"):
-        # In a process of its own: what it asks of the system is for good.
+        # In a separate process, because the system call cannot be undone.
         code = "from sslkit.cli.stages import end_with_chain; end_with_chain()"
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True

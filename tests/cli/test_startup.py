@@ -1,4 +1,4 @@
-"""What the command does before TensorFlow is imported, in processes of their own."""
+"""What the command does before TensorFlow is imported, in separate processes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ print(json.dumps([done, after - before]))
 
 
 def touched_again(**variables: str) -> tuple[bool, int]:
-    """Returns what `keep_freed_memory` said, and faults of using freed memory again."""
+    """Returns the result of `keep_freed_memory`, and page faults of reusing memory."""
     clean = {name: text for name, text in os.environ.items() if name != VARIABLE}
     done = subprocess.run(
         [sys.executable, "-c", FAULTS],
@@ -106,7 +106,7 @@ def test_hidden_packages_look_absent_and_come_back(tmp_path, monkeypatch):
         import not_wanted_now
     import not_wanted_now
 
-    # What is imported already stays: half of it may be in use.
+    # A package that is imported already stays, because it may be in use.
     with without(("not_wanted_now",)):
         assert sys.modules["not_wanted_now"] is not_wanted_now
     del sys.modules["not_wanted_now"]

@@ -1,4 +1,4 @@
-"""`sslkit sweep` with a stand-in for the command that it runs."""
+"""`sslkit sweep`, with a small fake of the command that it runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ echo '{"step": 3}' > "$folder/result.json"
 
 @pytest.fixture
 def sweep(tmp_path, monkeypatch):
-    """Calls `sslkit sweep` in a folder of its own; its runs are the stand-in."""
+    """Calls `sslkit sweep` in a new folder; its runs are the fake command."""
     script = tmp_path / "python"
     script.write_text(STAND_IN)
     script.chmod(0o755)
@@ -148,7 +148,7 @@ def test_stages_are_done_when_all_are(sweep, capsys):
     words = ("--gin", "gin/fnc_digits_full.gin", "--workdir", str(sweep.folder))
     over = ("--over", "pretrain/train.seed = [1]")
     assert main(["sweep", *words, *over]) == 0
-    # The stand-in leaves what is a run's right in the folder, where no stage looks.
+    # The fake command writes a run's files directly into the folder, not a stage's.
     assert main(["sweep", *words, *over]) == 0
     assert capsys.readouterr().out.count("seed=1, 1 of 1: started") == 2
 

@@ -1,4 +1,4 @@
-"""`sslkit views` and `sslkit bench`: what they write and say."""
+"""`sslkit views` and `sslkit bench`: what they write and print."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_views_draws_one_row_per_image(tmp_path, capsys):
     assert run("views", *arguments) == 0
     assert f"written: {out}, 2 images of digits/train" in capsys.readouterr().out
     picture = PIL.Image.open(out)
-    # A row is 1.75 inches high at 100 dots an inch.
+    # A row is 1.75 inches high at 100 dots per inch.
     assert picture.height == 350
     assert np.ptp(np.asarray(picture)) == 255
 

@@ -1,4 +1,4 @@
-"""Runs beside one another, from folders that only look like runs."""
+"""Comparing runs, with folders that hold only the files that are read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINEAR = "linear (logistic regression on frozen features)"
 
 @pytest.fixture
 def run(tmp_path):
-    """Makes what a comparison reads of a run's folder."""
+    """Makes the files of a run's folder that a comparison reads."""
 
     def make(name, *bindings, seed=0, knn=None, step=30, data=None, metrics=None):
         folder = tmp_path / name
@@ -63,7 +63,7 @@ def two(run, tmp_path):
     return str(tmp_path / "S")
 
 
-def test_groups_by_all_but_the_seed_and_pairs_seeds(two):
+def test_runs_are_grouped_without_the_seed_and_paired_by_it(two):
     found = sslkit.compare(two)
     a, b = found.groups
     assert dict(a.values) == {"train.batch_size": "64"}
@@ -115,7 +115,7 @@ def notes(*folders, **options):
     return "\n".join(sslkit.compare(*folders, **options).notes)
 
 
-def test_what_few_runs_cannot_say_is_said(run):
+def test_what_few_runs_cannot_show_is_noted(run):
     folders = [
         run("a0", seed=0, knn=0.8),
         run("b0", "train.batch_size = 2", seed=0, knn=0.9),
@@ -132,7 +132,7 @@ def test_what_few_runs_cannot_say_is_said(run):
     assert "same configuration: the table shows its spread" in notes(*folders[::2])
 
 
-def test_runs_of_different_data_are_apart_and_said(run):
+def test_runs_of_different_data_are_separate_with_a_note(run):
     here = run("a", knn=0.8)
     moved = run("b", knn=0.8, seed=1, data={"name": "elsewhere/train"})
     other = run("c", knn=0.8, seed=2, data={"size": 99})
@@ -142,7 +142,7 @@ def test_runs_of_different_data_are_apart_and_said(run):
     assert "A: size 1437; B: size 99" in "\n".join(found.notes)
 
 
-def test_a_default_is_what_is_bound_to_the_same(run):
+def test_a_default_equals_a_binding_of_the_same_value(run):
     bound = run("a", "evaluate.linear = True", knn=0.8)
     left_out = run("b", knn=0.8, seed=1)
     other = run("c", "evaluate.linear = False", knn=0.8)
@@ -151,7 +151,7 @@ def test_a_default_is_what_is_bound_to_the_same(run):
     assert dict(found.groups[0].values) == {"evaluate.linear": "True"}
 
 
-def test_what_changes_no_result_parts_no_group(run):
+def test_settings_that_do_not_change_results_do_not_separate_groups(run):
     folders = [
         run("a", "train.log_every = 5", knn=0.8),
         run("b", "train.log_every = 6", seed=1, knn=0.8),
@@ -163,7 +163,7 @@ def test_what_changes_no_result_parts_no_group(run):
     )
 
 
-def test_starts_from_runs_of_one_configuration_are_alike(run):
+def test_starts_from_runs_of_one_configuration_count_as_equal(run):
     folders = []
     for seed in range(2):
         start = run(f"pretrain{seed}", seed=seed)
@@ -188,7 +188,7 @@ def test_runs_without_results_or_measured_early_are_named(run):
     assert found.groups[0].of(KNN) == {"0": 0.8}
 
 
-def test_one_seed_twice_counts_once(run):
+def test_two_runs_of_one_seed_count_once(run):
     folders = [run("a", knn=0.8), run("b", knn=0.9)]
     found = sslkit.compare(*folders)
     assert found.means(found.groups[0])[KNN] == (

@@ -1,4 +1,4 @@
-"""What few runs can tell, against SciPy and by hand."""
+"""Statistics of a few runs, against SciPy and numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_pairs_by_students_t_and_all_signs(count):
     assert (found.n, found.paired) == (count, True)
 
 
-def test_many_pairs_are_drawn_and_the_same_each_time():
+def test_for_many_pairs_the_drawn_signs_are_always_the_same():
     here = np.linspace(0.5, 0.9, 20)
     there = here - np.where(np.arange(20) % 4, 0.01, -0.005)
     found = difference(seeds(here), seeds(there))
@@ -74,7 +74,7 @@ def test_without_pairs_two_sets_are_compared_by_welch():
         ([0.8], [0.7], "cannot tell"),
     ],
 )
-def test_no_more_is_said_than_runs_can_tell(here, there, verdict):
+def test_a_verdict_says_no_more_than_the_runs_show(here, there, verdict):
     assert difference(seeds(here), seeds(there)).verdict == verdict
 
 

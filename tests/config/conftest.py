@@ -1,4 +1,4 @@
-"""A small world to configure: plugins, the three functions of the core, recipes."""
+"""A small set of plugins, three functions of the core, and recipes."""
 
 from __future__ import annotations
 

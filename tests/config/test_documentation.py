@@ -1,4 +1,4 @@
-"""What is read of docstrings."""
+"""What is read from docstrings."""
 
 from __future__ import annotations
 

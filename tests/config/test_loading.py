@@ -1,4 +1,4 @@
-"""Loading: objects and factories with their bindings, errors that stay one line."""
+"""Loading: objects and factories with their bindings, and one-line errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Static reading: order, includes, and what each mistake is called."""
+"""Reading without imports: order, includes, and the error for each mistake."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def test_an_include_is_also_looked_for_beside_the_file(recipe, world, monkeypatc
     found = read(["third.gin"])
     places = {binding.key: binding.place for binding in found.bindings}
     assert places["train.objective"] == "mine/first.gin:1"
-    # What a name means from the current folder still comes first.
+    # The current folder is still searched first.
     recipe("first.gin", BASE + "    train.note = 'here'\n")
     assert value(read(["third.gin"]), "train.note") == "here"
 

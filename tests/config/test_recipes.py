@@ -1,4 +1,4 @@
-"""Where recipes are found, and what is said when they are not."""
+"""Where recipes are found, and the error if there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes that use names which have changed."""
+"""Recipes that use old names."""
 
 from __future__ import annotations
 

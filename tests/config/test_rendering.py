@@ -79,7 +79,7 @@ def test_all_shows_what_is_not_bound_with_its_default(resolution, recipe):
         "train.objective = @slow/objectives.toy",
     ):
         assert f"\n{line}\n" in text
-    # What no run uses is not in it, nor what is bound.
+    # It does not show what the run does not use, and bound values only once.
     assert "margin" not in text
     assert text.count("train.objective") == 1
     again = read([recipe("all.gin", text)])

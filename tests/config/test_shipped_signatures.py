@@ -1,4 +1,4 @@
-"""What the signatures of the package and its plugins refuse of a recipe."""
+"""Values that the annotations of the package and its plugins do not allow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bound values against annotations, which are read from source."""
+"""Values checked against annotations, which are read from source code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sslkit doctor` as it is called, where TensorFlow cannot be imported."""
+"""The command `sslkit doctor` when TensorFlow cannot be imported."""
 
 from __future__ import annotations
 

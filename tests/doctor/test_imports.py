@@ -1,4 +1,4 @@
-"""What TensorFlow does as it is imported is seen from outside."""
+"""Failures while TensorFlow is imported are found from outside the process."""
 
 from __future__ import annotations
 

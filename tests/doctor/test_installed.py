@@ -1,4 +1,4 @@
-"""Plugins that cannot be imported are named, and the others tried all the same."""
+"""Plugins that cannot be imported are named, and the others are still tried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders are tried for real, and left as they were."""
+"""Folders are really written and read, and then are as before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What in the environment changes what runs."""
+"""Environment variables and settings that change what runs."""
 
 from __future__ import annotations
 

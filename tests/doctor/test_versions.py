@@ -1,4 +1,4 @@
-"""Versions that do not go together are named, with the way out."""
+"""Versions that do not work together are named, with the next move."""
 
 from __future__ import annotations
 

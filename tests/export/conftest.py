@@ -1,4 +1,4 @@
-"""A workdir as a run of two steps on the built-in digits leaves it."""
+"""The workdir of a run of two steps on the built-in digits."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def exported(workdir, tmp_path_factory):
-    """The folder of its encoder as a SavedModel, which nobody writes to."""
+    """The folder of its encoder as a SavedModel; tests must not write to it."""
     folder = str(tmp_path_factory.mktemp("out") / "encoder")
     assert main(["export", "--workdir", workdir, "--to", folder, "--debug"]) == 0
     return folder

@@ -1,4 +1,4 @@
-"""The features of a dataset in a file."""
+"""Files with the features of a dataset."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_read_is_left_out_and_named(photographs, tmp_path, suffix
         ]
 
 
-def test_nothing_that_can_be_read_leaves_no_file(photographs, tmp_path):
+def test_without_a_readable_image_no_file_is_left(photographs, tmp_path):
     for path in photographs.rglob("*.png"):
         path.write_bytes(path.read_bytes()[:-20])
     opened = data(name=f"folder:{photographs}").source("train")
@@ -114,7 +114,7 @@ def test_nothing_that_can_be_read_leaves_no_file(photographs, tmp_path):
     assert not (tmp_path / "out.npz").exists()
 
 
-def test_batches_do_not_gather_in_memory(source, tmp_path):
+def test_batches_do_not_stay_in_memory(source, tmp_path):
     """The file grows while images are still being read."""
     sizes = []
 

@@ -1,4 +1,4 @@
-"""An exported ResNet: its endpoints, and training it on without the package."""
+"""An exported ResNet: its endpoints, and training it further without sslkit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an encoder takes for images, from a run and from an export alike."""
+"""The images that an encoder accepts, from a run and from an export."""
 
 from __future__ import annotations
 
@@ -46,23 +46,25 @@ def test_integers_are_scaled(encoder, dtype):
         (IMAGES > 0.5, "images are bool; wanted floats in [0, 1], or integers from 0"),
     ],
 )
-def test_what_is_no_batch_of_images_is_one_line(encoder, images, said):
+def test_an_array_that_is_not_a_batch_of_images_is_a_one_line_error(
+    encoder, images, said
+):
     for encode in (encoder, encoder.endpoints):
         with pytest.raises(UserError, match=re.escape(said)) as caught:
             encode(images)
         assert "\n" not in str(caught.value)
 
 
-def test_a_little_outside_is_fine(encoder):
+def test_values_a_little_outside_the_range_are_accepted(encoder):
     assert encoder(1.2 * IMAGES - 0.1).shape == (3, 512)
 
 
-def test_an_export_takes_one_size(exported):
+def test_an_export_accepts_only_one_size(exported):
     with pytest.raises(UserError, match=r"\[3, 4, 4, 3\]; wanted \[n, 8, 8, 3\]"):
         sslkit.load_encoder(exported)(IMAGES[:, :4, :4])
 
 
-def test_is_a_layer_of_a_functional_model(encoder):
+def test_an_encoder_is_a_layer_of_a_functional_model(encoder):
     images = keras.Input([8, 8, 3], dtype="uint8")
     features = encoder(images)
     assert features.shape == (None, 512) and features.dtype == "float32"

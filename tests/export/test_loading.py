@@ -1,4 +1,4 @@
-"""One way to load an encoder from whatever holds one."""
+"""Loading an encoder from a workdir, an export, an import or a checkpoint."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_published_checkpoint(golden):
         )
 
 
-def test_what_holds_no_encoder(workdir, tmp_path):
+def test_paths_without_an_encoder_are_refused(workdir, tmp_path):
     with pytest.raises(UserError, match=r"does not hold an encoder\. Name a run"):
         sslkit.load_encoder(tmp_path)
     prefix = f"{workdir}/checkpoints/step_00000002"

@@ -102,10 +102,10 @@ def pictures(n: int) -> np.ndarray:
     return np.random.default_rng(0).random([n, SIZE, SIZE, 3], np.float32)
 
 
-def test_loads_where_the_package_is_not(tmp_path, two_replicas):
+def test_an_export_loads_without_sslkit(tmp_path, two_replicas):
     with two_replicas.scope():
         objective = built(classes=4)
-    # Statistics as after training, so that inference mode is told from training mode.
+    # Statistics as after training, so that inference and training mode differ.
     objective.encoder.norm.moving_mean.assign(np.full(4, 0.3, np.float32))
     images = pictures(3)
     np.save(tmp_path / "images.npy", images)
@@ -127,7 +127,7 @@ def test_loads_where_the_package_is_not(tmp_path, two_replicas):
     assert np.abs(found["moved"] - features).max() > 1e-4
 
 
-def test_holds_what_the_outputs_need_and_no_more(tmp_path):
+def test_an_export_holds_only_what_its_outputs_need(tmp_path):
     export(built(classes=4), tmp_path / "out", size=SIZE)
     loaded = tf.saved_model.load(str(tmp_path / "out"))
     names = {variable.name.split(":")[0] for variable in loaded.variables}
@@ -157,7 +157,7 @@ def test_without_a_classifier_there_are_features_only(tmp_path):
     assert not any("head" in variable.name for variable in loaded.variables)
 
 
-def test_later_training_does_not_touch_an_export(tmp_path):
+def test_later_training_does_not_change_an_export(tmp_path):
     objective = built()
     export(objective, tmp_path / "out", size=SIZE)
     images = tf.constant(pictures(2))
@@ -167,7 +167,7 @@ def test_later_training_does_not_touch_an_export(tmp_path):
     np.testing.assert_allclose(loaded(images)["features"], before, rtol=1e-5, atol=1e-6)
 
 
-def test_the_answer_is_python_that_runs(tmp_path):
+def test_the_printed_python_code_runs(tmp_path):
     lines = export(built(), tmp_path / "out", size=SIZE)
     assert "sslkit" not in lines.replace(str(tmp_path), "")
     namespace: dict = {}
@@ -199,7 +199,7 @@ def test_other_files_are_never_replaced(tmp_path):
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_a_parent_that_is_a_file_is_one_clear_line(tmp_path):
+def test_a_parent_that_is_a_file_is_a_one_line_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="out cannot be written: File exists"):
         export(built(), tmp_path / "file" / "out", size=SIZE)

@@ -1,4 +1,4 @@
-"""Folders as runs leave them, made by hand: nothing is trained."""
+"""Folders with the files of runs, made by hand: nothing is trained."""
 
 from __future__ import annotations
 

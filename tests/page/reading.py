@@ -1,4 +1,4 @@
-"""Reads a page as a browser without scripts does, and what must hold of any."""
+"""Reads a page like a browser without scripts, and checks what every page has."""
 
 from __future__ import annotations
 

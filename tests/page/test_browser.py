@@ -1,4 +1,4 @@
-"""A page in a real browser: `pip install playwright`, and Chromium on the path."""
+"""A page in a real browser; needs `pip install playwright` and Chromium on the path."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def page(make, seen, tmp_path):
 
 
 def opened(browser, path, **options):
-    """Opens a page; keeps what the console says and what is asked for."""
+    """Opens a page; records console messages and requests."""
     context = browser.new_context(viewport=DESK, **options)
     tab = context.new_page()
     said, asked = [], []

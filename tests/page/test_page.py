@@ -113,7 +113,7 @@ def test_a_map_that_is_too_large_is_sampled_with_a_note(make, seen, monkeypatch)
     assert len(page.all("circle")) == 30
     assert "the map shows 30 images instead of 60" in page.text
     monkeypatch.setattr(pages, "MOST_BYTES", 1000)
-    with pytest.raises(UserError, match=r"may take 0. Name fewer runs"):
+    with pytest.raises(UserError, match=r"at most 0 are allowed. Name fewer runs"):
         quiet([folder])
 
 
@@ -173,7 +173,9 @@ def test_a_notebook_shows_it_in_a_frame_and_markdown_has_its_numbers(make):
     assert "| run | 90.0% | 60.0% | 70.0% |" in text
     with pytest.raises(UserError, match="needs the folder of a run"):
         sslkit.report()
-    with pytest.raises(UserError, match=r"the map is 'umap'; it is one of pca, tsne"):
+    with pytest.raises(
+        UserError, match=r"the map is 'umap'; it must be one of pca, tsne"
+    ):
         sslkit.report(page.folders[0], map="umap")
 
 

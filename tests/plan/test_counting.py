@@ -1,4 +1,4 @@
-"""Arithmetic and memory, against numbers that are worked out by hand."""
+"""Counts of arithmetic and memory, against numbers computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parts of a step take."""
+"""The time of the parts of a step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sslkit.views import CropFlip
 
 
 class Eager(Single):
-    """Traces nothing, which would take longer than what is tested."""
+    """Does not trace, which would take longer than the tested code."""
 
     def compile(self, step, metrics):
         def advance(batches, inner):

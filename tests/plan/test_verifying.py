@@ -1,4 +1,4 @@
-"""`sslkit recipes verify`: recipes at full size and at a toy one.
+"""`sslkit recipes verify`: recipes at full size and at a small size.
 
 A frozen encoder on digits by default, beside one that is broken; all of them with
 `-m slow`. What the others train is trained elsewhere: FNC and labels on digits in

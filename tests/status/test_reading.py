@@ -1,4 +1,4 @@
-"""How runs go, as their folders tell; no folder is too broken to say so."""
+"""The state of runs, read from their folders, also from damaged ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What --over means, and how folders are named by it."""
+"""The meaning of --over, and the names of folders."""
 
 from __future__ import annotations
 
