@@ -96,7 +96,7 @@ class FewLabels(Evaluation):
 
 
 def _drawn(label: np.ndarray, count: int, seed: tuple[int, ...]) -> np.ndarray:
-    """Returns places of `count` examples of each class, of all where there are fewer."""
+    """Returns the places of `count` examples per class, or of all that a class has."""
     random = np.random.default_rng(seed)
     return np.concatenate(
         [

@@ -113,7 +113,7 @@ def law(name: str, plugin: str) -> Law:
         pytest.param(
             *case,
             marks=pytest.mark.slow
-            if case[:2] == ("four_replicas_do_what_two_do", "DriftingState")
+            if case[:2] == ("four_replicas_do_the_same_as_two", "DriftingState")
             else (),
         )
         for case in CASES
