@@ -40,8 +40,8 @@ def listing() -> str:
     for name in MODULES:
         lines = list(_module(importlib.import_module(name)))
         parts += [f"\n### {name}\n\n```python\n", *(f"{x}\n" for x in lines), "```\n"]
-    parts += ["\n### What recipes bind\n\n```\n", *_bound(), "```\n"]
-    parts += ["\n### Commands\n\n```\n", *_commands(), "```\n"]
+    parts += ["\n### What recipes bind\n\n```text\n", *_bound(), "```\n"]
+    parts += ["\n### Commands\n\n```text\n", *_commands(), "```\n"]
     return "".join(parts)
 
 

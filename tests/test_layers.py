@@ -108,7 +108,7 @@ def test_an_import_beside_is_seen():
 
 def test_the_picture_in_the_documentation_is_this_order(repository):
     text = (repository / "docs" / "architecture.md").read_text(encoding="utf-8")
-    picture = text.partition("<!-- layers -->\n```\n")[2].partition("```")[0]
+    picture = text.partition("<!-- layers -->\n```text\n")[2].partition("```")[0]
     lines = [line.partition("  ")[0].split() for line in picture.splitlines()]
     shown = [name for line in lines for name in line]
     assert shown == [name for line in LAYERS for name in line.split()]

@@ -87,7 +87,7 @@ def test_what_is_quoted_is_the_real_code():
 
 def test_its_commands_and_settings_are_real(capsys):
     for _, language, code in BLOCKS:
-        if language == "":
+        if language == "sh":
             for line in code.splitlines():
                 with pytest.raises(SystemExit) as caught:
                     main([*shlex.split(line)[1:], "--help"])
