@@ -33,7 +33,13 @@ key."""
 
 
 class ViewGroup(NamedTuple):
-    """The number and size of the views of one kind that are made of every image."""
+    """The number and size of the views of one kind that are made of every image.
+
+    Examples:
+        >>> group = ViewGroup(count=2, size=224)
+        >>> group.count, group.size
+        (2, 224)
+    """
 
     count: int
     """Views per image."""
@@ -46,6 +52,14 @@ class Views(Mapping[str, tf.Tensor]):
 
     Attributes:
         stacks: the tensors; groups of one size are in one tensor.
+
+    Examples:
+        >>> layout = (("instance", 2), ("support", 3))
+        >>> views = Views({layout: tf.zeros([5, 8, 32, 32, 3])})
+        >>> list(views)
+        ['instance', 'support']
+        >>> views["support"].shape
+        TensorShape([3, 8, 32, 32, 3])
     """
 
     def __init__(self, stacks: Stacks):

@@ -65,6 +65,13 @@ def renamed(old: str, new: str, *, gone_in: str) -> Callable[[_F], _F]:
 
     Returns:
         The decorator. The decorated function raises `UserError` if both are given.
+
+    Examples:
+        >>> @renamed("power", "exponent", gone_in="acme 2.0")
+        ... def scaled(*, exponent):
+        ...     return 10**exponent
+        >>> scaled(exponent=2)
+        100
     """
 
     def decorate(function: _F) -> _F:

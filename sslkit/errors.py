@@ -99,7 +99,12 @@ def describe(error: BaseException) -> str:
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Returns `Did you mean 'x'? ` for the nearest of some names, or nothing."""
+    """Returns `Did you mean 'x'? ` for the nearest of some names, or nothing.
+
+    Examples:
+        >>> did_you_mean("tempersture", ["temperature", "threshold"])
+        "Did you mean 'temperature'? "
+    """
     near = difflib.get_close_matches(name, list(names), n=1)
     return f"Did you mean '{near[0]}'? " if near else ""
 
@@ -115,6 +120,11 @@ def near_names(pattern: str, names: Sequence[str], *, count: int = 3) -> str:
     Returns:
         The names with a part that is similar to a word of the pattern, or the first
         names; joined by commas.
+
+    Examples:
+        >>> names = ["encoder/stem/kernel", "encoder/stem/bias", "projection/kernel"]
+        >>> near_names("encodr/.*", names)
+        'encoder/stem/kernel, encoder/stem/bias'
     """
     parts = {part for name in names for part in name.split("/")}
     near = {

@@ -70,6 +70,12 @@ class Accuracy(NamedTuple):
 
         Args:
             classes: the number of classes; with five or fewer there is no `top5`.
+
+        Examples:
+            >>> Accuracy(top1=0.5, top5=0.9).numbers(classes=10)
+            {'top1': 0.5, 'top5': 0.9}
+            >>> Accuracy(top1=0.5, top5=1.0).numbers(classes=3)
+            {'top1': 0.5}
         """
         return self._asdict() if classes > 5 else {"top1": self.top1}
 
@@ -90,6 +96,11 @@ def accuracy(scores: np.ndarray, labels: np.ndarray) -> Accuracy:
 
     Raises:
         ValueError: if a score is NaN, or there are no rows.
+
+    Examples:
+        >>> scores = np.array([[0.1, 0.9, 0.0], [0.5, 0.2, 0.3]])
+        >>> accuracy(scores, np.array([1, 2])).top1
+        0.5
     """
     if not len(scores):
         raise ValueError("accuracy of no examples")

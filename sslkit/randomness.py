@@ -186,6 +186,11 @@ def view_seed(example_seed: tf.Tensor, view: tf.Tensor | int) -> tf.Tensor:
 
     Returns:
         int32 [..., 2].
+
+    Examples:
+        >>> seed = tf.constant([1, 2])
+        >>> view_seed(seed, tf.range(4)).shape
+        TensorShape([4, 2])
     """
     return _derive(example_seed, view)
 
@@ -233,6 +238,14 @@ def uniform(seeds: tf.Tensor, count: int) -> tf.Tensor:
     Returns:
         float32 [n, count] in [0, 1), multiples of 2**-24. A row depends only on its own
         seed, and its first numbers do not depend on `count`.
+
+    Examples:
+        >>> seeds = tf.constant([[1, 2], [3, 4]])
+        >>> both = uniform(seeds, 3)
+        >>> both.shape
+        TensorShape([2, 3])
+        >>> bool(tf.reduce_all(both[1:] == uniform(seeds[1:], 3)))
+        True
     """
     return _numbers(seeds, count, stream=_PLAIN)
 

@@ -39,6 +39,10 @@ def kind_of_devices(names: Iterable[str]) -> DeviceKind:
 
     Args:
         names: as TensorFlow writes them, such as `/device:GPU:0`.
+
+    Examples:
+        >>> kind_of_devices(["/device:CPU:0", "/device:GPU:0"])
+        'GPU'
     """
     kinds = {name.upper().rpartition("DEVICE:")[2].partition(":")[0] for name in names}
     if any(kind.startswith("TPU") for kind in kinds):
@@ -100,6 +104,10 @@ def gather(value: tf.Tensor) -> tf.Tensor:
 
     Raises:
         ValueError: if the number of rows is not static.
+
+    Examples:
+        >>> int(gather(tf.constant([1, 2])).shape[0]) == 2 * count()
+        True
     """
     replicas = count()
     if replicas == 1:

@@ -217,6 +217,15 @@ CIFAR10_LINEAR = {
 }
 
 # The square root is good for small batches; the views scale with the image.
+FIRST_LOOK = {
+    # Ours: what a CPU trains in minutes.
+    "augmentations.simclr.size": 32,
+    "augmentations.simclr.blur": False,
+    "train.batch_size": 64,
+    "train.steps": 300,
+    "schedules.cosine.base": 0.001,
+    "schedules.cosine.scaling": "none",
+}
 FOLDER = {
     "train.batch_size": 128,
     "schedules.cosine.base": 0.1,
@@ -274,6 +283,7 @@ TABLE = {
     "fnc_r50_finetune_10pct": {**FNC_FINE_TUNE, **TEN_PERCENT},
     "fnc_r50_finetune_100pct": {**FNC_FINE_TUNE, **ALL},
     "fnc_folder_pretrain": FOLDER,
+    "simclr_folder_cpu_pretrain": FIRST_LOOK,
     "fnc_cifar10_pretrain": {**SIMCLR_CIFAR10_OPTIMISATION, "train.epochs": 1000},
     "simclr_r50_pretrain": SIMCLR_V2,
     "simclr_r50_linear": SIMCLR_LINEAR,

@@ -29,6 +29,11 @@ def cosine_fall(*, step: tf.Tensor, steps: int) -> tf.Tensor:
 
     Returns:
         float32 [], f(t), from 1 to 0.
+
+    Examples:
+        >>> falls = [cosine_fall(step=tf.constant(n), steps=4) for n in range(5)]
+        >>> [round(float(fall), 3) for fall in falls]
+        [1.0, 0.854, 0.5, 0.146, 0.0]
     """
     left = tf.cast(steps - step, tf.float32) / steps
     return tf.square(tf.sin(math.pi / 2 * left))

@@ -24,6 +24,10 @@ def full_dtype(layer: keras.layers.Layer) -> str:
     Returns:
         "float64" for a float64 layer, and otherwise "float32", also if the layer
         computes in half precision.
+
+    Examples:
+        >>> full_dtype(keras.layers.Dense(2, dtype="mixed_bfloat16"))
+        'float32'
     """
     return keras.backend.result_type(layer.variable_dtype, "float32")
 

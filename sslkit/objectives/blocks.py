@@ -25,6 +25,12 @@ def block_size(*, rows: int, columns: int, block: int | None) -> int | None:
 
     Returns:
         Columns per block, or None if one block holds all.
+
+    Examples:
+        >>> block_size(rows=40960, columns=40960, block=None)
+        128
+        >>> block_size(rows=512, columns=512, block=None) is None
+        True
     """
     if block is None:
         block = max(_ENTRIES // rows // _LANES, 1) * _LANES

@@ -59,6 +59,14 @@ def multi_view_nt_xent(
 
     Returns:
         float [], the mean over this replica's images.
+
+    Examples:
+        >>> first = tf.constant([[1.0, 0.0], [0.0, 1.0]])  # two images
+        >>> anchors = tf.stack([first, first])  # two equal views of each
+        >>> candidates = tf.reshape(anchors, [4, 2])
+        >>> loss = multi_view_nt_xent(anchors, candidates, temperature=0.1)
+        >>> print(f"{loss:.1e}")
+        1.8e-04
     """
     own = own_columns(views=anchors.shape[0], batch=anchors.shape[1])
     if not through_candidates:
@@ -89,6 +97,13 @@ def info_nce(queries: tf.Tensor, keys: tf.Tensor, *, temperature: float) -> tf.T
 
     Returns:
         float [], the mean over this replica's images.
+
+    Examples:
+        >>> queries = tf.constant([[1.0, 0.0], [0.0, 1.0]])
+        >>> print(f"{info_nce(queries, queries, temperature=1.0):.4f}")
+        0.3133
+        >>> print(f"{info_nce(queries, queries[::-1], temperature=1.0):.4f}")
+        1.3133
     """
     everyone = replica.gather(keys)
     logits = tf.matmul(queries, everyone, transpose_b=True) / temperature

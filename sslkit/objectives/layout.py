@@ -28,6 +28,11 @@ def join_views(views: Views, groups: Iterable[str]) -> tf.Tensor:
 
     Returns:
         [V * b, size, size, 3]; V is the sum of the counts.
+
+    Examples:
+        >>> views = Views.of({"instance": tf.zeros([2, 8, 32, 32, 3])})
+        >>> join_views(views, ["instance"]).shape
+        TensorShape([16, 32, 32, 3])
     """
     stack = views.joined(groups)
     return tf.reshape(stack, [-1, *stack.shape[2:]])
@@ -65,6 +70,12 @@ def each_view(views: Views, groups: Iterable[str]) -> list[tf.Tensor]:
 
     Returns:
         [b, size, size, 3] per view.
+
+    Examples:
+        >>> views = Views.of({"instance": tf.zeros([2, 8, 32, 32, 3])})
+        >>> first, second = each_view(views, ["instance"])
+        >>> first.shape
+        TensorShape([8, 32, 32, 3])
     """
     return [view for group in groups for view in tf.unstack(views[group])]
 
@@ -78,6 +89,14 @@ def unit_views(projected: tf.Tensor, *, views: int) -> tf.Tensor:
 
     Returns:
         float [V, b, D].
+
+    Examples:
+        >>> unit = unit_views(tf.constant([[3.0, 4.0], [0.0, 2.0]]), views=2)
+        >>> unit.shape
+        TensorShape([2, 1, 2])
+        >>> unit[:, 0].numpy()
+        array([[0.6, 0.8],
+               [0. , 1. ]], dtype=float32)
     """
     unit = tf.math.l2_normalize(projected, axis=1)
     return tf.reshape(unit, [views, -1, unit.shape[1]])
@@ -106,6 +125,11 @@ def own_columns(*, views: int, batch: int) -> tf.Tensor:
     Returns:
         int32 [V, b]: view v of this replica's image i is row (v, i) of the global
         batch, view-major.
+
+    Examples:
+        >>> own_columns(views=2, batch=3).numpy()
+        array([[0, 1, 2],
+               [3, 4, 5]], dtype=int32)
     """
     place = replica.index() * batch + tf.range(batch)
     return tf.range(views)[:, None] * (batch * replica.count()) + place[None, :]

@@ -20,6 +20,12 @@ def cross_view_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
     Returns:
         float [], the mean over this replica's images.
+
+    Examples:
+        >>> targets = tf.constant([[[1.0, 0.0]]])  # one view, one image, two classes
+        >>> logits = tf.zeros([2, 1, 2])  # two views that know nothing
+        >>> print(f"{cross_view_entropy(targets, logits):.4f}")
+        0.6931
     """
     count, views = targets.shape[0], logits.shape[0]
     log = tf.nn.log_softmax(logits, axis=2)

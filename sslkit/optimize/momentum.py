@@ -21,6 +21,13 @@ class Momentum(Optimizer):
         nesterov: whether to use Nesterov's form, which looks one step ahead.
         weight_decay: L2 coefficient added to the gradient.
         no_decay: patterns of paths that get no weight decay.
+
+    Examples:
+        >>> plain = Momentum(momentum=0.0, nesterov=False)
+        >>> one, slots = tf.constant([1.0]), {"momentum": tf.zeros(1)}
+        >>> weight, slots = plain.update(one, one, slots, path="w", rate=0.5, step=0)
+        >>> weight.numpy()
+        array([0.5], dtype=float32)
     """
 
     slots = ("momentum",)

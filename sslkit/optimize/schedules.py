@@ -47,6 +47,12 @@ class WarmupCosine(Schedule):
         base: learning rate before scaling by the batch.
         scaling: `sqrt`, `linear` or `none`; see `scaled_rate`.
         warmup_epochs: length of the linear part.
+
+    Examples:
+        >>> schedule = WarmupCosine(base=1.0, scaling="none", warmup_epochs=1)
+        >>> run = {"steps": 10, "batch_size": 50, "examples": 100}
+        >>> [round(float(schedule.rate(step, **run)), 2) for step in (0, 1, 2, 6, 10)]
+        [0.0, 0.5, 1.0, 0.5, 0.0]
     """
 
     @checked

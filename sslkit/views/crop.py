@@ -133,6 +133,12 @@ def crop_and_resize(
 
     Returns:
         float32 [height, width, 3], in [0, 1] apart from the kernel's overshoot.
+
+    Examples:
+        >>> image = tf.fill([8, 8, 3], tf.constant(7, tf.uint8))
+        >>> box = tf.constant([0, 0, 4, 4])
+        >>> crop_and_resize(image, box, height=2, width=2, kernel="modern").shape
+        TensorShape([2, 2, 3])
     """
     return _resized(image, box, height, width, kernel) * (1 / 255)
 

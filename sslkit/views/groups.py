@@ -40,6 +40,12 @@ def split_views(
 
     Returns:
         Group -> its views.
+
+    Examples:
+        >>> groups = {"instance": ViewGroup(2, 32), "support": ViewGroup(3, 32)}
+        >>> parts = split_views(tf.zeros([5, 32, 32, 3]), groups)
+        >>> {name: views.shape[0] for name, views in parts.items()}
+        {'instance': 2, 'support': 3}
     """
     counts = [group.count for group in groups.values()]
     return dict(zip(groups, tf.split(stack, counts), strict=True))
