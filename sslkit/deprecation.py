@@ -39,7 +39,7 @@ def warn(old: str, new: str, *, gone_in: str = "", place: str = "") -> None:
     Args:
         old: the name that was used.
         new: the one to use.
-        gone_in: the version without the old name, e.g. `sslkit 0.2`; empty if it is not
+        gone_in: the version without the old name, e.g. `sslkit 0.3`; empty if it is not
             known.
         place: where it was used; empty for the caller's caller.
     """

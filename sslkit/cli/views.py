@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from sslkit.cli.old_names import add_renamed_option
 from sslkit.cli.options import add_recipe_options, check_target
 from sslkit.cli.stages import check_recipe, read_one
 from sslkit.errors import UserError
@@ -13,14 +12,8 @@ from sslkit.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     add_recipe_options(parser)
-    add_renamed_option(
-        parser,
-        "--to",
-        old="--out",
-        gone_in="sslkit 0.2",
-        required=True,
-        metavar="FILE",
-        help="the PNG file to write",
+    parser.add_argument(
+        "--to", required=True, metavar="FILE", help="the PNG file to write"
     )
     parser.add_argument(
         "--images",

@@ -11,6 +11,7 @@ import sys
 import pytest
 from fake_distribution import install
 
+from sslkit import __version__
 from sslkit.cli.main import COMMANDS, main
 
 SCHEDULE = """
@@ -71,7 +72,7 @@ def test_the_table_lists_all_and_marks_a_conflict(site):
     assert lines[-1].startswith("error: schedules.contested is claimed twice")
     (fnc,) = (line for line in lines if line.startswith("objectives     fnc "))
     assert fnc.split(maxsplit=5)[3:] == [
-        "0.1.0",
+        __version__,
         "installed",
         "Contrasts views while likely false negatives are attracted or left out.",
     ]

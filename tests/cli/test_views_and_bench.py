@@ -35,16 +35,6 @@ def test_views_draws_one_row_per_image(tmp_path, capsys):
     assert np.ptp(np.asarray(picture)) == 255
 
 
-def test_views_takes_the_old_name_of_its_option(tmp_path, capsys):
-    arguments = ["views", "--gin", RECIPE, "--out", str(tmp_path / "v"), "--images"]
-    assert main([*arguments, "0"]) == 2
-    notes = capsys.readouterr().err.splitlines()
-    assert notes[0] == (
-        "sslkit: note: --out is now --to; the old name is removed in sslkit 0.2"
-    )
-    assert "--images is 0" in notes[1]
-
-
 def test_views_refuses_no_image(tmp_path, capsys):
     arguments = ["views", "--gin", RECIPE, "--to", str(tmp_path / "v"), "--images"]
     assert main([*arguments, "0"]) == 2
