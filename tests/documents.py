@@ -20,7 +20,7 @@ REPOSITORY = pathlib.Path(__file__).parent.parent
 PAGES = [
     *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     REPOSITORY / "CHANGELOG.md",
-    *sorted(REPOSITORY.glob("docs/*.md")),
+    *sorted(REPOSITORY.glob("docs/**/*.md")),
     *sorted(REPOSITORY.glob("plugins/*/README.md")),
 ]
 NOT_RUN = "not run: "
