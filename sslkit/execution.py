@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from sslkit import config, plugins, runs
+from sslkit.api import Objective
 from sslkit.checkpoints import Checkpoints
 from sslkit.errors import UserError
 from sslkit.evaluate.report import Report
@@ -53,6 +54,9 @@ class Run:
     """The evaluation of this call; None if it made none."""
     trained: bool
     """Whether this call did any update."""
+    contrasts: bool
+    """Whether its objective says how it compares images (`Objective.compared`), so that
+    `sslkit audit` measures the false negatives of its own comparison."""
 
     @property
     def finished(self) -> bool:
@@ -211,6 +215,7 @@ def _carried_out(
         result=measured.result if measured is not None else before,
         measured=measured,
         trained=trained,
+        contrasts=type(training.objective).compared is not Objective.compared,
     )
 
 

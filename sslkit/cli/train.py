@@ -75,7 +75,9 @@ def _run_one(resolution: Resolution, folder: str, mode: Mode, *, extend: bool) -
     if found.measured is not None:
         show(found.measured)
         print(f"next: sslkit report {shlex.quote(folder)}")
-        print(f"next: sslkit export --workdir {folder} --to FOLDER")
+        if found.contrasts:
+            print(f"next: sslkit audit {shlex.quote(folder)}")
+        print(f"next: sslkit export --workdir {shlex.quote(folder)} --to FOLDER")
     elif not found.trained and mode != "evaluate":
         print(f"{folder} is finished: all {found.steps} steps are done.")
         if found.result is not None:

@@ -99,6 +99,7 @@ def test_a_run_trains_evaluates_and_says_what_it_did(finished):
         "raw pixels",
         "linear (logistic regression on frozen features)",
         f"next: sslkit report {workdir}",
+        f"next: sslkit audit {workdir}",
         f"next: sslkit export --workdir {workdir}",
     ):
         assert words in result.stdout
