@@ -60,7 +60,7 @@ class Workdir:
         """
         if not self.is_claimed():
             raise UserError(
-                f"{self.path} is not the workdir of a run: it has no config.gin. Make "
+                f"{self.path} is not a workdir of a run: it has no config.gin. Make "
                 f"one with: sslkit train --gin RECIPE --workdir {self.path}"
             )
         return self._config

@@ -40,7 +40,9 @@ def test_where_nothing_is_said_tensorflow_is_chosen(without_keras):
 def test_keras_that_runs_on_another_is_refused(monkeypatch):
     backend = types.SimpleNamespace(backend=lambda: "torch")
     monkeypatch.setitem(sys.modules, "keras", types.SimpleNamespace(backend=backend))
-    with pytest.raises(UserError, match="Keras runs on 'torch' in this process"):
+    with pytest.raises(
+        UserError, match="Keras uses the backend 'torch' in this process"
+    ):
         require_tensorflow()
 
 

@@ -120,7 +120,7 @@ def test_a_dead_process_of_this_machine_is_taken_over_at_once(folder):
     owner.take()
     assert said == [
         f"taking over {folder}: process {pid} on there, since 2026-01-02 03:04:05 "
-        "(UTC), is gone"
+        "(UTC), has ended"
     ]
     owner.release()
     assert claims(folder) == []
@@ -131,7 +131,7 @@ def test_another_process_of_the_same_number_is_not_the_owner(folder):
     said = []
     owner = Owner(folder, say=said.append)
     owner.take()
-    assert "is gone" in said[0]
+    assert "has ended" in said[0]
     owner.release()
 
 
@@ -163,7 +163,7 @@ def test_an_unreadable_claim_counts_until_it_is_old(folder):
     said = []
     owner = Owner(folder, say=said.append, **QUICK)
     owner.take()
-    assert "claimed by somebody" in said[0]
+    assert "claimed by another process" in said[0]
     assert "cannot be read, unchanged for 0.3 s" in said[1]
     owner.release()
 
@@ -177,7 +177,9 @@ def test_a_paused_owner_notices_that_it_lost_the_folder(folder, monkeypatch):
     monkeypatch.undo()
     second = Owner(folder, say=lambda line: None, **QUICK)
     second.take()
-    with pytest.raises(UserError, match=r"no longer .* own: process .* has taken it"):
+    with pytest.raises(
+        UserError, match=r"not belong .* any more: process .* has taken it"
+    ):
         asleep.confirm()
     with pytest.raises(UserError, match="nothing more is written"):
         asleep.check()

@@ -191,7 +191,7 @@ def test_a_broken_plugin_does_not_stop_another(site):
         (
             "unspelled_keywords",
             SCHEDULE.replace("*, base: float = 1.0", "**options"),
-            r"takes \*\*options, .* Spell every keyword",
+            r"takes \*\*options, .* Name every keyword",
         ),
         (
             "unspelled_positions",
@@ -251,7 +251,7 @@ def test_refuses_a_plugin_made_for_another_sslkit(site, module, requirement, wan
     schedule(site, module, requires=[requirement])
     with pytest.raises(UserError) as caught:
         plugins.load("schedules", module)
-    assert f"acme-{module} 1.0, which wants {wanted}; this is sslkit" in str(
+    assert f"acme-{module} 1.0, which requires {wanted}; this is sslkit" in str(
         caught.value
     )
     assert module not in sys.modules
@@ -312,7 +312,7 @@ def test_a_damaged_distribution_does_not_hide_others(site, file, content):
 def test_an_error_that_is_not_an_exception_is_a_failing_import_too(site, error):
     name = f"odd_{error.partition('(')[0].lower()}"
     schedule(site, name, source=f"raise {error}")
-    with pytest.raises(UserError, match=rf"{name} of .* does not import: "):
+    with pytest.raises(UserError, match=rf"{name} of .* cannot be imported: "):
         plugins.load("schedules", name)
 
 

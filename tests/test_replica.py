@@ -120,7 +120,7 @@ def test_building_symbolically_has_the_shapes_of_all_replicas():
 def test_refuses_to_be_called_between_replicas():
     with (
         strategy(2).scope(),
-        pytest.raises(RuntimeError, match=r"through strategy\.run"),
+        pytest.raises(RuntimeError, match=r"by strategy\.run"),
     ):
         replica.mean(tf.constant(1.0))
 

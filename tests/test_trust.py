@@ -184,7 +184,7 @@ def test_plugins_of_others_are_named_before_they_are_imported(acme, tmp_path):
 
     said = []
     resolution = config.read([DIGITS], ["train.schedule = @schedules.acme()"])
-    with pytest.raises(UserError, match=r"acme-rates.*does not import.*imported"):
+    with pytest.raises(UserError, match=r"acme-rates.*cannot be imported.*imported"):
         carry_out(resolution, str(tmp_path / "W"), say=said.append)
     assert "plugins: schedules.acme is code of acme-rates 2.0" in said
 

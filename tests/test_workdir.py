@@ -73,7 +73,9 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_a_folder_that_is_not_a_workdir_is_named(workdir):
-    with pytest.raises(UserError, match=r"no workdir .* has no config.gin. Make one"):
+    with pytest.raises(
+        UserError, match=r"not a workdir .* has no config.gin. Make one"
+    ):
         workdir.config()
 
 
@@ -99,7 +101,7 @@ def test_one_process_trains_in_it_at_a_time(tmp_path, path):
     path = path if "://" in path else str(tmp_path / path)
     with (
         Workdir(path).alone(),
-        pytest.raises(UserError, match=rf"run has an owner: process {os.getpid()} on "),
+        pytest.raises(UserError, match=rf"run is in use: process {os.getpid()} on "),
         Workdir(path).alone(),
     ):
         pass

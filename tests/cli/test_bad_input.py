@@ -58,11 +58,11 @@ def test_a_folder_without_images(refused, tmp_path, content):
     if content is not None:
         (folder / "note.jpg").write_text(content)
     line = refused(f"data.name = 'folder:{folder}'")
-    assert f"{folder} holds no JPEG, PNG, GIF, WebP or BMP image" in line
+    assert f"{folder} has no JPEG, PNG, GIF, WebP or BMP image" in line
 
 
 def test_a_folder_without_a_path(refused):
-    assert "data.name is 'folder:' with no path" in refused("data.name = 'folder:'")
+    assert "data.name is 'folder:' without a path" in refused("data.name = 'folder:'")
 
 
 def test_a_folder_that_does_not_exist(refused, tmp_path):
@@ -222,7 +222,7 @@ def test_a_workdir_without_a_name(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     for command in (["train", "--gin", RECIPE], ["evaluate"]):
         assert main([*command, "--workdir", ""]) == 2
-        assert "from a variable that is not set" in capsys.readouterr().err
+        assert "because a shell variable is not set" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -74,7 +74,7 @@ def test_the_table_lists_all_and_marks_a_conflict(site):
     assert fnc.split(maxsplit=5)[3:] == [
         __version__,
         "installed",
-        "Contrasts views while likely false negatives are attracted or left out.",
+        "A contrastive loss in which likely false negatives are attracted or left out.",
     ]
 
 
@@ -209,7 +209,8 @@ def test_show_names_recipes_of_several_stages(capsys, repository, monkeypatch):
         ),
         (
             ["show", "fnc"],
-            "is the name of 2 plugins. Say which: augmentations.fnc or objectives.fnc.",
+            "is the name of 2 plugins. Give the full name: augmentations.fnc or "
+            "objectives.fnc.",
         ),
         (
             ["show", "adam", "--set", "beta1 = 0.5"],

@@ -136,7 +136,7 @@ def test_no_such_folder(tmp_path):
 
 def test_empty_folder_and_no_images(tmp_path):
     assert refusal(tmp_path).startswith(
-        f"{tmp_path} holds no JPEG, PNG, GIF, WebP or BMP image (it is empty)"
+        f"{tmp_path} has no JPEG, PNG, GIF, WebP or BMP image (it is empty)"
     )
     (tmp_path / "notes.jpg").write_text("not a picture")
     assert "(1 text file)" in refusal(tmp_path)

@@ -104,7 +104,7 @@ def test_a_row_that_cannot_be_read_is_named(library, tmp_path):
         ({"split": "tests"}, "has no split 'tests'; it has train, test"),
         ({"image": "n"}, "'n' is not one; its images are picture; its columns are"),
         ({"label": "picture"}, "is Image.*, not a class for each image"),
-        ({"label": "kind"}, "no column 'kind' to be the label; it has picture, label"),
+        ({"label": "kind"}, "no column 'kind' for the label; it has picture, label"),
     ],
 )
 def test_refuses(mine, options, said):
@@ -124,7 +124,7 @@ def test_refuses_other_folders_and_columns(library, tmp_path):
     columns["picture"] = [encoded(IMAGES[0])]
     kinds["picture"] = library.Image()
     path = saved(library, tmp_path / "low", columns, kinds)
-    with pytest.raises(UserError, match="goes down to -2; labels go from 0 on"):
+    with pytest.raises(UserError, match="has the value -2; labels are 0 or more"):
         HuggingFace(split="train", path=path)
 
 

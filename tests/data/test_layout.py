@@ -108,13 +108,13 @@ def test_splits_without_classes(layout):
 
 
 REFUSED = {
-    "one split twice": ({"train": 1, "Train": 1}, "'Train' and 'train', which name"),
+    "one split twice": ({"train": 1, "Train": 1}, "'Train' and 'train', which mean"),
     "nothing to train on": ({"test": 1, "val": 1}, "in test, val and none in a folder"),
     "a split or a class": (
         {"car": 2, "plane": 2, "train": 2},
         "'train' beside car, plane: that may be a split or a class",
     ),
-    "nothing": ({"a": 0}, "holds no JPEG, PNG, GIF, WebP or BMP image (it is empty)"),
+    "nothing": ({"a": 0}, "has no JPEG, PNG, GIF, WebP or BMP image (it is empty)"),
     "other formats": (
         {"1.tif": b"II*\0", "2.tif": b"II*\0", "3.jpg": b""},
         "(2 TIFF images (not supported: convert to JPEG or PNG), 1 empty file)",
@@ -158,7 +158,7 @@ def test_test_classes_that_are_not_in_train_are_not_counted_as_none(layout):
         "2 classes (a, b), 2 training images in train and none in test that can be "
         "tested on"
     )
-    with pytest.raises(UserError, match="has the class 'c', which the training split"):
+    with pytest.raises(UserError, match="has the class 'c', which is not in the train"):
         found.part("test")
 
 

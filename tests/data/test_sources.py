@@ -142,8 +142,14 @@ def test_a_folder_is_looked_at_once_for_both_splits(photographs, monkeypatch):
     [
         ({}, "neither is bound"),
         ({"name": "digits", "source": Digits}, "both are bound; set one to None"),
-        ({"source": Digits, "data_dir": "/x"}, "data.data_dir is '/x', and is for"),
-        ({"source": Digits, "exif": False}, "data.exif is False, and is for"),
+        (
+            {"source": Digits, "data_dir": "/x"},
+            "data.data_dir is '/x', which has an effect only",
+        ),
+        (
+            {"source": Digits, "exif": False},
+            "data.exif is False, which has an effect only",
+        ),
     ],
 )
 def test_refuses_what_does_not_go_together(options, said):

@@ -133,12 +133,15 @@ def test_evaluations_of_logits_are_left_out_without_a_classifier(
         ([Returning([Score("a", {"x": 1}, 1.5, 1)])], "n_train of 'a' that is 1.5"),
         ([Retrieval(gain=float("nan"))], "gain of 'retrieval' that is nan"),
         ([Retrieval(top1=93.0)], r"top1 of 'retrieval' that is 93.0; .* in \[0, 1\]"),
-        ([Retrieval(**{"recall 1": 1.0})], "curves call alike: recall@1, recall 1"),
+        ([Retrieval(**{"recall 1": 1.0})], "one name in curves: recall@1, recall 1"),
         ([Misspelt()], "the evaluation Misspelt reads 'feature'; `reads` must be one"),
         ([Retrieval(detail=1.0)], "called 'detail', which results use"),
         ([Retrieval(), Retrieval()], "'retrieval', of Retrieval and of Retrieval"),
         ([KNN(), Retrieval("kNN: k=20, T=0.07")], "of KNN and of Retrieval in"),
-        ([Raising(KeyError("x"))], r"evaluation Raising fails: KeyError: 'x'\. Mend"),
+        (
+            [Raising(KeyError("x"))],
+            r"evaluation Raising fails: KeyError: 'x'\. Correct it",
+        ),
     ],
 )
 def test_mistakes_are_found_before_anything_is_encoded(

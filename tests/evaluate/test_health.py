@@ -96,7 +96,7 @@ def test_the_gap_between_positive_and_negative_pairs():
         ({"bank_filled": 0.0}, "bank_filled", "nothing has been written"),
         ({"bank_sameness": 0.9999}, "bank_sameness", "all its rows are nearly"),
         ({"detected_share": 0.0}, "detected_share", "takes nothing"),
-        ({"detected_share": 1.0}, "detected_share", "takes all that it may"),
+        ({"detected_share": 1.0}, "detected_share", "takes as many as it may"),
     ],
 )
 def test_alarms_are_in_words(found, name, words):

@@ -108,7 +108,7 @@ def test_refuses(options, said):
 
 
 def test_a_resnet_has_five_blocks():
-    with pytest.raises(UserError, match="no block 5 to freeze through"):
+    with pytest.raises(UserError, match="no block 5 to freeze up to"):
         ResNet(depth=18).freeze(through=5)
 
 

@@ -90,5 +90,7 @@ def test_vit_s16_has_as_many_weights_as_published():
 def test_refuses():
     with pytest.raises(UserError, match="width is 10 and heads is 2"):
         ViT(width=10, heads=2)
-    with pytest.raises(UserError, match=r"images are 10 x 10, which patches of 4"):
+    with pytest.raises(
+        UserError, match=r"images are 10 x 10 pixels, which is not a multiple"
+    ):
         ViT(**SMALL)(tf.zeros([1, 10, 10, 3]), training=False)

@@ -81,5 +81,5 @@ def test_refuses_a_network_that_is_not_published(damage):
         del shapes["base_model/conv2d_19/kernel"]
     else:
         shapes["base_model/conv2d/kernel"] = (3, 3, 3, 48)
-    with pytest.raises(UserError, match="no published ResNet"):
+    with pytest.raises(UserError, match="not hold a published ResNet"):
         recognise(shapes)

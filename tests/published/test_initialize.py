@@ -149,7 +149,12 @@ def put(name, shape):
             r"of shape \(3,\)",
         ),
         (put("new/thing", (3,)), [], FINETUNE, "no place in this run, first new/thing"),
-        (put("x", ()), [], "nothing", "variable_schema 'nothing' matches no variable"),
+        (
+            put("x", ()),
+            [],
+            "nothing",
+            "variable_schema 'nothing' matches the beginning",
+        ),
     ],
 )
 def test_one_message_names_both_sides(

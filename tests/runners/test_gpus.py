@@ -96,7 +96,7 @@ def test_all_memory_is_taken_at_once_only_if_asked(machine):
 
 def test_a_device_that_is_not_there_is_one_line(machine):
     machine(2)
-    said = r"no device 'GPU:2' here\. Devices: CPU:0, GPU:0, GPU:1\."
+    said = r"not have the device 'GPU:2'\. Devices: CPU:0, GPU:0, GPU:1\."
     with pytest.raises(UserError, match=said):
         Single(device="GPU:2").strategy  # noqa: B018
 
@@ -105,11 +105,13 @@ def test_a_gpu_where_there_is_none_is_one_line():
     # Those of this machine, whose CPU the tests have split.
     if gpus.there():
         pytest.skip("there is a GPU here")
-    with pytest.raises(UserError, match=r"no device 'GPU:0' here\. Devices: CPU:0\."):
+    with pytest.raises(
+        UserError, match=r"not have the device 'GPU:0'\. Devices: CPU:0"
+    ):
         Single(device="GPU:0").strategy  # noqa: B018
-    with pytest.raises(UserError, match=r"'CPU:9' here\. Devices: CPU:0, CPU:1, CPU:2"):
+    with pytest.raises(UserError, match=r"'CPU:9'\. Devices: CPU:0, CPU:1, CPU:2"):
         Single(device="CPU:9").strategy  # noqa: B018
-    with pytest.raises(UserError, match="no device 'abacus' here"):
+    with pytest.raises(UserError, match="not have the device 'abacus'"):
         Single(device="abacus").strategy  # noqa: B018
     assert Single(device="cpu:1").strategy.extended.worker_devices[0].endswith("CPU:1")
 

@@ -79,7 +79,7 @@ def cluster(loop):
 
 def test_says_what_will_run(training):
     assert training.describe()[-2] == (
-        "runner: 4 replica(s) on 2 host(s); global batch 16, 4 a replica; seed 0"
+        "runner: 4 replica(s) on 2 host(s); global batch 16, 4 per replica; seed 0"
     )
 
 

@@ -22,7 +22,7 @@ CASES = [
     (
         "has_the_same_paths_twice",
         "NamelessLayer",
-        r"without a name .*: dense\S* \(Dense\)",
+        r"without an explicit name.*: dense\S* \(Dense\)",
     ),
     ("has_the_same_paths_twice", "UnseededWeights", "different weights: head/bias"),
     ("loss_is_a_finite_scalar", "VectorLoss", r"the loss is a tensor, float32 \[8\]"),
@@ -74,7 +74,7 @@ CASES = [
     ("computes_without_float64", "DoubleInTheStep", "compute in float64: "),
     ("bfloat16_stays_close", "HalfLoss", "the loss is a tensor, bfloat16"),
     ("bfloat16_stays_close", "Imprecise", "in bfloat16 and"),
-    ("bfloat16_stays_close", "HalfMemory", r"half type: memory \(bfloat16\)"),
+    ("bfloat16_stays_close", "HalfMemory", r"half-precision type: memory \(bfloat16\)"),
     ("bfloat16_stays_close", "DoubleMemory", r"not float32: memory \(float64\)"),
     ("bfloat16_stays_close", "HalfRoot", "encoder/.* is not finite in bfloat16"),
     ("bfloat16_stays_close", "HalfWave", "gradient in bfloat16 differs"),

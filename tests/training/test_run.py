@@ -119,7 +119,7 @@ def test_says_what_runs(whole):
     )
     assert said[5] == "views finished on: host"
     assert said[6] == (
-        "runner: 1 replica(s) on 1 host(s); global batch 16, 16 a replica; seed 0"
+        "runner: 1 replica(s) on 1 host(s); global batch 16, 16 per replica; seed 0"
     )
 
 
@@ -290,7 +290,7 @@ def test_refuses_numbers_out_of_range(options, message):
 
 
 def test_refuses_a_batch_that_cannot_be_divided_equally():
-    with pytest.raises(UserError, match=r"batch_size 15 does not divide .* 14 or 16"):
+    with pytest.raises(UserError, match=r"batch_size 15 cannot be divided .* 14 or 16"):
         training(batch_size=15, replicas=2).check()
 
 

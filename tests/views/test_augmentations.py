@@ -372,7 +372,7 @@ def test_nothing_but_the_crop():
         ({"groups": {"instance": ViewGroup(1, 0)}}, "1 views of 0 pixels"),
         # Each attempt would fail, and the whole image would be used.
         ({"area": (0.02, 0.05)}, r"area is \(0.02, 0.05\) .* cover at least 0.1 of it"),
-        ({"blur": (0.5, 0.5)}, "blur has 2 probabilities for 5 views; wanted one for"),
+        ({"blur": (0.5, 0.5)}, "blur has 2 probabilities for 5 views; wanted one per"),
         ({"solarize": (1.5,) * 5}, r"solarize is .*1\.5"),
         ({"area": {"instance": (0.0, 1.0), "support": (0.1, 1.0)}}, "area is"),
     ],

@@ -40,8 +40,8 @@ REFUSED = [
     ),
     (
         {"bank": 3},
-        "bank is 3 global batches; each step writes 4 views of every image, so it is 0 "
-        r"or at least 4\. Set objectives\.fnc\.bank = 4, or lower objectives\.fnc\.sup",
+        "bank is 3 global batches; each step writes 4 views of every image, so it must "
+        r"be 0 or at least 4\. Set objectives\.fnc\.bank = 4, or lower objectives\.fnc",
     ),
     ({"bank": 1, "support_role": "support"}, "0 or at least 2"),
     ({"decay": 1.5}, r"decay is 1.5; it must be a number in \[0, 1\]"),
