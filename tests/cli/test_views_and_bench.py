@@ -49,6 +49,7 @@ def test_views_names_a_file_that_cannot_be_written(tmp_path, capsys):
     assert f"{out} cannot be written: {tmp_path}/file is a" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_bench_input_names_the_bottleneck(capsys):
     small = "train.batch_size = 8"
     recipe = "gin/digits_supervised.gin"  # whose step is traced in a second

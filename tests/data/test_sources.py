@@ -53,6 +53,7 @@ def test_laws_of_a_folder(photographs):
         law()
 
 
+@pytest.mark.slow
 def test_laws_of_a_prepared_dataset(shared_data):
     options = {"dataset": "cifar10_subset", "data_dir": str(shared_data)}
     for law in laws_of(PreparedTFDS, **options):

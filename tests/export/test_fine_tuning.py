@@ -13,6 +13,10 @@ from sslkit.export.saved_model import export
 from sslkit.nn import ResNet
 from sslkit.objectives.supervised import Supervised
 
+# By default tests/export/test_loading.py compares an export's endpoints with a run's,
+# and tests/export/test_images.py trains a model around it.
+pytestmark = pytest.mark.slow
+
 SIZE = 8
 
 
@@ -68,7 +72,6 @@ def test_training_mode_normalises_by_the_batch(objective, folder, images):
         variable.assign(value)
 
 
-@pytest.mark.slow
 def test_a_reloaded_one_is_fine_tuned(folder, images):
     loaded = tf.saved_model.load(folder)
     labels = tf.constant([0, 1, 2, 0, 1, 2])

@@ -151,6 +151,7 @@ def test_a_run_in_bfloat16_keeps_float32(half):
     assert np.any(bits & 0xFFFF)
 
 
+@pytest.mark.slow
 def test_a_run_in_bfloat16_resumes_bit_for_bit(half, tmp_path):
     folder, wanted, _ = half
     copy = half_done(folder, tmp_path / "half")

@@ -61,6 +61,14 @@ def augmentation(request):
     return request.param()
 
 
+@pytest.fixture
+def eagerly():
+    """Compiles nothing, which takes seconds."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def photo(height: int = 40, width: int = 52) -> tf.Tensor:
     rows = np.linspace(0, 255, height)[:, None, None]
     columns = np.linspace(0, 255, width)[None, :, None]
@@ -387,7 +395,7 @@ def test_empty_groups_are_left_out():
     assert check_groups(groups) == {"instance": (2, 32)}
 
 
-def test_drawn_says_what_was_done():
+def test_drawn_says_what_was_done(eagerly):
     augmentation = contrastive(
         groups={"all": ViewGroup(30, 32)},
         strength=0.0,

@@ -125,8 +125,22 @@ def expected(objective, batch, labels, options, pick):
     return loss, np.mean([len(some) for some in found])
 
 
+# Two options that are each in a case of their own.
+TOGETHER = {
+    *("eliminate, no bank", "threshold, eliminate", "quantile, lazy"),
+    *("oracle, no bank", "oracle, eliminate"),
+    *("support alone, online", "support alone, no bank"),
+}
+
+
 @BLOCKS
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.slow if case in TOGETHER else ())
+        for case in CASES
+    ],
+)
 def test_equals_a_loop(case, block):
     options, pick = CASES[case]
     objective = tiny.build(block=block, **options)

@@ -6,6 +6,7 @@ import inspect
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sslkit.api import UserError
 from sslkit_fnc.views import FNCViews
@@ -56,27 +57,34 @@ def bare(**changed) -> FNCViews:
     return FNCViews(**{"size": 30, "support": 4, **arguments, **changed})
 
 
+@pytest.fixture
+def eagerly():
+    """Compiles nothing, which takes seconds."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def test_no_layers_no_randaugment():
     image = IMAGE[:, :30]
     views = bare(randaugment_layers=0).example(image, SEED)
     np.testing.assert_array_equal(views["support"], np.stack([image] * 4))
 
 
-def test_randaugment_changes_most_views():
+def test_randaugment_changes_most_views(eagerly):
     image = IMAGE[:, :30]
     views = bare(support=20).example(image, SEED)["support"].numpy()
     changed = [np.any(view != image) for view in views]
     assert np.mean(changed) > 0.8
 
 
-def test_shift_and_cut_scale_with_the_view():
+def test_shift_and_cut_scale_with_the_view(eagerly):
     # A 30-pixel view that is shifted by the published 70 pixels is empty.
     def empty(**distances):
-        once = bare(support=100, randaugment_layers=1, **distances)
-        views = once.example(IMAGE[:, :30], SEED)
+        views = bare(support=30, **distances).example(IMAGE[:, :30], SEED)
         return np.mean(np.ptp(views["support"].numpy(), axis=(1, 2, 3)) == 0)
 
-    assert empty() > 0.05
+    assert empty() > 0.1
     assert empty(translate=13, cutout=5) == 0
 
 

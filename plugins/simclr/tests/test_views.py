@@ -31,7 +31,8 @@ def test_defaults_are_the_published_ones():
 
 
 def test_views_match_groups():
-    augmentation = SimCLRViews(size=24, views=3)
+    # Operations on colours change no shape, and take a second to compile.
+    augmentation = SimCLRViews(size=24, views=3, strength=0)
     assert augmentation.groups == {"instance": (3, 24)}
     views = augmentation.example(IMAGE, SEED)
     assert views["instance"].shape == (3, 24, 24, 3)
