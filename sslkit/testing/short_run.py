@@ -192,6 +192,7 @@ class ShortRun:
             return self._strategy.run(replica_step, args=(batch,))
 
         self._run = run
+        self._step = step
 
     def run(
         self,
@@ -200,6 +201,7 @@ class ShortRun:
         *,
         order: Sequence[int] = tuple(range(BATCH)),
         unlabelled: Sequence[int] = (),
+        eagerly: bool = False,
     ) -> Record:
         """Does the steps from `first` up to, but without, `stop`.
 
@@ -208,14 +210,16 @@ class ShortRun:
             stop: the number after the last step.
             order: the examples in each batch, by their numbers.
             unlabelled: the places in each batch that have no label.
+            eagerly: whether to trace nothing, which is quicker for one or two steps.
         """
+        advance = self._eager if eagerly else self._run
         losses, metrics = [], []
         with precision(self._policy):
             for number in range(first, stop):
                 batch = self._distributed(number, np.array(order), unlabelled)
                 found = {
                     name: float(self._local(value)[0])
-                    for name, value in self._run(batch).items()
+                    for name, value in advance(batch).items()
                 }
                 losses.append(found["loss"])
                 metrics.append({name: found[name] for name in self.state.metrics})
@@ -296,6 +300,9 @@ class ShortRun:
             ),
             whole,
         )
+
+    def _eager(self, batch: TrainingBatch) -> dict[str, tf.Tensor]:
+        return self._strategy.run(self._step, args=(batch,))
 
     def _local(self, value: tf.Tensor) -> Sequence[tf.Tensor]:
         return self._strategy.experimental_local_results(value)

@@ -60,7 +60,7 @@ def gradient_equals_finite_differences(subject: Subject) -> None:
     short_run = short_run_of(subject)
     before = short_run.values()
     # After this, the bank is filled and weights that start at zero have changed.
-    short_run.run(0, 2)
+    short_run.run(0, 2, eagerly=True)
     short_run.perturb()
     try:
         batch = short_run.batch(2)
