@@ -137,8 +137,8 @@ def _table(outlooks: list[Outlook]) -> Table:
     from sslkit.training.progress import duration
 
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("a replica on", no_wrap=True)
-    for name in ("of its peak", "run", "step", "memory", "a host's views", "bytes"):
+    table.add_column("device", no_wrap=True)
+    for name in ("peak used", "run", "step", "memory", "views per host", "bytes"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in outlooks:
         table.add_row(

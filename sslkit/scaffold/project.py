@@ -215,8 +215,9 @@ pytest
 sslkit train --gin {recipe} --workdir runs/{name}
 ```
 
-The first command installs the plugin, the second tests it against the laws of its kind,
-and the third trains with it. The code of the plugin is in `sslkit_{name}/{kind}.py`.
+The first command installs the plugin, the second tests it against the laws of its
+kind, and the third trains with it. The plugin's code is in
+`sslkit_{name}/{kind}.py`.
 """
 
 

@@ -23,7 +23,7 @@ CASES = [
     ("refuses_a_split_that_does_not_exist", "AnySplit", "opens a split"),
     ("refuses_a_split_that_does_not_exist", "RawError", "fails with KeyError"),
     ("describes_its_examples_differently", "OneName", "`describe` gives"),
-    ("describes_its_examples_differently", "Counted", "`record` changes"),
+    ("describes_its_examples_differently", "Counted", "`record` is different"),
 ]
 
 
