@@ -77,7 +77,7 @@ EVALUATED = [
     "objectives.fnc.measure_detection = True",
 ]
 PROTOCOLS = {
-    "kNN (k=20": "kNN",
+    "kNN (k=20,": "kNN",
     "linear": "linear",
     "few labels (1 ": "1 label",
     "few labels (3 ": "3 labels",

@@ -38,7 +38,7 @@ METHODS = {
 }
 """Recipe's name -> method's name."""
 
-PROTOCOLS = {"kNN (k=20": "kNN", "linear": "linear", "few labels (10": "10 labels"}
+PROTOCOLS = {"kNN (k=20,": "kNN", "linear": "linear", "few labels (10": "10 labels"}
 """How a protocol begins -> its column."""
 
 EVALUATED = [
