@@ -190,7 +190,7 @@ def test_the_folder_of_another_run_is_refused(sweep, capsys):
     (folder / "config.gin").write_text(other.render())
     assert sweep() == 2
     err = capsys.readouterr().err
-    assert f"{folder} belongs to another run (train.epochs: 7 there, 30 here)" in err
+    assert f"{folder} belongs to another run (train.epochs: 7 there, 20 here)" in err
     (sweep.folder / "config.gin").write_text(other.render())
     assert sweep() == 2
     assert f"{sweep.folder} is the folder of a single run" in capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_copies_everything(objective, x):
 
 
 def test_refuses_layers_that_are_not_twins(objective):
-    with pytest.raises(ValueError, match="holds 2 layers and was given 1"):
+    with pytest.raises(ValueError, match="has 2 layers and was given 1"):
         objective.twin.follow([objective.first], decay=0.9)
     other = Objective(twin_dim=3)
     other(keras.KerasTensor((8, 5)))

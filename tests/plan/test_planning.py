@@ -37,8 +37,8 @@ def small():
 
 
 def test_a_plan_counts_steps_images_and_parameters(small):
-    # 30 epochs of 1,437 images in batches of 64, and the one update more.
-    assert small.steps == 30 * 1437 // 64 + 1
+    # 20 epochs of 1,437 images in batches of 64, and the one update more.
+    assert small.steps == 20 * 1437 // 64 + 1
     assert small.views == small.images * 4 == small.steps * 64 * 4
     assert small.input_bytes == 64 * 4 * 12 * 12 * 3
     # Two networks, a slot or more for each weight, and the bank.
