@@ -17,10 +17,11 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
-import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+
+from seeds import accuracies, spread
 
 from sslkit.comparison.statistics import difference
 
@@ -109,17 +110,6 @@ def train(data: str, settings: Sequence[str], given: Sequence[str], to: str) -> 
     print(f"{to} is done", flush=True)
 
 
-def accuracies(folder: pathlib.Path, who: str) -> dict[str, float]:
-    """Returns the top-1 of a run in %, by column."""
-    rows = json.loads((folder / "result.json").read_text())["rows"]
-    return {
-        column: 100 * row["top1"]
-        for row in rows
-        for begin, column in PROTOCOLS.items()
-        if row["protocol"].startswith(begin) and row["representation"] == who
-    }
-
-
 def detection(folder: pathlib.Path, stretch: tuple[float, float]) -> dict[str, float]:
     """Returns what was detected in a part of training, given in shares of its steps."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
@@ -141,13 +131,6 @@ def detection(folder: pathlib.Path, stretch: tuple[float, float]) -> dict[str, f
     }
 
 
-def spread(values: Sequence[float]) -> str:
-    """Returns the mean and the sample standard deviation."""
-    if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
-
-
 def accuracy_table(runs: Mapping[str, Sequence[pathlib.Path]]) -> list[str]:
     """Returns a row for each method and baseline."""
     columns = list(PROTOCOLS.values())
@@ -155,7 +138,7 @@ def accuracy_table(runs: Mapping[str, Sequence[pathlib.Path]]) -> list[str]:
     rows = [(method, folders, TRAINED) for method, folders in runs.items()]
     rows += [(who, runs[EVEN], who) for who in BASELINES if EVEN in runs]
     for name, folders, who in rows:
-        found = [accuracies(folder, who) for folder in folders]
+        found = [accuracies(folder, who, PROTOCOLS) for folder in folders]
         cells = [spread([each[column] for each in found]) for column in columns]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
@@ -167,7 +150,7 @@ def difference_table(runs: Mapping[str, Sequence[pathlib.Path]]) -> list[str]:
     lines = [f"| less {EVEN} | {' | '.join(columns)} |"]
     lines.append("|---" * (len(columns) + 1) + "|")
     by_seed = {
-        method: [accuracies(folder, TRAINED) for folder in folders]
+        method: [accuracies(folder, TRAINED, PROTOCOLS) for folder in folders]
         for method, folders in runs.items()
     }
     for method in by_seed:

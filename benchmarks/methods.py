@@ -21,6 +21,8 @@ import statistics
 import subprocess
 import sys
 
+from seeds import accuracies, spread
+
 METHODS = {
     "fnc": "FNC",
     "simclr": "SimCLR",
@@ -122,17 +124,6 @@ def train(
     pathlib.Path(f"{folder}.usage.json").write_text(json.dumps(note))
 
 
-def accuracies(folder: pathlib.Path, who: str) -> dict[str, float]:
-    """Returns the top-1 of a run in %, by column."""
-    rows = json.loads((folder / "result.json").read_text())["rows"]
-    return {
-        column: 100 * row["top1"]
-        for row in rows
-        for begin, column in PROTOCOLS.items()
-        if row["protocol"].startswith(begin) and row["representation"] == who
-    }
-
-
 def pace(folder: pathlib.Path) -> tuple[float, float]:
     """Returns milliseconds per step, once the first steps are over, and peak GB."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
@@ -150,7 +141,7 @@ def table(
     """Returns the lines of the table, in Markdown."""
     columns = list(PROTOCOLS.values())
     found = {
-        method: [accuracies(folder, "trained encoder") for folder in folders]
+        method: [accuracies(folder, "trained encoder", PROTOCOLS) for folder in folders]
         for method, folders in runs.items()
     }
 
@@ -167,17 +158,12 @@ def table(
         cells += [f"{step:.0f}", f"{memory:.2f}"]
         lines.append(f"| {METHODS[method]} | {' | '.join(cells)} |")
     for who in ("untrained encoder", "raw pixels"):
-        those = [accuracies(folder, who) for folder in next(iter(runs.values()))]
+        those = [
+            accuracies(folder, who, PROTOCOLS) for folder in next(iter(runs.values()))
+        ]
         cells = [spread([each[name] for each in those]) for name in columns]
         lines.append(f"| {who} | {' | '.join(cells)} | | |")
     return lines
-
-
-def spread(values: list[float]) -> str:
-    """Returns the mean and the sample standard deviation."""
-    if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
 
 
 if __name__ == "__main__":
