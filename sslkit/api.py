@@ -275,6 +275,23 @@ class Objective(keras.layers.Layer, abc.ABC):
         # before `call`. The layers inside cast their inputs themselves.
         super().__init__(name=name, autocast=False)
 
+    def __call__(self, batch: Batch, *args: Any, **kwargs: Any) -> Any:
+        """Builds the objective if it is not built, and runs `call`.
+
+        Args:
+            batch: passed to `call`, like all other arguments.
+            *args: others.
+            **kwargs: likewise.
+
+        Returns:
+            The objective's output, see `call`.
+        """
+        # Before it builds a layer, Keras reads the shape of all that is passed, and up
+        # to 3.12 fails at an index that is None. No objective needs the shapes.
+        if not self.built:
+            self.build()
+        return super().__call__(batch, *args, **kwargs)
+
     def build(self, *shapes: Any, **named: Any) -> None:
         """Makes the objective's own state, by `self.add_weight`; called once.
 

@@ -87,6 +87,8 @@ def loaded_elsewhere(folder):
 
 # Keras itself reads its variables in a way that NumPy has deprecated.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+# Keras 3.10 expects ['images'] of a model that was loaded, and warns of a tensor.
+@pytest.mark.filterwarnings("ignore:The structure of .inputs.:UserWarning")
 @pytest.mark.parametrize(
     "loaded", [loaded_here, pytest.param(loaded_elsewhere, marks=pytest.mark.slow)]
 )
