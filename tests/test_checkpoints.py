@@ -282,7 +282,7 @@ def test_a_damaged_checkpoint_is_named_and_skipped(store, table, damage):
     assert store.restore_latest(wanted, say=said.append) == good
     assert wanted["a"].numpy() == 1.0
     (line,) = said
-    assert line.startswith(f"{bad} is damaged, and skipped:  ")
+    assert line.startswith(f"{bad} is damaged and is skipped: ")
     # Reading leaves it as it is; a resumed run renames it.
     assert store.latest() == bad
     assert store.restore_latest(wanted, say=said.append, mend=True) == good

@@ -114,7 +114,7 @@ class Checkpoints:
                 files.restore(table, prefix)
             except Damaged as error:
                 if files.is_whole(prefix):
-                    say(f"{prefix} is damaged, and skipped:  {error.reason}")
+                    say(f"{prefix} is damaged and is skipped: {error.reason}")
                 if mend:
                     self._guard()
                     files.set_aside(prefix)

@@ -98,7 +98,7 @@ def _nearest(
         try:
             restore(training.state.table, prefix)
         except Damaged as error:
-            say(f"{prefix} is damaged, and skipped:  {error.reason}")
+            say(f"{prefix} is damaged and is skipped: {error.reason}")
             continue
         start = int(training.state.step.numpy())
         say(f"from {prefix}, {step - 1 - start:,} steps before step {step}")
