@@ -177,7 +177,8 @@ def _carried_out(
         # The evaluation may be hours away; whatever it lacks must be known now.
         why_not = planned.check()
         if why_not is not None:
-            say(f"no accuracies will be measured: {why_not}")
+            for line in why_not.lines("no accuracies will be measured"):
+                say(line)
     measures = runs.measures(training, planned, say)
     resolved = loaded.resolution.render()
     config.claim(workdir, resolved, write=False, extend=extend)

@@ -118,7 +118,7 @@ def measures(
     probe = planned.probe() if training.knn_every else None
     why_not = probe.unlabelled() if probe is not None else None
     if why_not is not None:
-        say(f"kNN during training is off: {why_not}")
+        say(f"kNN during training is off, because {why_not.why} (see {why_not.option})")
     elif probe is not None:
         knn = functools.partial(_knn, probe)
         found.append(Measure(knn, every=training.knn_every, finds=["knn_top1"]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sslkit.api import Features
 from sslkit.evaluate.features import Encode, frozen
 from sslkit.evaluate.knn import knn_accuracy, knn_protocol
-from sslkit.evaluate.splits import Side, Splits
+from sslkit.evaluate.splits import Side, Splits, Unlabelled
 
 if TYPE_CHECKING:
     from sslkit.data.dataset import Data
@@ -67,7 +67,7 @@ class KnnProbe:
         )
         return f"{name}, {queries} images, bank {bank}"
 
-    def unlabelled(self) -> str | None:
+    def unlabelled(self) -> Unlabelled | None:
         """Checks the labels of the examples it will use; see `Splits.unlabelled`."""
         return self._splits.unlabelled()
 

@@ -28,7 +28,7 @@ from sslkit.evaluate.logits import Logits
 from sslkit.evaluate.probe import KnnProbe
 from sslkit.evaluate.report import PIXELS, TRAINED, UNTRAINED, Report, Row
 from sslkit.evaluate.scores import Names, check, scores_of, try_out
-from sslkit.evaluate.splits import Side, Splits
+from sslkit.evaluate.splits import Side, Splits, Unlabelled
 
 if TYPE_CHECKING:
     from sslkit.data.dataset import Data
@@ -152,11 +152,11 @@ class Planned:
         wanted = self.protocols if self.classifier else ()
         return [one for one in wanted if one.reads == "logits"]
 
-    def check(self) -> str | None:
+    def check(self) -> Unlabelled | None:
         """Checks splits, labels and protocols, before a run that may take hours.
 
         Returns:
-            Why accuracies cannot be measured, in words; None if they can.
+            Why accuracies cannot be measured; None if they can.
 
         Raises:
             UserError: if the data has more classes than the classifier, labelled data
@@ -243,7 +243,7 @@ class Planned:
         sides: dict[Side, Features] = {"bank": bank, "test": test}
         return tuple(
             f"{missing:,} of {len(found.label):,} examples of "
-            f"{self.splits.source(side).name} have no label: they are left out of "
+            f"{self.splits.source(side).name} have no label and are left out of "
             "accuracies"
             for side, found in sides.items()
             if (missing := int(np.sum(found.label < 0)))
@@ -255,7 +255,7 @@ class Planned:
             for one in self.protocols
             if one.reads == "logits" and self.named and self.objective.classes is None
         ]
-        left = f"no classifier: {', '.join(names)} is left out"
+        left = f"there is no classifier, so {', '.join(names)} is left out"
         return (left,) if names else ()
 
     def _check_classes(self) -> None:
@@ -267,17 +267,20 @@ class Planned:
             )
 
     def _without_labels(
-        self, encoders: Mapping[str, FrozenEncoder], why_not: str
+        self, encoders: Mapping[str, FrozenEncoder], why_not: Unlabelled
     ) -> Report:
         notes = [
-            f"{why_not}: accuracies cannot be measured, only the health of the features"
+            f"{why_not.why}, so no accuracy is measured, only the health of the "
+            "features",
+            why_not.found,
+            why_not.advice,
         ]
         side: Side = "test"
         try:
             self.splits.source("test")
         except UserError:
             side = "bank"
-            notes.append("there is no test split: health is of training images")
+            notes.append("there is no test split, so health is that of training images")
         found = {
             name: health(self._features(side, encode).features)
             for name, encode in encoders.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import tensorflow as tf
 
@@ -19,6 +19,31 @@ if TYPE_CHECKING:
 
 Side = Literal["bank", "test"]
 """The bank of kNN, on which the linear probe is fitted, too; or the scored split."""
+
+
+class Unlabelled(NamedTuple):
+    """Why accuracies cannot be measured, in parts of a line each."""
+
+    why: str
+    """The reason, as the end of a sentence, e.g. `the data has no labels`."""
+    found: str
+    """What was examined, e.g. `in folder:/photos/train, 0 of 60 examples have a label`.
+    """
+    option: str
+    """The option that names another split."""
+
+    @property
+    def advice(self) -> str:
+        """What a user can do if there are labels."""
+        return f"to use another split that has labels, set {self.option} = 'SPLIT'"
+
+    def lines(self, what: str) -> list[str]:
+        """Returns what is not done and why, what was examined, and what to do.
+
+        Args:
+            what: is not done, as the beginning of a sentence.
+        """
+        return [f"{what}, because {self.why}:", f"  {self.found}", f"  {self.advice}"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +83,11 @@ class Splits:
             )
         return self.data.split(self.bank)
 
-    def unlabelled(self) -> str | None:
+    def unlabelled(self) -> Unlabelled | None:
         """Checks the labels of both sides before anything is encoded.
 
         Returns:
-            Why accuracies cannot be measured, in words; None if they can.
+            Why accuracies cannot be measured; None if they can.
 
         Raises:
             UserError: if the bank was named and has no labels, or a split is missing.
@@ -76,16 +101,16 @@ class Splits:
                     f"({found}). Name a split that has some, or leave evaluate.bank "
                     "out."
                 )
-            return (
-                f"the data has no labels ({bank.name}: {found}); if another split has "
-                "some, name it: evaluate.bank = 'SPLIT'"
+            return Unlabelled(
+                "the data has no labels", f"in {bank.name}, {found}", "evaluate.bank"
             )
         test = self.source("test")
         found = labelling(test, limit=self.test_limit)
         if not found.any:
-            return (
-                f"the scored split has no labels ({test.name}: {found}); name a split "
-                "that has some: data.test = 'SPLIT'"
+            return Unlabelled(
+                "the scored split has no labels",
+                f"in {test.name}, {found}",
+                "data.test",
             )
         return None
 

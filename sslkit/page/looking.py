@@ -227,7 +227,8 @@ def _has_test(splits: Splits) -> bool:
 
 def _unlabelled(splits: Splits) -> str | None:
     try:
-        return splits.unlabelled()
+        found = splits.unlabelled()
+        return None if found is None else found.why
     except UserError as error:
         return str(error).rstrip(".")
 

@@ -113,7 +113,7 @@ def test_evaluations_of_logits_are_left_out_without_a_classifier(
         judged(encoder), colours, protocols=(Logits(), Retrieval()), **settings
     ).report()
     assert [row.protocol for row in report.rows] == ["retrieval"]
-    assert report.notes == ("no classifier: Logits is left out",)
+    assert report.notes == ("there is no classifier, so Logits is left out",)
     nothing = evaluate(judged(encoder), colours, protocols=(), **settings).report()
     assert nothing.rows == ()
     assert set(nothing.health) == {"trained encoder"}

@@ -1,11 +1,14 @@
 import io
 import json
+import types
 
 import keras
 import numpy as np
 import pytest
 import rich.console
 
+from sslkit import runs
+from sslkit.checkpoints import Keep
 from sslkit.errors import UserError
 from sslkit.evaluate.probe import KnnProbe
 from sslkit.evaluate.protocol import evaluate
@@ -114,8 +117,13 @@ def test_unlabelled_data_gives_health_and_says_why(
     ).report()
     assert report.rows == ()
     assert report.health_split == "train"
-    assert "no labels" in report.notes[0]
-    assert "no test split" in report.notes[1]
+    assert report.notes == (
+        "the data has no labels, so no accuracy is measured, only the health of the "
+        "features",
+        "in colours, 0 of 90 examples have a label",
+        "to use another split that has labels, set evaluate.bank = 'SPLIT'",
+        "there is no test split, so health is that of training images",
+    )
     assert set(report.health) == {"trained encoder", "untrained encoder"}
     assert report.health["trained encoder"].examples == 90
     console = rich.console.Console(file=io.StringIO(), width=160)
@@ -158,15 +166,25 @@ def test_the_probe_says_before_it_runs_that_there_are_no_labels(
         return KnnProbe(lambda x: encoder(x, training=False), data, size=8, **options)
 
     unlabelled.splits["test"] = unlabelled.splits["train"]
-    assert "the data has no labels" in probe(unlabelled).unlabelled()
+    assert probe(unlabelled).unlabelled().why == "the data has no labels"
     unlabelled.splits |= {
         "test": colours.splits["test"],
         "few": colours.splits["train"],
     }
-    assert "the data has no labels" in probe(unlabelled).unlabelled()
+    assert probe(unlabelled).unlabelled().why == "the data has no labels"
     other = probe(unlabelled, bank_split="few")
     assert other.unlabelled() is None
     assert other() > 0.9
+
+
+def test_knn_during_training_is_off_without_labels(encoder, unlabelled, judged):
+    planned = evaluate(judged(encoder), unlabelled, size=8, seed=0)
+    training = types.SimpleNamespace(knn_every=10, keep=Keep(3, None, None))
+    said = []
+    assert runs.measures(training, planned, said.append) == []
+    assert said == [
+        "kNN during training is off, because the data has no labels (see evaluate.bank)"
+    ]
 
 
 def test_an_unlabelled_training_split_may_have_a_labelled_bank(
@@ -205,7 +223,12 @@ def test_a_scored_split_without_labels_is_said_before_the_run(
 ):
     colours.splits["test"] = unlabelled.splits["train"]
     planned = evaluate(judged(encoder), colours, size=8, seed=0)
-    assert "the scored split has no labels" in planned.check()
+    assert planned.check().why == "the scored split has no labels"
+    assert planned.check().lines("no accuracies will be measured") == [
+        "no accuracies will be measured, because the scored split has no labels:",
+        "  in colours, 0 of 90 examples have a label",
+        "  to use another split that has labels, set data.test = 'SPLIT'",
+    ]
     report = planned.report()
     assert report.rows == ()
     assert report.health_split == "test"
@@ -223,8 +246,8 @@ def test_examples_without_a_label_are_left_out_of_accuracies(
         source.numbers[missing[name]] = -1
     found = evaluate(judged(encoder, classes=3), colours, **settings).report()
     assert found.notes == (
-        "30 of 90 examples of colours have no label: they are left out of accuracies",
-        "13 of 40 examples of colours have no label: they are left out of accuracies",
+        "30 of 90 examples of colours have no label and are left out of accuracies",
+        "13 of 40 examples of colours have no label and are left out of accuracies",
     )
     assert [row.n_train for row in found.rows] == [60] * 3 + [0]
     assert {row.n_test for row in found.rows} == {27}
