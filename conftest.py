@@ -26,11 +26,6 @@ def pytest_configure() -> None:
         )
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Returns one more than there are cores: some tests wait for other processes."""
-    return (os.cpu_count() or 1) + 1
-
-
 def _root() -> pathlib.Path:
     beside = str(_REPOSITORY / ".." / "shared")
     return pathlib.Path(os.environ.get(_VARIABLE, beside)).resolve()

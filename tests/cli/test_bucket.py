@@ -88,6 +88,7 @@ def test_a_run_in_a_bucket_is_read_by_tensorboard(finished):
     assert told == [1, 2, 3, 4, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_run_in_a_bucket_is_evaluated_and_exported(finished, tmp_path, capsys):
     tf.io.gfile.remove(f"{WORKDIR}/result.json")
     assert main(["evaluate", "--workdir", WORKDIR]) == 0

@@ -34,6 +34,7 @@ def workdir(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_is_evaluated_exported_and_loaded(workdir, tmp_path, capsys):
     for file in (workdir / "checkpoints").iterdir():
         if file.name.startswith("step_00000004"):

@@ -123,15 +123,18 @@ def dispatcher(processes):
     return processes[0]
 
 
+@pytest.mark.slow
 def test_same_batches_in_the_same_order(dispatcher):
     assert_same(read(batches(Service(dispatcher))), read(batches()))
 
 
+@pytest.mark.slow
 def test_goes_on_from_the_middle(dispatcher):
     whole = read(batches())
     assert_same(read(batches(Service(dispatcher), start=5)), whole[10:])
 
 
+@pytest.mark.slow
 def test_a_run_left_in_the_middle_is_taken_up_again(dispatcher):
     """One dataset iterated twice, as a run that stops and one that resumes."""
     dataset = batches(Service(dispatcher), stop=40)
@@ -140,6 +143,7 @@ def test_a_run_left_in_the_middle_is_taken_up_again(dispatcher):
         assert_same(read(dataset.take(4)), wanted)
 
 
+@pytest.mark.slow
 def test_each_host_gets_its_own_share(dispatcher):
     service = Service(dispatcher)
     pairs = [
@@ -153,6 +157,7 @@ def test_each_host_gets_its_own_share(dispatcher):
         assert_same([turn[host] for turn in found], read(local))
 
 
+@pytest.mark.slow
 def test_what_a_worker_could_not_read_is_named_here(dispatcher, tmp_path):
     for number in range(6):
         image = tf.fill([4, 4, 3], tf.constant(number, tf.uint8))
@@ -167,6 +172,7 @@ def test_what_a_worker_could_not_read_is_named_here(dispatcher, tmp_path):
     assert opened[1].skipped() == [count, line]
 
 
+@pytest.mark.slow
 def test_a_broken_example_ends_the_run_if_on_error_is_raise(dispatcher, tmp_path):
     tf.io.write_file(
         str(tmp_path / "0.png"), tf.io.encode_png(tf.zeros([4, 4, 3], "uint8"))
@@ -179,6 +185,7 @@ def test_a_broken_example_ends_the_run_if_on_error_is_raise(dispatcher, tmp_path
     assert "cannot be read: " + str(tmp_path / "1.png") in service.failure
 
 
+@pytest.mark.slow
 def test_a_dispatcher_that_dies_is_named():
     # A process with its worker: both end at once.
     with command() as (process, address):
@@ -195,6 +202,7 @@ def test_a_dispatcher_that_dies_is_named():
     )
 
 
+@pytest.mark.slow
 def test_ending_a_stream_does_not_cancel_other_computations(dispatcher):
     """The stream reads in a separate thread, and only that thread is ended."""
     doubled = tf.function(lambda number: 2 * number)
@@ -283,6 +291,7 @@ def test_memory_of_this_process_cannot_be_served():
         data(name="digits", cache="memory", service="grpc://127.0.0.1:1")
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_changes_nothing(processes):
     # One is left, for those that come after.
     dispatcher, (worker, _) = processes
@@ -295,6 +304,7 @@ def test_a_worker_that_dies_changes_nothing(processes):
     assert_same(found, read(batches(stop=200)))
 
 
+@pytest.mark.slow
 def test_other_machines_are_not_let_in(dispatcher):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

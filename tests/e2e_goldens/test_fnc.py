@@ -60,6 +60,7 @@ def check_update(run, metrics, index, *, unknown=frozenset()):
     assert compared | rare | final == set(truth)
 
 
+@pytest.mark.slow
 def test_first_update_in_float64_is_the_published_one(golden):
     """Loss, bank, momentum encoder, slots and weights, after the first that moves."""
     run = Run(golden / "e2e", "traj_fnc_mem4_f64", dtype="float64")

@@ -58,6 +58,7 @@ def test_normalises_by_the_batch_in_training_even_when_frozen(mobile, images):
     mobile.trainable = True
 
 
+@pytest.mark.slow
 def test_draws_only_in_a_training_step(images):
     """EfficientNet drops branches, which differ per example and step."""
     encoder = build("EfficientNetB0")

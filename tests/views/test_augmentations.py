@@ -437,6 +437,7 @@ PLAIN = {
 }
 
 
+@pytest.mark.slow
 def test_both_placements_make_the_same_views_of_two_sizes():
     kind, found = "GPU", []
     for placement in ("host", "device"):
