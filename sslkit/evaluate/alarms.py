@@ -34,8 +34,8 @@ _ALARMS: Sequence[tuple[str, Callable[[float], bool], str]] = (
     (
         "detected_share",
         lambda value: value >= 0.99,
-        "the detector of false negatives takes as many as it may: it does not "
-        "discriminate",
+        "the detector of false negatives takes as many as it may, so its limit decides "
+        "and not its threshold; `sslkit audit` shows how many are right",
     ),
 )
 """(name, whether a value is bad, what that means)."""
