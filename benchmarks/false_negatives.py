@@ -31,14 +31,16 @@ IGNORE, ELIMINATE, ATTRACT = (
 )
 ORACLE = "objectives.fnc.detection = 'oracle'"
 BATCH = "objectives.fnc.bank = 0"
+TEN, TWENTY = (f"objectives.fnc.topk = {most}" for most in (10, 20))
 EVEN = "SimCLR, 4 views"
 """What the others are compared with: it sees the same views."""
 METHODS: dict[str, list[str]] = {
-    "SimCLR, 2 views": ["support = 0", BATCH, IGNORE],
-    EVEN: [BATCH, IGNORE],
-    "FNC, eliminated": [BATCH, ELIMINATE],
-    "FNC, attracted": [BATCH, ATTRACT],
-    "FNC, bank and twin, attracted": [ATTRACT],
+    "SimCLR, 2 views": ["support = 0", BATCH, IGNORE, TEN],
+    EVEN: [BATCH, IGNORE, TEN],
+    "FNC, eliminated": [BATCH, ELIMINATE, TEN],
+    "FNC, attracted": [BATCH, ATTRACT, TEN],
+    "FNC, bank and twin, attracted": [ATTRACT, TEN],
+    "FNC, bank and twin, 20 attracted": [ATTRACT, TWENTY],
     "oracle, eliminated": [BATCH, ELIMINATE, ORACLE],
     "oracle, attracted": [BATCH, ATTRACT, ORACLE],
 }
@@ -46,7 +48,7 @@ LATE: dict[str, dict[str, list[str]]] = {
     "digits": {},
     "cifar10": {
         f"FNC late, {what}": [
-            *(BATCH, how),
+            *(BATCH, how, TEN),
             "objectives.fnc.detection_start = 5",
             "objectives.fnc.threshold = 0.9",
             "objectives.fnc.final_threshold = 0.7",
