@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sslkit.api import Features
 from sslkit.evaluate.features import Encode, frozen
 from sslkit.evaluate.knn import knn_accuracy, knn_protocol
+from sslkit.evaluate.report import PROBED
 from sslkit.evaluate.splits import Side, Splits, Unlabelled
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class KnnProbe:
         size: int,
         bank_split: str | None = None,
         bank: int = 2000,
-        queries: int = 1000,
+        queries: int = PROBED,
         neighbours: int = 20,
         temperature: float = 0.07,
         batch_size: int = 256,

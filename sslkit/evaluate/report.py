@@ -18,6 +18,8 @@ from sslkit.evaluation import numbers_of
 TRAINED = "trained encoder"
 UNTRAINED = "untrained encoder"
 PIXELS = "raw pixels"
+PROBED = 1000
+"""The most test images that kNN scores while a run trains."""
 
 SHARES = {"top1": "top-1", "top5": "top-5"}
 """Numbers that are shown in percent, and their names in tables."""

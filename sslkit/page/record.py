@@ -15,6 +15,7 @@ from sslkit.config.reading import read_text
 from sslkit.config.recipes import find_recipe
 from sslkit.errors import UserError
 from sslkit.evaluate.alarms import alarms
+from sslkit.evaluate.report import PROBED
 from sslkit.secrets import hide
 from sslkit.status import RunStatus, read_lines, read_status
 from sslkit.status.files import names, text
@@ -64,6 +65,8 @@ class Record:
     """Versions, devices, commit; empty for a run without `facts.json`."""
     data: Mapping[str, Any]
     """The data it was trained on: `name`, `size`, `classes`; empty if not known."""
+    probed: int | None
+    """How many test images kNN scores in training; None if not known."""
     comment: str
     """The comment at the start of the recipe; empty if the recipe was not found."""
     has_checkpoint: bool
@@ -125,6 +128,7 @@ def read_record(path: str) -> Record:
     saved = any(name.endswith(".index") for name in checkpoints)
     if not saved:
         notes.append("there is no checkpoint: no images are shown")
+    data, result = _json(path, "data.json"), _result(path, there, notes)
     found = Record(
         path=path,
         status=status,
@@ -135,11 +139,12 @@ def read_record(path: str) -> Record:
         seconds=seconds,
         speed=_median(_machine(lines, "views_per_second")),
         waited=_share(sum(_machine(lines, "data_wait_seconds")), seconds, lines),
-        result=_result(path, there, notes),
+        result=result,
         facts={
             name: hide(str(value)) for name, value in _json(path, "facts.json").items()
         },
-        data=_mapping(_json(path, "data.json").get("train")),
+        data=_mapping(data.get("train")),
+        probed=_probed(_mapping(data.get("test")), result),
         comment="",
         has_checkpoint=saved,
         notes=tuple(notes),
@@ -221,6 +226,19 @@ def _result(path: str, there: Sequence[str], notes: list[str]) -> dict[str, Any]
         "again"
     )
     return None
+
+
+def _probed(test: Mapping[str, Any], result: Mapping[str, Any] | None) -> int | None:
+    """Returns how many images kNN scores in training, from the size of the test split.
+
+    A run that did not write down its test split has the number in its evaluation.
+    """
+    sizes = [
+        test.get("size"),
+        *(row.get("n_test") for row in (result or {}).get("rows", ())),
+    ]
+    known = [size for size in sizes if isinstance(size, int) and size > 0]
+    return min(PROBED, known[0]) if known else None
 
 
 def _is_row(row: object) -> bool:

@@ -1,11 +1,19 @@
-"""Remarks about a run, as text, and what to try."""
+"""Remarks about a run, as text, and what to try.
+
+Two accuracies on the same n images count as different only if they are further apart
+than two standard errors of one such accuracy, 2 √(p (1 - p) / n), with their mean as p.
+A smaller difference is called noise. The seed of a run changes its accuracy too, which
+this does not include; `sslkit compare` does.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Literal
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
+from sslkit.evaluate.report import PIXELS, TRAINED, UNTRAINED
 from sslkit.page.record import Record, Series
 
 Tone = Literal["good", "note", "bad"]
@@ -18,10 +26,13 @@ _FLAT = 0.03
 """As a share of the whole fall of the loss. A smaller fall over the last fifth is not
 counted as an improvement."""
 _LOST = 0.02
-"""Accuracy. If kNN is lower than its best by more than this, it has fallen."""
+"""Accuracy. If kNN is lower than its best by more than this, and by more than noise,
+it has fallen."""
 _SLIM = 0.02
 """Accuracy. An encoder that is better than an untrained one by less than this has
 learned little."""
+_ERRORS = 2
+"""A difference of two accuracies is noise up to this number of standard errors."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,13 +118,13 @@ def _learning(run: Record) -> Iterator[Remark]:
         )
     knn = run.series.get("knn_top1")
     if knn and len(knn.values) > 2:
-        best = max(knn.values)
-        at = knn.steps[knn.values.index(best)]
-        if best - knn.values[-1] > _LOST:
+        best, now = max(knn.values), knn.values[-1]
+        at = max(s for s, v in zip(knn.steps, knn.values, strict=True) if v == best)
+        if best - now > max(_LOST, _noise(best, now, run.probed)):
             yield Remark(
                 "bad",
-                f"kNN was best at step {at:,} ({best:.1%}) and is "
-                f"{knn.values[-1]:.1%} now.",
+                f"kNN was best at step {at:,} ({best:.1%}) and is {now:.1%} now"
+                f"{_on(run.probed)}.",
                 "Keep the best checkpoint (train.keep_best = 'knn_top1'), lower the "
                 "learning rate, or train for fewer epochs.",
             )
@@ -191,42 +202,117 @@ def _data(run: Record) -> Iterator[Remark]:
 
 def _gain(run: Record) -> Iterator[Remark]:
     rows = (run.result or {}).get("rows", ())
-    by_name: dict[str, dict[str, float]] = {}
+    by_name: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in rows:
-        by_name.setdefault(row["protocol"], {})[row["representation"]] = row["top1"]
+        by_name.setdefault(row["protocol"], {})[row["representation"]] = row
     linear = [p for p in by_name if p.startswith("linear")] or list(by_name)
     for protocol in linear[:1]:
         found = by_name[protocol]
-        ours, theirs = found.get("trained encoder"), found.get("untrained encoder")
-        pixels = found.get("raw pixels")
-        short = protocol.partition(" (")[0]
-        if ours is None:
-            continue
-        others = {
-            "an untrained encoder": theirs,
-            "raw pixels": pixels,
-        }
-        behind = [
-            f"{name} ({value:.1%})"
-            for name, value in others.items()
-            if value is not None and ours - value < _SLIM
-        ]
-        known = [
-            f"{name} {value:.1%}" for name, value in others.items() if value is not None
-        ]
-        if behind:
-            yield Remark(
-                "note",
-                f"By the {short} protocol it is hardly better than "
-                f"{' and '.join(behind)}, or not at all: {ours:.1%}.",
-                "Train for longer, and look at the mistakes and the views below.",
+        if TRAINED in found:
+            others = {
+                name: found[key]["top1"]
+                for key, name in (
+                    (UNTRAINED, "an untrained encoder"),
+                    (PIXELS, "raw pixels"),
+                )
+                if key in found
+            }
+            scored = found[TRAINED].get("n_test")
+            yield from _compared(
+                protocol.partition(" (")[0],
+                found[TRAINED]["top1"],
+                others,
+                scored if isinstance(scored, int) and scored > 0 else None,
             )
-        elif known:
-            yield Remark(
-                "good",
-                f"It has learned: {short} {ours:.1%}, compared with "
-                f"{', '.join(known)}.",
-            )
+
+
+def _compared(
+    protocol: str, ours: float, others: Mapping[str, float], scored: int | None
+) -> Iterator[Remark]:
+    """Compares a trained encoder's accuracy with those that need no training.
+
+    Args:
+        protocol: its name.
+        ours: the accuracy, in [0, 1].
+        others: what it is compared with -> accuracy, in [0, 1].
+        scored: images on which all were measured; None if not known.
+    """
+    lower = {name: value for name, value in others.items() if value > ours}
+    noise = {name: _noise(ours, value, scored) for name, value in others.items()}
+    close = {k: v for k, v in others.items() if abs(ours - v) <= noise[k]}
+    slim = {k: v for k, v in others.items() if ours - v < _SLIM}
+    within = _within({name: noise[name] for name in close}, scored)
+    if any(name not in close for name in lower):
+        yield Remark(
+            "bad",
+            f"By the {protocol} protocol it is worse than {_apart(ours, lower)}: "
+            f"{ours:.1%}{within}",
+            "Look at the views below: they must keep what tells the classes apart. If "
+            "they do not, weaken the augmentation.",
+        )
+    elif close:
+        yield Remark(
+            "note",
+            f"By the {protocol} protocol it is not clearly better than "
+            f"{_apart(ours, close)}: {ours:.1%}{within}",
+            "More test images, or several seeds, would tell more.",
+        )
+    elif slim:
+        yield Remark(
+            "note",
+            f"By the {protocol} protocol it is hardly better than "
+            f"{_apart(ours, slim)}: {ours:.1%}{_on(scored)}.",
+            "Look at the mistakes and the views below.",
+        )
+    elif others:
+        known = ", ".join(f"{name} {value:.1%}" for name, value in others.items())
+        yield Remark(
+            "good",
+            f"It has learned: {protocol} {ours:.1%}, compared with {known}"
+            f"{_on(scored)}.",
+        )
+
+
+def _apart(ours: float, others: Mapping[str, float]) -> str:
+    """Returns names and accuracies with their distances to ours, as text."""
+    said = []
+    for name, value in others.items():
+        gap = 100 * (value - ours)
+        by = f"{abs(gap):.1f} points {'more' if gap > 0 else 'less'}"
+        said.append(f"{name} ({value:.1%}, {by if gap else 'the same'})")
+    return " and ".join(said)
+
+
+def _noise(one: float, other: float, scored: int | None) -> float:
+    """Returns up to which difference two accuracies on the same images may be equal.
+
+    Args:
+        one: an accuracy, in [0, 1].
+        other: another on the same images, in [0, 1].
+        scored: how many images; None if not known, which gives 0.
+    """
+    mean = (one + other) / 2
+    return _ERRORS * math.sqrt(mean * (1 - mean) / scored) if scored else 0.0
+
+
+def _within(noise: Mapping[str, float], scored: int | None) -> str:
+    """Returns the end of a sentence: how many images, and which differences are noise.
+
+    Args:
+        noise: what differs by no more than noise -> the noise.
+        scored: how many images; None if not known.
+    """
+    if not noise or scored is None:
+        return f"{_on(scored)}."
+    return (
+        f". With {scored:,} test images, the difference to {' and '.join(noise)} is "
+        f"within the noise, which is about {100 * max(noise.values()):.2g} points."
+    )
+
+
+def _on(scored: int | None) -> str:
+    """Returns the number of images for the end of a sentence."""
+    return f", on {scored:,} test images" if scored else ""
 
 
 def _mean(values: Sequence[float]) -> float:

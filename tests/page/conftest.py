@@ -31,19 +31,19 @@ train.seed = {seed}
 """
 
 
-def row(protocol, representation, top1):
+def row(protocol, representation, top1, tested=50):
     return {
         "protocol": protocol,
         "representation": representation,
         "top1": top1,
         "top5": 1.0,
         "n_train": 100,
-        "n_test": 50,
+        "n_test": tested,
         "detail": "",
     }
 
 
-def result(top1=0.9, *, rank=30.0):
+def result(top1=0.9, *, rank=30.0, untrained=0.6, pixels=0.7, tested=50):
     health = {
         "effective_rank": rank,
         "spread": 0.4,
@@ -51,11 +51,15 @@ def result(top1=0.9, *, rank=30.0):
         "dim": 64,
         "examples": 50,
     }
-    names = {"trained encoder": top1, "untrained encoder": 0.6, "raw pixels": 0.7}
+    names = {
+        "trained encoder": top1,
+        "untrained encoder": untrained,
+        "raw pixels": pixels,
+    }
     return {
         "step": 100,
         "rows": [
-            row(protocol, name, value)
+            row(protocol, name, value, tested)
             for protocol in ("kNN (k=20, T=0.07)", "linear (logistic regression)")
             for name, value in names.items()
         ],
@@ -97,11 +101,13 @@ def make(tmp_path):
         measured=None,
         steps=100,
         data="digits/train",
+        tested=400,
     ) -> pathlib.Path:
         folder = tmp_path / name
         folder.mkdir(parents=True)
         (folder / "config.gin").write_text(CONFIG.format(seed=seed, topk=topk))
         about = {"train": {"name": data, "size": 100, "classes": 10}, "steps": steps}
+        about["test"] = {"name": "digits/test", "size": tested}
         (folder / "data.json").write_text(json.dumps(about))
         reports = lines([10.0 - n for n in range(10)]) if reports is None else reports
         text = "".join(json.dumps(line) + "\n" for line in reports)

@@ -66,9 +66,51 @@ def test_an_encoder_without_collapse_is_good(make):
     assert one(found, "It has learned: linear 90.0%") == "good"
 
 
-def test_an_encoder_not_better_than_the_baselines_has_not_learned(make):
-    found = said(make(measured=result(top1=0.7)))
-    assert one(found, "hardly better than raw pixels") == "note"
+@pytest.mark.parametrize(
+    ("accuracies", "tested", "tone", "words"),
+    [
+        # 66 images: two standard errors are 12 points.
+        (
+            (29, 36, 39),
+            66,
+            "bad",
+            "worse than an untrained encoder (54.5%, 10.6 points more) and raw pixels "
+            "(59.1%, 15.2 points more): 43.9%. With 66 test images, the difference to "
+            "an untrained encoder is within the noise, which is about 12 points.",
+        ),
+        (
+            (41, 36, 39),
+            66,
+            "note",
+            "not clearly better than an untrained encoder (54.5%, 7.6 points less) and "
+            "raw pixels (59.1%, 3.0 points less): 62.1%. With 66 test images, the "
+            "difference to an untrained encoder and raw pixels is within the noise, "
+            "which is about 12 points.",
+        ),
+        (
+            (33, 33, 10),
+            66,
+            "note",
+            "not clearly better than an untrained encoder (50.0%, the same): 50.0%",
+        ),
+        # The same shares of a hundred times as many images are another matter.
+        ((4100, 3600, 3900), 6600, "good", "untrained encoder 54.5%, raw pixels 59.1%"),
+        (
+            (4000, 3600, 3900),
+            6600,
+            "note",
+            "hardly better than raw pixels (59.1%, 1.5 points less): 60.6%",
+        ),
+        ((3850, 3600, 3900), 6600, "note", "not clearly better than raw pixels"),
+        ((3700, 3600, 3900), 6600, "bad", "worse than raw pixels (59.1%, 3.0 points"),
+    ],
+)
+def test_accuracies_are_compared_with_regard_to_the_number_of_images(
+    make, accuracies, tested, tone, words
+):
+    ours, untrained, pixels = (count / tested for count in accuracies)
+    measured = result(ours, untrained=untrained, pixels=pixels, tested=tested)
+    assert one(said(make(measured=measured)), words) == tone
 
 
 @pytest.mark.parametrize(
@@ -99,8 +141,32 @@ def test_values_that_are_not_finite_are_reported(make):
 
 def test_a_fall_of_knn_is_reported(make):
     reports = lines(FALLING, knn_top1=[0.5, 0.6, 0.7, 0.9, *[0.8] * 6])
-    words = "kNN was best at step 40 (90.0%) and is 80.0% now"
+    words = "kNN was best at step 40 (90.0%) and is 80.0% now, on 400 test images"
     assert one(said(make(reports=reports)), words) == "bad"
+
+
+def test_the_last_step_with_the_best_knn_is_named(make):
+    reports = lines(FALLING, knn_top1=[0.9, 0.9, *[0.8] * 8])
+    words = "kNN was best at step 20"
+    assert one(said(make(reports=reports)), words) == "bad"
+
+
+@pytest.mark.parametrize(("tested", "fallen"), [(66, False), (5000, True)])
+def test_a_fall_of_knn_within_the_noise_is_not_reported(make, tested, fallen):
+    # Three of 66 images. Of 5,000 it scores 1,000, for which noise is 3.1 points.
+    reports = lines(FALLING, knn_top1=[39 / 66, 39 / 66, *[36 / 66] * 8])
+    found = said(make(reports=reports, tested=tested))
+    told = [text for text in found if "kNN" in text]
+    assert len(told) == fallen
+    assert not fallen or "on 1,000 test images" in told[0]
+
+
+def test_without_the_test_split_the_evaluation_has_the_number_of_images(make):
+    folder = make(measured=result(tested=66))
+    (folder / "data.json").write_text("{}")
+    assert read_record(str(folder)).probed == 66
+    (folder / "result.json").unlink()
+    assert read_record(str(folder)).probed is None
 
 
 def test_a_run_that_is_not_finished(make):
