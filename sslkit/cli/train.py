@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--extend",
         action="store_true",
         help="continue a run although its data has changed, or for more epochs or "
-        "steps than it was started with (train.epochs, train.steps)",
+        "steps than it was started with (train.steps if bound, else train.epochs)",
     )
 
 

@@ -126,7 +126,7 @@ def _learning(run: Record) -> Iterator[Remark]:
                 f"kNN was best at step {at:,} ({best:.1%}) and is {now:.1%} now"
                 f"{_on(run.probed)}.",
                 "Keep the best checkpoint (train.keep_best = 'knn_top1'), lower the "
-                "learning rate, or train for fewer epochs.",
+                f"learning rate, or train for a shorter time ({_length(run)}).",
             )
     fall = _fall(run.series.get("loss"))
     if fall is None:
@@ -146,7 +146,7 @@ def _learning(run: Record) -> Iterator[Remark]:
         )
     elif last / share > _FLAT:
         longer = (
-            f"Train for longer: the same command with a larger train.epochs and "
+            f"Train for longer: the same command with a larger {_length(run)} and "
             f"--extend continues from step {done:,}. A new run of that length is "
             "better, because its learning rate is scheduled for that length."
         )
@@ -162,6 +162,12 @@ def _learning(run: Record) -> Iterator[Remark]:
             f"Settled: over the last fifth of the run the loss fell by {last:.3g}, "
             f"{last / share:.0%} of its whole fall.",
         )
+
+
+def _length(run: Record) -> str:
+    """Returns the setting that determines the run's length: steps win over epochs."""
+    steps = run.settings.get("train.steps", "None")
+    return "train.epochs" if steps == "None" else "train.steps"
 
 
 def _fall(loss: Series | None) -> tuple[float, float] | None:

@@ -52,8 +52,8 @@ def check_continuing(
     if steps < there:
         raise UserError(
             f"{workdir.path} is a run of {there:,} steps, and now it would be one of "
-            f"{steps:,}. A run can be made longer, not shorter: raise train.epochs or "
-            "train.steps, or choose another --workdir."
+            f"{steps:,}. A run can be made longer, not shorter: raise train.steps, or "
+            "train.epochs if train.steps is not bound, or choose another --workdir."
         )
     if steps > there and not extend:
         raise UserError(

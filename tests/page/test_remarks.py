@@ -44,6 +44,23 @@ def test_whether_the_loss_still_improves(make, losses, words, tone):
     assert one(said(make(reports=lines(losses))), words) == tone
 
 
+@pytest.mark.parametrize(
+    ("bound", "name"),
+    [
+        ("", "train.epochs"),
+        ("train.steps = 100", "train.steps"),
+        ("train.steps = None", "train.epochs"),
+    ],
+)
+def test_advice_names_the_setting_that_determines_the_length(make, bound, name):
+    folder = make()
+    with (folder / "config.gin").open("a") as file:
+        file.write(bound)
+    advice = [one.advice for one in remarks(read_record(str(folder)))]
+    words = f"with a larger {name} and --extend continues from step 100"
+    assert len([one for one in advice if words in one]) == 1
+
+
 def test_a_few_reports_are_not_a_trend(make):
     found = said(make(reports=lines([3.0, 2.0, 1.0])))
     assert not any("fifth" in text for text in found)
