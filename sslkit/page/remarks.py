@@ -48,10 +48,13 @@ class Remark:
 
 def remarks(run: Record) -> list[Remark]:
     """Returns remarks about a run's health, problems first."""
+    wrong = [*_collapse(run), *_numbers(run), *_knn(run)]
+    # Their advice would be contradicted by the advice to go on as before.
+    sound = not any(remark.tone == "bad" for remark in wrong)
     found = [
-        *_collapse(run),
-        *_numbers(run),
-        *_learning(run),
+        *wrong,
+        *_length(run),
+        *_loss(run, sound=sound),
         *_data(run),
         *_gain(run),
     ]
@@ -106,16 +109,7 @@ def _numbers(run: Record) -> Iterator[Remark]:
         )
 
 
-def _learning(run: Record) -> Iterator[Remark]:
-    done, of = run.status.step, run.status.steps
-    ended = of is not None and done >= of
-    if of is not None and not ended:
-        yield Remark(
-            "note",
-            f"Not finished: {done:,} of {of:,} updates are done "
-            f"({run.status.state.partition(';')[0]}). This page shows the state at "
-            "that step.",
-        )
+def _knn(run: Record) -> Iterator[Remark]:
     knn = run.series.get("knn_top1")
     if knn and len(knn.values) > 2:
         best, now = max(knn.values), knn.values[-1]
@@ -126,8 +120,28 @@ def _learning(run: Record) -> Iterator[Remark]:
                 f"kNN was best at step {at:,} ({best:.1%}) and is {now:.1%} now"
                 f"{_on(run.probed)}.",
                 "Keep the best checkpoint (train.keep_best = 'knn_top1'), lower the "
-                f"learning rate, or train for a shorter time ({_length(run)}).",
+                f"learning rate, or train for a shorter time ({_setting(run)}).",
             )
+
+
+def _length(run: Record) -> Iterator[Remark]:
+    done, of = run.status.step, run.status.steps
+    if of is not None and done < of:
+        yield Remark(
+            "note",
+            f"Not finished: {done:,} of {of:,} updates are done "
+            f"({run.status.state.partition(';')[0]}). This page shows the state at "
+            "that step.",
+        )
+
+
+def _loss(run: Record, *, sound: bool) -> Iterator[Remark]:
+    """Says whether the loss still falls.
+
+    Args:
+        run: the run.
+        sound: whether nothing is wrong with it, so that training on may be advised.
+    """
     fall = _fall(run.series.get("loss"))
     if fall is None:
         return
@@ -145,8 +159,9 @@ def _learning(run: Record) -> Iterator[Remark]:
             "Lower the learning rate, or look at what happens at that step.",
         )
     elif last / share > _FLAT:
+        done, of = run.status.step, run.status.steps
         longer = (
-            f"Train for longer: the same command with a larger {_length(run)} and "
+            f"Train for longer: the same command with a larger {_setting(run)} and "
             f"--extend continues from step {done:,}. A new run of that length is "
             "better, because its learning rate is scheduled for that length."
         )
@@ -154,7 +169,7 @@ def _learning(run: Record) -> Iterator[Remark]:
             "note",
             f"Still improving: over the last fifth of the run the loss fell by "
             f"{last:.3g}, {last / share:.0%} of its whole fall.",
-            longer if ended else "",
+            longer if sound and of is not None and done >= of else "",
         )
     else:
         yield Remark(
@@ -164,7 +179,7 @@ def _learning(run: Record) -> Iterator[Remark]:
         )
 
 
-def _length(run: Record) -> str:
+def _setting(run: Record) -> str:
     """Returns the setting that determines the run's length: steps win over epochs."""
     steps = run.settings.get("train.steps", "None")
     return "train.epochs" if steps == "None" else "train.steps"

@@ -162,6 +162,21 @@ def test_a_fall_of_knn_is_reported(make):
     assert one(said(make(reports=reports)), words) == "bad"
 
 
+@pytest.mark.parametrize(
+    ("reports", "measured"),
+    [
+        (lines(FALLING, knn_top1=[0.5, 0.6, 0.7, 0.9, *[0.8] * 6]), None),
+        (lines(FALLING, gradient_norm=[1.0] * 9 + [None]), None),
+        (lines(FALLING), result(rank=1.0)),
+    ],
+)
+def test_training_on_is_not_advised_if_something_is_wrong(make, reports, measured):
+    found = remarks(read_record(str(make(reports=reports, measured=measured))))
+    assert any(one.tone == "bad" and one.advice for one in found)
+    (improving,) = [one for one in found if "Still improving" in one.text]
+    assert improving.advice == ""
+
+
 def test_the_last_step_with_the_best_knn_is_named(make):
     reports = lines(FALLING, knn_top1=[0.9, 0.9, *[0.8] * 8])
     words = "kNN was best at step 20"
