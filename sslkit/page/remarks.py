@@ -62,6 +62,15 @@ def remarks(run: Record) -> list[Remark]:
     return sorted(found, key=lambda remark: order[remark.tone])
 
 
+def measured_on(run: Record) -> str:
+    """Returns on which images a run's evaluation has measured health, as text."""
+    result = run.result or {}
+    count = result.get("health", {}).get(TRAINED, {}).get("examples")
+    split = result.get("health_split", "")
+    images = f"{split} images".strip()
+    return f"{count:,} {images}" if isinstance(count, int) else images
+
+
 def _collapse(run: Record) -> Iterator[Remark]:
     advice = {
         "effective_rank": "Look at the views (is the augmentation too strong?), lower "
@@ -77,8 +86,10 @@ def _collapse(run: Record) -> Iterator[Remark]:
     for name, words in wrong.items():
         yield Remark("bad", f"{_sentence(words)}.", advice.get(name, ""))
     rank = run.series.get("health/effective_rank")
-    measured = (run.result or {}).get("health", {}).get("trained encoder", {})
-    value = measured.get("effective_rank") or (rank.values[-1] if rank else None)
+    measured = (run.result or {}).get("health", {}).get(TRAINED, {})
+    value, where = measured.get("effective_rank"), measured_on(run)
+    if value is None and rank and rank.values:
+        value, where = rank.values[-1], f"training images, at step {rank.steps[-1]:,}"
     if value is None:
         if not wrong:
             yield Remark(
@@ -93,7 +104,7 @@ def _collapse(run: Record) -> Iterator[Remark]:
         yield Remark(
             "good",
             "The features have not collapsed: they use about "
-            f"{value:.0f}{dim} directions.",
+            f"{value:.0f}{dim} directions ({where}).",
         )
 
 

@@ -18,6 +18,7 @@ from sslkit.page.content import Content, Seen
 from sslkit.page.curves import Curve, curves, svg
 from sslkit.page.groups import SEED, Group, Spread, differing
 from sslkit.page.record import Record
+from sslkit.page.remarks import measured_on
 from sslkit.page.thumbnails import sprite
 from sslkit.secrets import hide
 from sslkit.training.progress import duration
@@ -155,7 +156,7 @@ def tiles(group: Group) -> list[dict[str, str]]:
     health = (first.result or {}).get("health", {}).get("trained encoder", {})
     if health.get("effective_rank"):
         of = f" of {health['dim']}" if health.get("dim") else ""
-        name = f"effective rank{of}"
+        name = f"effective rank{of}, {measured_on(first)}"
         found.append({"value": f"{health['effective_rank']:.0f}", "name": name})
     if "loss" in first.series and first.series["loss"].values:
         loss = first.series["loss"].values[-1]
@@ -262,7 +263,10 @@ def _is_course(curve: Curve) -> bool:
 
 def _once(curve: Curve, groups: Sequence[Group]) -> dict[str, Any]:
     """Returns the row of a number that was reported only once, so has no curve."""
-    found = {line.title: curve.number(line.mean[0]) for line in curve.lines}
+    found = {
+        line.title: f"{curve.number(line.mean[0])} (update {line.steps[0]:,})"
+        for line in curve.lines
+    }
     return {
         "title": curve.title,
         "values": [found.get(group.title, "") for group in groups],

@@ -90,6 +90,16 @@ def test_several_runs_show_only_the_settings_that_differ(make):
     assert "train.epochs" not in settings and "train.seed" not in settings
 
 
+def test_both_effective_ranks_say_of_which_images_they_are(make):
+    reports = lines([10.0 - n for n in range(10)])
+    reports[4]["health/effective_rank"] = 34.85
+    page = read(quiet([make(reports=reports, measured=result(rank=21.0))]).html)
+    assert "21 effective rank of 64, 50 test images" in page.text
+    assert "they use about 21 of 64 directions (50 test images)" in page.text
+    row = "Effective rank, training images (1: collapsed) 34.85 (update 50)"
+    assert row in page.text
+
+
 def test_runs_of_different_data_get_a_note(make):
     found = quiet([make("a", data="digits"), make("b", data="photos")])
     assert "cannot be compared" in read(found.html).text

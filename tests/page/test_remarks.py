@@ -83,6 +83,13 @@ def test_an_encoder_without_collapse_is_good(make):
     assert one(found, "It has learned: linear 90.0%") == "good"
 
 
+def test_without_an_evaluation_the_rank_is_that_of_training_images(make):
+    reports = lines(FALLING)
+    reports[4]["health/effective_rank"] = 34.85
+    words = "they use about 35 directions (training images, at step 50)"
+    assert one(said(make(reports=reports)), words) == "good"
+
+
 @pytest.mark.parametrize(
     ("accuracies", "tested", "tone", "words"),
     [
