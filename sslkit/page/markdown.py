@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from sslkit.page.content import Content
 from sslkit.page.groups import Spread
-from sslkit.page.rendering import command, compared, cost, percent, ran
+from sslkit.page.rendering import command, compared, percent, ran, timed
 from sslkit.secrets import hide
 
 _TONES = {"good": "good", "note": "note", "bad": "**wrong**"}
+_HEADS = {"device": "ran on", "speed": "views per second"}
+"""Heads of the columns of `ran` that have another name in the table."""
 
 
 def markdown(content: Content, *, folders: Sequence[str]) -> str:
@@ -38,8 +40,9 @@ def _lines(content: Content, folders: Sequence[str]) -> Iterator[str]:
                 yield f"- {_cell(run.name)}: {note}"
     yield "\n## Runs\n"
     rows = [ran(run) for run in content.runs]
-    yield from _table(list(rows[0]), [list(row.values()) for row in rows])
-    yield f"\n{cost(content)} in all."
+    heads = [_HEADS.get(name, name) for name in rows[0]]
+    yield from _table(heads, [list(row.values()) for row in rows])
+    yield f"\n{timed(content)}"
     found = compared(content)
     if found.rows:
         yield "\n## Settings that differ\n"

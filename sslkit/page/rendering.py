@@ -23,7 +23,16 @@ from sslkit.page.thumbnails import sprite
 from sslkit.secrets import hide
 from sslkit.training.progress import duration
 
-__all__ = ["Compared", "command", "compared", "cost", "html", "percent", "ran", "tiles"]
+__all__ = [
+    "Compared",
+    "command",
+    "compared",
+    "html",
+    "percent",
+    "ran",
+    "tiles",
+    "timed",
+]
 
 _FEW_CLASSES = 10
 """Up to this number of classes, colours are those of the page's style; for more, they
@@ -83,7 +92,7 @@ def html(content: Content, *, folders: Sequence[str], written: str, faces: bool)
         ],
         recipes={r.recipe: _paragraphs(r.comment) for r in content.runs if r.comment},
         ran=[{**ran(run), "hue": content.hue(run)} for run in content.runs],
-        cost=cost(content),
+        timed=timed(content),
         compared=compared(content),
         groups=groups,
         seeds=any(len(group.runs) > 1 for group in groups),
@@ -202,9 +211,15 @@ def ran(run: Record) -> dict[str, str]:
     }
 
 
-def cost(content: Content) -> str:
-    """Returns the time that all runs took."""
-    return duration(round(sum(run.seconds or 0 for run in content.runs)))
+def timed(content: Content) -> str:
+    """Returns what the times and speeds of runs mean, with the time of all runs."""
+    total = duration(round(sum(run.seconds or 0 for run in content.runs)))
+    return (
+        f"Time is measured from the first report to the last, without stops ({total} "
+        "in all). The live line of a run counts from the start of its process, so it "
+        "includes compiling and the first steps. A run on several "
+        "devices costs this time on each of them. Speed is the median of the reports."
+    )
 
 
 def _updates(run: Record) -> str:

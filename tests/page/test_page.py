@@ -181,6 +181,10 @@ def test_a_notebook_shows_it_in_a_frame_and_markdown_has_its_numbers(make):
     assert page.html in html.unescape(frame) and 'title="Report of runs"' in frame
     text = page.markdown()
     assert "| run | 90.0% | 60.0% | 70.0% |" in text
+    assert "| ran on | versions | time | views per second | memory |" in text
+    said = "Time is measured from the first report to the last, without stops (9s in "
+    assert said in text and said in read(page.html).text
+    assert "The live line of a run counts from the start of its process" in text
     with pytest.raises(UserError, match="needs the folder of a run"):
         sslkit.report()
     with pytest.raises(
