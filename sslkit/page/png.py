@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import colorsys
 import io
+import textwrap
 import warnings
 from typing import Any
 
 from sslkit.page.content import Content, Protocol, Seen
 from sslkit.page.curves import curves
 from sslkit.page.curves import draw as draw_curve
+from sslkit.page.mapping import Map
 from sslkit.page.thumbnails import Picture
 
 _HUES = (
@@ -25,6 +27,10 @@ _ROW = 2.1
 _WIDTH = 12.0
 _DPI = 110
 _NEAR = 8
+_TITLE = 36
+"""The most letters of a line in the title of a protocol."""
+_LEGEND = 20
+"""The most classes that are named beside the map."""
 
 
 def draw(content: Content) -> bytes:
@@ -83,6 +89,8 @@ def _head(figure: Any, content: Content) -> None:
 
 
 def _bars(figure: Any, protocols: tuple[Protocol, ...]) -> None:
+    from matplotlib.ticker import PercentFormatter
+
     shown = protocols[:_COLUMNS]
     line = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, protocol in zip(line, shown, strict=True):
@@ -100,7 +108,9 @@ def _bars(figure: Any, protocols: tuple[Protocol, ...]) -> None:
         axes.barh(places, values, xerr=errors, color=colours, height=0.7)
         axes.set_yticks(places, names, fontsize=7, parse_math=False)
         axes.set_xlim(0, 1)
-        axes.set_title(protocol.title, fontsize=9, loc="left", parse_math=False)
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        title = textwrap.fill(protocol.title, _TITLE)
+        axes.set_title(title, fontsize=9, loc="left", parse_math=False)
         axes.tick_params(colors=_INK, labelsize=7)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
@@ -115,6 +125,7 @@ def _seen(figure: Any, seen: Seen) -> None:
     axes.set_axis_off()
     title = f"{seen.name}: {look.map.layout.upper()} of {look.split}"
     axes.set_title(title, fontsize=9, loc="left", parse_math=False)
+    _legend(axes, look.map)
     if not look.rows:
         return
     grid = right.subplots(len(look.rows), _NEAR + 1, squeeze=False)
@@ -131,6 +142,32 @@ def _seen(figure: Any, seen: Seen) -> None:
         frames = [None, *(near.agrees for near in row.near)]
         for place, picture, agrees in zip(line, pictures, frames, strict=False):
             _show(place, picture, agrees)
+
+
+def _legend(axes: Any, places: Map) -> None:
+    """Names the classes or clusters that a map shows, below it."""
+    from matplotlib.lines import Line2D
+
+    shown = sorted({int(number) for number in places.colour if number >= 0})
+    named = shown[:_LEGEND]
+    style: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4}
+    keys = [Line2D([], [], color=_of(number), **style) for number in named]
+    words = [textwrap.shorten(places.legend[number], 24) for number in named]
+    if len(shown) > len(named):
+        keys.append(Line2D([], [], color="none", **style))
+        words.append(f"and {len(shown) - len(named)} more")
+    found = axes.legend(
+        keys,
+        words,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        ncols=min(4, max(1, len(words))),
+        fontsize=7,
+        frameon=False,
+        handletextpad=0.2,
+    )
+    for text in found.get_texts():
+        text.set_parse_math(False)
 
 
 def _show(axes: Any, picture: Picture, agrees: bool | None) -> None:

@@ -217,8 +217,8 @@ def timed(content: Content) -> str:
     return (
         f"Time is measured from the first report to the last, without stops ({total} "
         "in all). The live line of a run counts from the start of its process, so it "
-        "includes compiling and the first steps. A run on several "
-        "devices costs this time on each of them. Speed is the median of the reports."
+        "includes compiling and the first steps. A run on several devices costs this "
+        "time on each of them. Speed is the median of the reports."
     )
 
 
