@@ -98,6 +98,7 @@ class Comparison:
                             "state": run.state,
                             "measures": dict(run.measures),
                             "baselines": {k: dict(v) for k, v in run.baselines.items()},
+                            "test_images": sorted(run.tested),
                         }
                         for run in group.runs
                     ],

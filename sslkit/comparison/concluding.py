@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -57,8 +59,7 @@ def _lines(
     if any(one.interval is None for one in found):
         yield (
             "with one run of each nothing can be concluded: two seeds of one "
-            "configuration differ, too. Add seeds, e.g. with `sslkit sweep --over "
-            "'train.seed = 0..7'`"
+            f"configuration differ, too. {_more_seeds([against, *others])}"
         )
     elif fewest < ENOUGH:
         yield (
@@ -78,3 +79,26 @@ def _lines(
             f"{len(found)} comparisons are shown: of twenty without a true difference, "
             "one is expected to look as if it had one"
         )
+
+
+def _more_seeds(groups: Sequence[Group]) -> str:
+    """Returns the commands that train more seeds of two groups and compare them.
+
+    The configuration that a run has written down is a recipe. It cannot be named as one
+    if it is in a bucket.
+    """
+    shown = groups[:2]
+    if any("://" in group.runs[0].path for group in shown):
+        return "Add seeds of each with `sslkit sweep`"
+    commands = []
+    for group in shown:
+        recipe = shlex.quote(os.path.join(group.runs[0].path, "config.gin"))
+        commands.append(
+            f"`sslkit sweep --gin {recipe} --over 'train.seed = 0..7' "
+            f"--workdir SEEDS_{group.letter}`"
+        )
+    folders = " ".join(f"SEEDS_{group.letter}" for group in shown)
+    return (
+        f"Add seeds of each, e.g. of {shown[0].letter} and {shown[1].letter}: "
+        f"{', '.join(commands)}, `sslkit compare {folders}`"
+    )

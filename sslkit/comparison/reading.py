@@ -47,6 +47,8 @@ class RunRecord:
     """The measures that are accuracies, in [0, 1]."""
     baselines: Mapping[str, Mapping[str, float]]
     """Baseline without training (such as `raw pixels`) -> protocol -> accuracy."""
+    tested: frozenset[int]
+    """How many test images its results are of; empty if not known."""
     notes: tuple[str, ...]
     """Remarks that matter for reading its numbers."""
 
@@ -165,6 +167,7 @@ def read_run(path: str, *, metrics: Sequence[str] = ()) -> RunRecord:
         measures=measures,
         protocols=protocols,
         baselines=baselines,
+        tested=_tested(result),
         notes=tuple(notes),
     )
 
@@ -224,6 +227,16 @@ def _json(path: str) -> dict[str, Any]:
     except (UserError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _tested(result: Mapping[str, Any]) -> frozenset[int]:
+    rows = result.get("rows")
+    found = [
+        row.get("n_test")
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, dict) and row.get("representation") == TRAINED
+    ]
+    return frozenset(count for count in found if isinstance(count, int))
 
 
 def _measures(

@@ -28,11 +28,21 @@ def tables(found: Comparison) -> list[tuple[str, _Rows]]:
     """Returns (title, rows of cells) for each table; the first row is the head."""
     parts = [("Configurations", _configurations(found))]
     if found.measures:
-        parts.append(("Results: mean ± standard deviation over seeds", _results(found)))
+        title = f"Results{_tested(found)}: mean ± standard deviation over seeds"
+        parts.append((title, _results(found)))
         if len(found.groups) > 1:
             title = f"Differences to {found.against.letter}, with intervals of 95%"
             parts.append((title, _differences(found)))
     return [(title, rows) for title, rows in parts if len(rows) > 1]
+
+
+def _tested(found: Comparison) -> str:
+    """Returns on how many test images the results are, as text."""
+    counts = {n for group in found.groups for run in group.runs for n in run.tested}
+    if not counts:
+        return ""
+    low, high = min(counts), max(counts)
+    return f" on {low:,}{f' to {high:,}' if high > low else ''} test images"
 
 
 def _configurations(found: Comparison) -> _Rows:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import json
+import shlex
 
 import pytest
 
 import sslkit
+from sslkit.cli import sweep
 from sslkit.cli.main import main
 from sslkit.errors import UserError
 
@@ -20,7 +23,9 @@ LINEAR = "linear (logistic regression on frozen features)"
 def run(tmp_path):
     """Makes the files of a run's folder that a comparison reads."""
 
-    def make(name, *bindings, seed=0, knn=None, step=30, data=None, metrics=None):
+    def make(
+        name, *bindings, seed=0, knn=None, step=30, data=None, metrics=None, tested=360
+    ):
         folder = tmp_path / name
         folder.mkdir(parents=True)
         bound = {
@@ -37,7 +42,13 @@ def run(tmp_path):
         (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
         if knn is not None:
             rows = [
-                {"protocol": protocol, "representation": who, "top1": top1, "top5": 1.0}
+                {
+                    "protocol": protocol,
+                    "representation": who,
+                    "top1": top1,
+                    "top5": 1.0,
+                    "n_test": tested,
+                }
                 for protocol, who, top1 in (
                     (KNN, "trained encoder", knn),
                     (LINEAR, "trained encoder", knn + 0.01),
@@ -130,6 +141,32 @@ def test_what_few_runs_cannot_show_is_noted(run):
     assert "sign-flip test cannot give p below 0.5" in said
     assert "3 comparisons are shown" in said
     assert "same configuration: the table shows its spread" in notes(*folders[::2])
+
+
+def test_the_commands_of_a_note_add_seeds(run):
+    # A folder whose name a shell would divide.
+    folders = [run("my a", knn=0.8), run("b", "train.batch_size = 2", knn=0.9)]
+    (line,) = [n for n in sslkit.compare(*folders).notes if "sslkit sweep" in n]
+    first, second, last = (
+        shlex.split(command)[1:] for command in line.split("`")[1::2]
+    )
+    assert first[first.index("--gin") + 1] == f"{folders[0]}/config.gin"
+    assert second[second.index("--gin") + 1] == f"{folders[1]}/config.gin"
+    assert last == ["compare", "SEEDS_A", "SEEDS_B"]
+    # The command is complete: nothing that it requires is missing.
+    parser = argparse.ArgumentParser()
+    sweep.add_arguments(parser)
+    parsed = parser.parse_args(second[1:])
+    assert (parsed.over, parsed.workdir) == (["train.seed = 0..7"], "SEEDS_B")
+
+
+def test_the_number_of_test_images_is_shown_once(run):
+    folders = [run("a", knn=0.8), run("b", "train.batch_size = 2", knn=0.9)]
+    text = str(sslkit.compare(*folders))
+    assert text.count("Results on 360 test images: mean ± standard deviation") == 1
+    assert text.count("test images") == 1
+    other = run("c", "train.batch_size = 3", knn=0.9, tested=1000)
+    assert "Results on 360 to 1,000 test images" in str(sslkit.compare(*folders, other))
 
 
 def test_runs_of_different_data_are_separate_with_a_note(run):
