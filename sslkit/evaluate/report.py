@@ -152,7 +152,11 @@ class Report:
         table = _table(f"Test {what}, {protocol}")
         table.add_column("representation", no_wrap=True)
         heads = [f"{SHARES[name]} %" if name in SHARES else name for name in names]
-        for head in (*heads, "trained leads", "train", "test"):
+        for head in heads:
+            table.add_column(head, justify="right", no_wrap=True)
+        # In a narrow terminal, its head takes two lines.
+        table.add_column("trained is ahead by", justify="right", min_width=10)
+        for head in ("train", "test"):
             table.add_column(head, justify="right", no_wrap=True)
         table.add_column("chosen", no_wrap=True)
         for row in rows:

@@ -44,7 +44,8 @@ def test_report_is_json_and_a_table(report):
     console = rich.console.Console(file=io.StringIO(), width=160)
     console.print(report.render())
     text = console.file.getvalue()
-    for word in ("kNN (k=20, T=0.07)", "raw pixels", "top-1 %", "RankMe"):
+    heads = ("top-1 %", "trained is ahead by", "RankMe")
+    for word in ("kNN (k=20, T=0.07)", "raw pixels", *heads):
         assert word in text
     assert "top-5" not in text  # of three classes
     margin = report.margin(report.rows[2])
