@@ -107,8 +107,10 @@ class Loop:
                 progress.update(step, rows[-1], self._views * inner)
                 stopping = interrupt.requested is not None and self._is_chief
                 found = self._do(step, stop, stays=True, stopping=stopping)
-                if found:
-                    progress.update(step, found, 0)
+                # A report has means of several steps under the same names.
+                measured = {k: v for k, v in found.items() if k not in self._metrics}
+                if measured:
+                    progress.update(step, measured, 0)
                 if interrupt.requested and stopping:
                     raise Stopped(
                         f"stopped by {interrupt.requested.name} at step {step}; "

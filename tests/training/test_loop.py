@@ -206,6 +206,16 @@ def test_reports_means_over_the_steps_between_lines(rehearse):
     assert run.calls == [3, 3]
 
 
+@pytest.mark.parametrize("log_every", [7, 100])
+def test_the_live_line_shows_single_steps_and_no_means(rehearse, capsys, log_every):
+    # The loss of step n is n - 1, and its mean over the report that ends there is 3.
+    run = rehearse(log_every=log_every)
+    run.run(7)
+    assert run.lines[-1]["loss"] == 3.0
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if "step 7/7" in x]
+    assert line.startswith("step 7/7  loss 6.0000  kNN 50.0%")
+
+
 @pytest.mark.parametrize("inner_steps", [1, 2, 5, 100, None])
 def test_lines_do_not_depend_on_how_many_steps_a_call_makes(
     tmp_path, table, inner_steps
