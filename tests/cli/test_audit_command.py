@@ -74,7 +74,7 @@ def test_a_run_without_detection_is_asked_for_its_nearest_views(tmp_path):
     said, audit = audited(tmp_path / "run")
     assert not audit["own_policy"] and audit["recorded"] == []
     assert audit["choice"]["found_per_image"] == 10
-    assert audit["choice"]["precision"] > 2 * audit["chance_precision"]
+    assert audit["choice"]["precision"] > 1.2 * audit["chance_precision"]
 
 
 @pytest.mark.slow
