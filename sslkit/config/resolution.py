@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sslkit import plugins
 from sslkit.arguments.wanted import Kind
 from sslkit.config.core_functions import CORE_FUNCTIONS
+from sslkit.config.length import check_length
 from sslkit.config.reaching import (
     REQUIRED,
     expand,
@@ -104,13 +105,14 @@ def read(
 
     Raises:
         UserError: if a file is missing or not gin, a plugin, parameter or macro does
-            not exist, an override is not used, a value that the recipes leave to the
-            user is not given, or the recipe has several stages.
+            not exist, an override is not used or has no effect, a value that the
+            recipes leave to the user is not given, or the recipe has several stages.
     """
-    written = read_files(recipes) + read_overrides(overrides, data_dir=data_dir)
-    resolution, idle = resolve(written, recipes)
+    given = read_overrides(overrides, data_dir=data_dir)
+    resolution, idle = resolve(read_files(recipes) + given, recipes)
     if idle:
         raise UserError(idle_message(idle[0], resolution))
+    check_length(resolution.bindings, given)
     return resolution
 
 

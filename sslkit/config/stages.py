@@ -17,6 +17,7 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 
+from sslkit.config.length import check_length
 from sslkit.config.reading import Binding, Macro, read_files
 from sslkit.config.recipes import is_part
 from sslkit.config.resolution import (
@@ -113,6 +114,7 @@ def read_stage(
                 f"{', '.join(stages.recipes)}."
             )
         raise UserError(message)
+    check_length(resolution.bindings, given)
     return resolution
 
 

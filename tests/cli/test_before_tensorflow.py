@@ -12,6 +12,8 @@ from sslkit.cli.main import main
 
 RECIPE = "gin/fnc_digits_pretrain.gin"
 FULL = "gin/fnc_digits_full.gin"
+STEPS = ("--gin", "gin/simclr_folder_cpu_pretrain.gin", "--set", "data.name = 'digits'")
+"""A recipe that sets its length in steps."""
 
 
 @pytest.fixture
@@ -63,6 +65,10 @@ def test_a_file_where_the_output_needs_a_folder(refused, tmp_path, command):
     [
         (["train", "--gin", RECIPE, "--set", "train.steps = 0"], "train.steps is 0"),
         (["train", "--gin", FULL, "--set", "train.seed = -1"], "train.seed is -1"),
+        (
+            ["train", *STEPS, "--set", "train.epochs = 40", "--extend"],
+            "--set 'train.epochs = 40' has no effect: train.steps = 300 (gin/simclr_",
+        ),
         (["plan", "--gin", "gin/none.gin"], "no recipe 'gin/none.gin'"),
         (["plan", "--gin", RECIPE, "--replicas", "0"], "--replicas is 0"),
         (["views", "--gin", RECIPE, "--to", "x", "--images", "0"], "--images is 0"),

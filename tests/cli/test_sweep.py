@@ -164,6 +164,11 @@ def test_stages_are_done_when_all_are(sweep, capsys):
             ["train.seed = [1]"],
             "train.seed is set by --set and by --over",
         ),
+        (
+            ("--set", "train.steps = 3"),
+            ["train.epochs = [1, 2]"],
+            "in the run epochs=1: --set 'train.epochs = 1' has no effect: train.steps",
+        ),
         (("--jobs", "0"), ["train.seed = [1]"], "--jobs is 0; give 1 or more"),
         (
             ("--workdir", "gs://bucket/s"),
