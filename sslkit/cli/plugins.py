@@ -184,16 +184,21 @@ def _check_laws(plugin: plugins.Plugin, args: argparse.Namespace) -> int:
         )
     print(f"{plugin.title}, of {plugin.origin} ({plugin.value})")
     width = max(len(law.name) for law in [*laws, *style])
-    counts = {"passed": 0, "failed": 0, "skipped": 0, "not checked": 0}
+    results = ("passed", "failed", "skipped", "not checked", "advice")
+    counts = dict.fromkeys(results, 0)
     for found in check_laws(laws):
         counts[found.result] += 1
         _row(width, found.law, found.result, found.reason)
+    broken = counts["failed"] + counts["not checked"]
     for found in check_laws(style):
         # Style alone cannot make a run fail.
         result = "advice" if found.result == "failed" else found.result
+        counts[result] += 1
         _row(width, found.law, result, found.reason)
-    print(f"{len(laws)} laws: {', '.join(f'{n} {r}' for r, n in counts.items() if n)}")
-    return 1 if counts["failed"] or counts["not checked"] else 0
+    shown = ", ".join(f"{count} {result}" for result, count in counts.items() if count)
+    points = "point" if len(style) == 1 else "points"
+    print(f"{len(laws)} laws and {len(style)} {points} of style: {shown}")
+    return 1 if broken else 0
 
 
 def _row(width: int, law: str, result: str, reason: str) -> None:

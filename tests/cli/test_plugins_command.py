@@ -251,7 +251,29 @@ def test_check_prints_one_row_per_law(line, capsys):
     assert "at step 41 of 40" in reason
     assert rows["gives the same rate in a graph"] == ["passed"]
     assert rows["docstrings explain every parameter"] == ["passed"]
-    assert lines[-1] == "4 laws: 3 passed, 1 failed"
+    assert lines[-1] == "4 laws and 1 point of style: 4 passed, 1 failed"
+
+
+def test_style_is_advice(site, capsys):
+    said = "            power: what it is raised to.\n"
+    assert said in LINE
+    install(
+        site,
+        "acme-terse",
+        entry_points={"sslkit.schedules": {"terse": "acme_terse:Plugin"}},
+        modules={
+            "acme_terse.py": LINE.replace(said, "").replace("(1 - done)", "0.5**done")
+        },
+    )
+    assert main(["plugins", "check", "terse", "--set", "base = 0.5"]) == 0
+    *_, row, last = capsys.readouterr().out.splitlines()
+    assert re.split(r" {2,}", row.strip(), maxsplit=2) == [
+        "docstrings explain every parameter",
+        "advice",
+        "its docstrings do not explain power. Give each a line under Args, of the "
+        "class or of the constructor.",
+    ]
+    assert last == "4 laws and 1 point of style: 4 passed, 1 advice"
 
 
 def test_light_commands_do_not_import_tensorflow():
