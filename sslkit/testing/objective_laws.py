@@ -40,7 +40,12 @@ def _built(subject: Subject, policy: str = "float64", seed: int = 1) -> ShortRun
     try:
         return ShortRun(subject.make, policy=policy, seed=seed)
     except UserError as error:
-        raise NotChecked("it cannot be built", str(error).rstrip(".")) from error
+        reason = str(error).rstrip(".")
+        hint = _HINTS["float64"]
+        mixed = "float32" in reason and "float64" in reason
+        if policy == "float64" and mixed and "full_dtype" not in reason:
+            reason = f"{reason}. {hint}"
+        raise NotChecked("it cannot be built", reason) from error
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
         raise Broken(

@@ -152,6 +152,15 @@ def test_a_classifier_may_be_healthy():
     law("an_unlabelled_example_changes_nothing", "Classifier")()
 
 
+def test_a_cast_to_float32_is_told_from_other_mistakes_of_dtype():
+    laws = {law.name: law for law in checked("CastsToFloat32")}
+    laws["loss_is_a_finite_scalar"]()
+    said = r"cannot be built\. .*float64 .*float32 .*\. Laws run in float64: cast to"
+    with pytest.raises(AssertionError, match=said) as caught:
+        laws["gradient_equals_finite_differences"]()
+    assert str(caught.value).count("sslkit.nn.full_dtype(layer)") == 1
+
+
 def test_every_law_can_fail():
     assert {case[0] for case in CASES} == {law.name for law in checked("Healthy")}
 

@@ -238,6 +238,11 @@ class HalfLoss(Healthy):
         return tf.cast(super().loss(first, second), self.compute_dtype)
 
 
+class CastsToFloat32(Healthy):
+    def pull(self, first, second):
+        return super().pull(tf.cast(first, tf.float32), second)
+
+
 class Imprecise(Healthy):
     """Its loss is a small difference of large numbers."""
 
