@@ -110,6 +110,18 @@ def test_recipes_that_are_named_are_there():
             assert (REPOSITORY / path).exists(), f"{page}: {path}"
 
 
+def test_pages_that_the_site_fills_say_how_to_read_them_without_it():
+    pages = sorted((REPOSITORY / "docs" / "reference").glob("*.md"))
+    assert len(pages) > 5
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        modules = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
+        assert modules
+        for module in modules:
+            assert importlib.util.find_spec(module), module
+            assert f"`python -m pydoc {module}`" in text, page
+
+
 @pytest.fixture(scope="module")
 def site():
     """The hooks of the site, which need no MkDocs for this."""
