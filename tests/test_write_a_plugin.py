@@ -9,6 +9,7 @@ import textwrap
 import tomllib
 
 import pytest
+import tensorflow as tf
 
 from sslkit import api, plugins
 from sslkit.cli.main import main
@@ -56,6 +57,30 @@ def judged():
 @pytest.mark.parametrize("law", list(judged()))
 def test_law(law):
     law()
+
+
+class Uniform(api.Objective):
+    """Two views together, and all images apart by the document's function."""
+
+    requires = {"instance": 2}  # noqa: RUF012
+
+    def __init__(self, backbone, *, name="uniform"):
+        super().__init__(name=name)
+        self.encoder = backbone(name="encoder")
+
+    def call(self, batch, *, step):
+        first, second = (
+            tf.math.l2_normalize(self.encoder(view, training=True), axis=1)
+            for view in tf.unstack(batch.views["instance"])
+        )
+        apart = NAMES["uniformity"](first)
+        return api.Outcome(tf.reduce_mean(tf.square(first - second)) + apart, {})
+
+
+def test_a_loss_that_is_not_a_mean_is_the_same_on_two_replicas():
+    # The law compares the trained weights too, so gradients are of the right size.
+    laws = {law.name: law for law in laws_of(Uniform)}
+    laws["replicas_do_not_change_the_result"]()
 
 
 def test_every_kind_has_a_section_with_a_class():
