@@ -239,12 +239,20 @@ class Layout:
         return tuple(sorted(tops))
 
     def _hint(self, tops: dict[str, list[Picture]], stray: int, depth: int) -> None:
-        """Notes a folder in the folder, as from an archive, that may have classes."""
-        if len(tops) != 1 or stray:
+        """Notes the only sub-folder, if its images are not all or it may have classes.
+
+        The latter is so of a folder in the folder, as from an archive.
+        """
+        if len(tops) != 1:
             return
         ((name, pictures),) = tops.items()
         below = sorted(set(_by_top(pictures, depth + 1)) - {""})
-        if len(below) > 1:
+        if stray:
+            self._notes.append(
+                f"{len(pictures):,} of them in the sub-folder {shown(name)}, which "
+                "alone is not read as a class"
+            )
+        elif len(below) > 1:
             home = self.root.joinpath(*pictures[0].path.parts[: depth + 1])
             self._notes.append(
                 f"all are in {shown(name)}; to use its {_listed(below)} as classes or "

@@ -74,6 +74,22 @@ def test_more_images_outside_of_folders_than_in_them_are_not_left_out(layout):
     )
 
 
+def test_one_folder_beside_loose_images_is_named(layout):
+    found = layout(**{".": 12, "holiday/beach": 1, "holiday": 2})
+    assert counts(found) == {"none": 15}
+    assert found.summary() == (
+        "no classes, 15 training images and no test images, because there are no "
+        "classes; 3 of them in the sub-folder holiday, which alone is not read as a "
+        "class"
+    )
+
+
+def test_deeper_folders_belong_to_the_class_above_them(layout):
+    found = layout(**{"2023/cat": 1, "2023/dog": 1, "2024/cat": 3})
+    assert counts(found) == {"2023": 1, "2024": 2}
+    assert found.summary() == "2 classes (2023, 2024), 3 training and 2 test images"
+
+
 @pytest.mark.parametrize("names", [("train", "test"), ("Train", "TEST")])
 def test_splits_in_any_case(layout, names):
     train, test = names
