@@ -10,9 +10,11 @@ import sys
 import tomllib
 
 import pytest
+from fake_distribution import install
 
 from sslkit import plugins, scaffold
 from sslkit.cli.main import main
+from sslkit.config import read
 from sslkit.errors import UserError
 from sslkit.scaffold import (
     augmentation,
@@ -98,6 +100,24 @@ def test_writes_a_project(kind, tmp_path, capsys):
     }
     code = (folder / "sslkit_my_method" / f"{kind}.py").read_text()
     assert "class MyMethod(" in code
+
+
+@pytest.mark.parametrize("kind", project.KINDS)
+def test_its_recipe_is_read_without_a_note(kind, tmp_path, monkeypatch):
+    written = project.write(kind, "my_method", str(tmp_path / "mine"))
+    module = f"sslkit_my_method.{kind}:MyMethod"
+    install(
+        tmp_path / "site",
+        "sslkit-my-method",
+        entry_points={f"sslkit.{project.KINDS[kind]}": {"my_method": module}},
+        modules={},
+    )
+    for folder in (tmp_path / "site", written.folder):
+        monkeypatch.syspath_prepend(folder)
+    monkeypatch.chdir(written.folder)
+    found = read([os.path.relpath(written.recipe, written.folder)])
+    assert f"{project.KINDS[kind]}.my_method" in found.targets()
+    assert not found.notes
 
 
 @pytest.mark.parametrize(

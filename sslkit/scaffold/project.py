@@ -46,8 +46,14 @@ backbone = @backbones.{name}
 
 evaluate.protocols = (@evaluations.knn(), @evaluations.{name}())
 """,
-    "objective": """include 'gin/simclr_digits_pretrain.gin'
+    "objective": """include 'gin/parts/digits.gin'
+include 'gin/parts/convnet.gin'
+include 'gin/parts/one_device.gin'
+include 'gin/parts/digits_views.gin'
+include 'gin/parts/digits_pretrain.gin'
 
+support = 0          # two views per image
+train.epochs = 40
 train.objective = @objectives.{name}
 objectives.{name}.backbone = %backbone
 """,
