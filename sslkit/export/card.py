@@ -8,6 +8,7 @@ from typing import Any
 
 from sslkit.evaluate.report import SHARES
 from sslkit.evaluation import numbers_of
+from sslkit.views.crop import WHOLE_IMAGE_SIZE
 
 
 def model_card(
@@ -59,6 +60,10 @@ def model_card(
         load,
         "```",
         "",
+        "## From a file to images",
+        "",
+        *_from_a_file(size),
+        "",
         "## Measured",
         "",
         *_measured(step, result),
@@ -70,6 +75,29 @@ def model_card(
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _from_a_file(size: int) -> list[str]:
+    """Returns what `evaluation_view` does to a photograph, in plain TensorFlow."""
+    whole = size <= WHOLE_IMAGE_SIZE
+    kept = "as long as" if whole else "87.5% of"
+    return [
+        f"The central square of a photograph, {kept} its shorter side, as all",
+        "evaluations and `sslkit embed` take it. One with an EXIF orientation is",
+        "turned before.",
+        "",
+        "```python",
+        "import tensorflow as tf",
+        "",
+        "content = tf.io.read_file(path)  # of a JPEG or PNG",
+        "image = tf.io.decode_image(content, channels=3, expand_animations=False)",
+        f"side = round({1.0 if whole else 0.875} * min(image.shape[:2]))",
+        "top, left = ((length - side + 1) // 2 for length in image.shape[:2])",
+        "square = tf.cast(image[top : top + side, left : left + side], tf.float32)",
+        f"images = tf.compat.v1.image.resize_bicubic(square[None], [{size}, {size}])",
+        "images = tf.floor(tf.clip_by_value(images + 0.5, 0, 255)) / 255",
+        "```",
+    ]
 
 
 def _precision(trained_in: str | None, computes_in: str) -> str:
