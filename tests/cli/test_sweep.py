@@ -189,7 +189,8 @@ def test_mistakes_are_refused_before_a_run_starts(sweep, capsys, words, overs, m
 
 
 def test_the_folder_of_another_run_is_refused(sweep, capsys):
-    other = read([RECIPE], ["train.seed = 1", "train.epochs = 7"])
+    own = ["train.seed = 1", "objectives.fnc.topk = 10", "train.epochs = 7"]
+    other = read([RECIPE], own)
     folder = sweep.folder / "topk=10,seed=1"
     folder.mkdir(parents=True)
     (folder / "config.gin").write_text(other.render())
