@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sslkit
-from sslkit.evaluate.report import TRAINED
+from sslkit.evaluate.results import TRAINED
 
 PRECISIONS = ("float32", "bfloat16")
 CHOSEN = ("evaluate.baselines = False", "train.knn_every = 0")

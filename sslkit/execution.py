@@ -12,7 +12,7 @@ from sslkit import config, plugins, runs
 from sslkit.api import Objective
 from sslkit.checkpoints import Checkpoints
 from sslkit.errors import UserError
-from sslkit.evaluate.report import Report
+from sslkit.evaluate.results import Results
 from sslkit.training.continuing import changed_since
 from sslkit.training.failures import explained
 from sslkit.training.interrupt import stopping
@@ -28,9 +28,9 @@ Mode = Literal["train-then-evaluate", "train", "evaluate"]
 class Measured:
     """What an evaluation found."""
 
-    report: Report
+    results: Results
     result: Mapping[str, Any]
-    """The report as plain values, as `result.json` holds it, with the step."""
+    """The results as plain values, as `result.json` holds it, with the step."""
     written: str | None
     """The file that it was written to; None if it was not written."""
     skipped: Sequence[str]
@@ -235,10 +235,10 @@ def measure(
         **settings: arguments of `sslkit.evaluate.protocol.evaluate`, which override the
             recipe's.
     """
-    report = runs.evaluation(loaded, training, **settings).report()
-    result = {"step": int(training.state.step.numpy()), **report.to_json()}
+    results = runs.evaluation(loaded, training, **settings).measure()
+    result = {"step": int(training.state.step.numpy()), **results.to_json()}
     return Measured(
-        report=report,
+        results=results,
         result=result,
         written=None if keep is None else keep(result),
         skipped=training.data.skipped(),

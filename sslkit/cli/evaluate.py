@@ -82,7 +82,7 @@ def show(found: Measured) -> None:
     """Prints an evaluation, the images that were skipped, and the file written."""
     from sslkit.cli.output import console
 
-    console().print(found.report.render())
+    console().print(found.results.render())
     for line in found.skipped:
         print(line)
     if found.written is not None:

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 def _run_one(resolution: Resolution, folder: str, mode: Mode, *, extend: bool) -> int:
     from sslkit.cli.evaluate import show
     from sslkit.cli.output import console
-    from sslkit.evaluate.report import Report
+    from sslkit.evaluate.results import Results
     from sslkit.execution import carry_out
 
     found = carry_out(resolution, folder, mode=mode, extend=extend)
@@ -81,5 +81,5 @@ def _run_one(resolution: Resolution, folder: str, mode: Mode, *, extend: bool) -
     elif not found.trained and mode != "evaluate":
         print(f"{folder} is finished: all {found.steps} steps are done.")
         if found.result is not None:
-            console().print(Report.from_json(found.result).render())
+            console().print(Results.from_json(found.result).render())
     return 0

@@ -13,7 +13,7 @@ from typing import Any
 from sslkit import config
 from sslkit.config.reading import read_text
 from sslkit.errors import UserError
-from sslkit.evaluate.report import TRAINED
+from sslkit.evaluate.results import TRAINED
 from sslkit.status import find_runs, read_status
 from sslkit.status.files import names, text
 

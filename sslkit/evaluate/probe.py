@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sslkit.api import Features
 from sslkit.evaluate.features import Encode, frozen
 from sslkit.evaluate.knn import knn_accuracy, knn_protocol
-from sslkit.evaluate.report import PROBED
+from sslkit.evaluate.results import PROBED
 from sslkit.evaluate.splits import Side, Splits, Unlabelled
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from sslkit.evaluate.knn import KNN
 from sslkit.evaluate.linear import Linear
 from sslkit.evaluate.logits import Logits
 from sslkit.evaluate.probe import KnnProbe
-from sslkit.evaluate.report import PIXELS, TRAINED, UNTRAINED, Report, Row
+from sslkit.evaluate.results import PIXELS, TRAINED, UNTRAINED, Results, Row
 from sslkit.evaluate.scores import Names, check, scores_of, try_out
 from sslkit.evaluate.splits import Side, Splits, Unlabelled
 
@@ -65,8 +65,8 @@ def evaluate(
     the objective's own classifier if it has one. With or without labels, the health of
     the features is measured. Images are central crops without augmentation; the encoder
     runs in inference mode. Memory holds the features of one split of one representation
-    at a time. Examples without a label are left out of the accuracies, and the report
-    says how many there were.
+    at a time. Examples without a label are left out of the accuracies, and the notes
+    say how many there were.
 
     Args:
         objective: built; its `encoder` is evaluated.
@@ -181,7 +181,7 @@ class Planned:
             encode, self.splits.data, size=self.size, bank_split=self.splits.bank
         )
 
-    def report(self) -> Report:
+    def measure(self) -> Results:
         """Makes the evaluation.
 
         Raises:
@@ -210,7 +210,7 @@ class Planned:
             test = self._features("test", frozen(self.objective.logits)).labelled()
             nothing = Features(test.features[:0], test.label[:0], test.index[:0])
             rows += self._rows(TRAINED, self.of_logits, nothing, test)
-        return Report(tuple(rows), found, "test", notes + self._without_classifier())
+        return Results(tuple(rows), found, "test", notes + self._without_classifier())
 
     def _rows(
         self,
@@ -268,7 +268,7 @@ class Planned:
 
     def _without_labels(
         self, encoders: Mapping[str, FrozenEncoder], why_not: Unlabelled
-    ) -> Report:
+    ) -> Results:
         notes = [
             f"{why_not.why}, so no accuracy is measured, only the health of the "
             "features",
@@ -286,7 +286,7 @@ class Planned:
             for name, encode in encoders.items()
         }
         name = "train" if side == "bank" else side
-        return Report((), found, name, tuple(notes))
+        return Results((), found, name, tuple(notes))
 
 
 def _inference(encoder: Backbone) -> FrozenEncoder:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from sslkit.evaluate.report import SHARES
+from sslkit.evaluate.results import SHARES
 from sslkit.evaluation import numbers_of
 from sslkit.views.crop import WHOLE_IMAGE_SIZE
 

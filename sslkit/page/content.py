@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from sslkit.errors import UserError
-from sslkit.evaluate.report import PIXELS, TRAINED, UNTRAINED
+from sslkit.evaluate.results import PIXELS, TRAINED, UNTRAINED
 from sslkit.page.audits import Audit, read_audit
 from sslkit.page.groups import Group, Spread, grouped, of_one_data, over_seeds
 from sslkit.page.looking import Look, Options, look

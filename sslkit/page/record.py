@@ -15,7 +15,7 @@ from sslkit.config.reading import read_text
 from sslkit.config.recipes import find_recipe
 from sslkit.errors import UserError
 from sslkit.evaluate.alarms import alarms
-from sslkit.evaluate.report import PROBED
+from sslkit.evaluate.results import PROBED
 from sslkit.secrets import hide
 from sslkit.status import RunStatus, read_lines, read_status
 from sslkit.status.files import names, text

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from sslkit.evaluate.report import PIXELS, TRAINED, UNTRAINED
+from sslkit.evaluate.results import PIXELS, TRAINED, UNTRAINED
 from sslkit.page.record import Record, Series
 
 Tone = Literal["good", "note", "bad"]

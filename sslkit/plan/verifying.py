@@ -190,14 +190,14 @@ def _run(
         for name, variable in table.items():
             if variable.numpy().tobytes() != saved[name].tobytes():
                 raise UserError(f"{name} was not restored to the value that was saved.")
-    report = loaded.evaluate(
+    results = loaded.evaluate(
         objective=training.objective,
         data=training.data,
         size=training.size,
         seed=training.seed,
         baselines=False,
         **_EVALUATION,
-    ).report()
+    ).measure()
     with open(os.path.join(folder, "metrics.jsonl"), encoding="utf-8") as file:
         loss = json.loads(file.read().splitlines()[-1])["loss"]
-    return loss, tuple(dict.fromkeys(row.protocol for row in report.rows))
+    return loss, tuple(dict.fromkeys(row.protocol for row in results.rows))

@@ -122,12 +122,12 @@ def colours() -> InMemory:
 
 
 @pytest.fixture(scope="session")
-def report():
-    """The report on the encoder, an untrained one, and pixels."""
+def results():
+    """The results on the encoder, an untrained one, and pixels."""
     judged = Judged(built(1), classes=3)
     return evaluate(
         judged, labelled(), size=8, seed=0, untrained=lambda: built(2)
-    ).report()
+    ).measure()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from sslkit.evaluate.knn import KNN
 from sslkit.evaluate.linear import Linear
 from sslkit.evaluate.logits import Logits
 from sslkit.evaluate.protocol import evaluate
-from sslkit.evaluate.report import Report
+from sslkit.evaluate.results import Results
 from sslkit.reporters.accuracies import accuracies
 
 
@@ -75,28 +75,28 @@ def test_a_third_partys_evaluation_is_reported_with_the_others(
         protocols=(Retrieval(), KNN(neighbours=[5]), Calibration()),
     )
     assert planned.check() is None
-    report = planned.report()
-    names = [(row.protocol, row.representation) for row in report.rows]
+    results = planned.measure()
+    names = [(row.protocol, row.representation) for row in results.rows]
     assert names == [
         (protocol, of)
         for of in ("trained encoder", "untrained encoder", "raw pixels")
         for protocol in ("retrieval", "kNN (k=5, T=0.07)")
     ] + [("calibration", "trained encoder")]
-    first = report.rows[0]
+    first = results.rows[0]
     assert set(first.numbers) == {"recall@1"}
     assert first.numbers["recall@1"] > 0.9
     assert (first.n_train, first.n_test) == (90, 40)
-    kept = json.loads(json.dumps({"step": 3, **report.to_json()}))
-    assert Report.from_json(kept) == report
+    kept = json.loads(json.dumps({"step": 3, **results.to_json()}))
+    assert Results.from_json(kept) == results
     curve = accuracies(kept)["result/trained_encoder/retrieval/recall_1"]
     assert curve == first.numbers["recall@1"]
     console = rich.console.Console(file=io.StringIO(), width=160)
-    console.print(report.render())
+    console.print(results.render())
     text = console.file.getvalue()
     assert "Test split, retrieval" in text
     assert f"{first.numbers['recall@1']:.4g}" in text
-    margin = first.numbers["recall@1"] - report.rows[2].numbers["recall@1"]
-    assert report.margin(report.rows[2]) == margin
+    margin = first.numbers["recall@1"] - results.rows[2].numbers["recall@1"]
+    assert results.margin(results.rows[2]) == margin
 
 
 def test_the_default_is_a_list_too(encoder, colours, judged):
@@ -109,12 +109,12 @@ def test_evaluations_of_logits_are_left_out_without_a_classifier(
     encoder, colours, judged
 ):
     settings = {"size": 8, "seed": 0, "baselines": False}
-    report = evaluate(
+    results = evaluate(
         judged(encoder), colours, protocols=(Logits(), Retrieval()), **settings
-    ).report()
-    assert [row.protocol for row in report.rows] == ["retrieval"]
-    assert report.notes == ("there is no classifier, so Logits is left out",)
-    nothing = evaluate(judged(encoder), colours, protocols=(), **settings).report()
+    ).measure()
+    assert [row.protocol for row in results.rows] == ["retrieval"]
+    assert results.notes == ("there is no classifier, so Logits is left out",)
+    nothing = evaluate(judged(encoder), colours, protocols=(), **settings).measure()
     assert nothing.rows == ()
     assert set(nothing.health) == {"trained encoder"}
 
@@ -160,7 +160,7 @@ def test_an_evaluation_that_refuses_synthetic_features_may_accept_real_ones(
     planned = evaluate(judged(encoder), colours, size=8, seed=0, protocols=[refuses])
     assert planned.check() is None
     with pytest.raises(UserError, match="I want 1000 images"):
-        planned.report()
+        planned.measure()
 
 
 def test_a_missing_requirement_is_said_before_the_run(encoder, colours, judged):
@@ -187,11 +187,11 @@ def test_settings_of_the_default_together_with_a_list_are_refused(
 
 def test_five_classes_have_no_top5(encoder, colours, judged):
     settings = {"size": 8, "seed": 0, "protocols": [KNN()], "baselines": False}
-    (row,) = evaluate(judged(encoder), colours, **settings).report().rows
+    (row,) = evaluate(judged(encoder), colours, **settings).measure().rows
     assert set(row.numbers) == {"top1"}
     for source in colours.splits.values():
         source.classes = 6
-    (row,) = evaluate(judged(encoder), colours, **settings).report().rows
+    (row,) = evaluate(judged(encoder), colours, **settings).measure().rows
     assert set(row.numbers) == {"top1", "top5"}
 
 

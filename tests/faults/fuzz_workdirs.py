@@ -17,7 +17,7 @@ from sslkit import config
 from sslkit.checkpoints import Checkpoints, find_checkpoint, read_note
 from sslkit.errors import UserError
 from sslkit.evaluate.health import health
-from sslkit.evaluate.report import TRAINED, Report, Row
+from sslkit.evaluate.results import TRAINED, Results, Row
 from sslkit.metrics_log import MetricsLog
 from sslkit.ownership import Owner
 from sslkit.status import read_status
@@ -104,7 +104,7 @@ _CLAIM = {
 }
 _RESULT = {
     "step": 20,
-    **Report(
+    **Results(
         rows=(Row("kNN (k=20, T=0.07)", TRAINED, {"top1": 0.5, "top5": 0.75}, 60, 30),),
         health={TRAINED: health(np.random.default_rng(0).random([9, 4], np.float32))},
         health_split="test",
@@ -220,7 +220,7 @@ def _result(folder: pathlib.Path) -> None:
     if result is not None:
         import rich.console
 
-        table = Report.from_json(result).render()
+        table = Results.from_json(result).render()
         rich.console.Console(file=io.StringIO()).print(table)
         _ = result["step"] == 20
     workdir.write_result({**_RESULT, "step": 30})

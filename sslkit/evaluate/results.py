@@ -76,7 +76,7 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class Results:
     """All results of one evaluation."""
 
     rows: tuple[Row, ...]
@@ -97,26 +97,26 @@ class Report:
         }
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Report:
-        """Returns the report that `to_json` made `found` of; other keys are ignored.
+    def from_json(cls, found: Mapping[str, Any]) -> Results:
+        """Returns the results of which `to_json` made `found`; other keys are ignored.
 
         Raises:
-            UserError: if it is not a report.
+            UserError: if it does not have their form.
         """
         try:
-            report = cls(
+            results = cls(
                 rows=tuple(map(Row.from_json, found["rows"])),
                 health={name: Health(**one) for name, one in found["health"].items()},
                 health_split=found["health_split"],
                 notes=tuple(found["notes"]),
             )
-            report.render()
+            results.render()
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise UserError(
                 "the saved evaluation (result.json) is damaged. Remove it, and `sslkit "
                 "evaluate --workdir W` writes it again."
             ) from error
-        return report
+        return results
 
     def render(self) -> Group:
         """Returns tables for `rich`: one for each protocol, then health and notes."""
