@@ -28,8 +28,9 @@ LAYERS = (
     "checkpoints ownership",
     "plugins storage",
     "api",
-    "runner",
-    "batch evaluation optimizer programs replica randomness reporter source",
+    "augmentation objective runner",
+    "backbone batch evaluation optimizer programs replica randomness reporter schedule "
+    "source",
     "keras_backend",
     "announced arguments claims deprecation environment",
     "errors",
