@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 
 import keras
@@ -19,8 +18,9 @@ from sslkit.api import (
     Share,
     checked,
 )
-from sslkit.nn import DecaySchedule, MLPHead, MomentumTwin, Prototypes, decay_scale
+from sslkit.nn import DecaySchedule, MomentumTwin, Prototypes, decay_scale
 from sslkit.objectives import cross_view_entropy, join_sizes, join_views
+from sslkit_dino.head import projection
 from sslkit_dino.teaching import Teaching
 
 
@@ -85,22 +85,10 @@ class DINO(Objective):
         self._decay_schedule = decay_schedule
         self._freeze_steps = freeze_steps
 
-        head = functools.partial(
-            MLPHead,
-            layers=3,
-            hidden=hidden,
-            dim=dim,
-            norm=norm,
-            bias=True,
-            last_bias=True,
-            activation="gelu",
-            start="wide",
-            unit=True,
-        )
-
         def layers() -> list[keras.layers.Layer]:
             last = Prototypes(count=prototypes, weight_norm=True, name="prototypes")
-            return [backbone(name="encoder"), head(name="projection"), last]
+            head = projection(hidden=hidden, dim=dim, norm=norm)
+            return [backbone(name="encoder"), head, last]
 
         self.encoder, self.projection, self.prototypes = layers()
         self.momentum = MomentumTwin(layers(), name="momentum")
@@ -123,16 +111,12 @@ class DINO(Objective):
         return {"^prototypes/": self._freeze_steps}
 
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
-        """Implements `Objective.call`.
-
-        Metrics: see `Teaching`.
-        """
+        """Implements `Objective.call`; the metrics are those of `Teaching`."""
         features = [
             self.encoder(images, training=True)
             for images in join_sizes(batch.views, self.requires)
         ]
-        projected = self.projection(tf.concat(features, axis=0), training=True)
-        scores = self.prototypes(projected)
+        scores = self.prototypes(self.projection(tf.concat(features, 0), training=True))
         taught = self.momentum(join_views(batch.views, ["instance"]), training=True)
         targets, metrics = self.teaching(taught, step=step)
         width = self.prototypes.count
