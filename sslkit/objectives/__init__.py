@@ -8,6 +8,7 @@ from sslkit.objectives.contrastive import info_nce, multi_view_nt_xent
 from sslkit.objectives.layout import (
     check_contrast,
     each_view,
+    gather_labels,
     gather_view_major,
     join_sizes,
     join_views,
@@ -27,6 +28,7 @@ __all__ = [
     "check_contrast",
     "cross_view_entropy",
     "each_view",
+    "gather_labels",
     "gather_view_major",
     "info_nce",
     "join_sizes",

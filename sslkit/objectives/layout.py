@@ -115,6 +115,24 @@ def gather_view_major(embeddings: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.transpose(everyone, [1, 0, 2]), [-1, embeddings.shape[2]])
 
 
+def gather_labels(labels: tf.Tensor) -> tf.Tensor:
+    """Collects the labels of the global batch, on every kind of device.
+
+    Args:
+        labels: int32 [b], this replica's.
+
+    Returns:
+        int32 [B], in the order of `gather_view_major`, equal on all replicas.
+
+    Examples:
+        >>> gather_labels(tf.constant([3, -1])).numpy()
+        array([ 3, -1], dtype=int32)
+    """
+    # Gathering multiplies, and some devices cannot multiply integers. Labels are small
+    # whole numbers, which are exact in float32.
+    return tf.cast(replica.gather(tf.cast(labels, tf.float32)), tf.int32)
+
+
 def own_columns(*, views: int, batch: int) -> tf.Tensor:
     """Returns the places of this replica's views among the candidates.
 

@@ -38,6 +38,7 @@ from sslkit.objectives import (
     Scores,
     block_size,
     check_contrast,
+    gather_labels,
     gather_view_major,
     join_views,
     multi_view_nt_xent,
@@ -241,8 +242,7 @@ class FNC(Objective):
         images = batch.label.shape[0]
         anchors = self._online(batch.views, self._anchors)
         keys, references = self._embed(batch.views, anchors)
-        labels = self._everyones(batch.label) if self.needs_labels else None
-        candidates = self._candidates(keys, labels)
+        candidates = self._candidates(keys, batch.label)
         columns = candidates.rows.shape[0]
         block = block_size(
             rows=self._views * images, columns=columns, block=self._block
@@ -401,16 +401,11 @@ class FNC(Objective):
             return keys, anchors
         return keys, tf.stop_gradient(self._online(views, self._references))
 
-    def _candidates(self, keys: tf.Tensor, labels: tf.Tensor | None) -> Remembered:
+    def _candidates(self, keys: tf.Tensor, labels: tf.Tensor) -> Remembered:
         """Returns the rows with which anchors are contrasted, and their labels."""
-        everyone = gather_view_major(keys)
+        everyone, told = gather_view_major(keys), None
+        if self.needs_labels:
+            told = tf.tile(gather_labels(labels), [self._views])
         if self.bank is None:
-            return Remembered(everyone, labels, None)
-        return self.bank(tf.stop_gradient(everyone), labels)
-
-    def _everyones(self, labels: tf.Tensor) -> tf.Tensor:
-        """Returns the labels of the global batch, view-major, int32 [V * B]."""
-        # Labels are small whole numbers, which are exact in float32. Gathering
-        # multiplies, and some devices cannot multiply integers.
-        gathered = replica.gather(tf.cast(labels, tf.float32))
-        return tf.tile(tf.cast(gathered, tf.int32), [self._views])
+            return Remembered(everyone, told, None)
+        return self.bank(tf.stop_gradient(everyone), told)

@@ -21,6 +21,7 @@ from sslkit.api import (
 from sslkit.nn import MLPHead
 from sslkit.objectives import (
     check_contrast,
+    gather_labels,
     gather_view_major,
     join_views,
     own_columns,
@@ -125,10 +126,7 @@ class SupCon(Objective):
         mine = tf.reshape(own_columns(views=self._views, batch=images), [-1])
         columns = tf.range(self._views * total)
         own = mine[:, tf.newaxis] == columns
-        # Labels are small whole numbers, which are exact in float32, and every device
-        # can gather float32.
-        everyone = tf.cast(replica.gather(tf.cast(labels, tf.float32)), tf.int32)
-        alike = labels[:, tf.newaxis] == everyone
+        alike = labels[:, tf.newaxis] == gather_labels(labels)
         alike &= labels[:, tf.newaxis] >= 0
         same_image = (mine % total)[:, tf.newaxis] == columns % total
         alike = tf.tile(alike, [self._views, self._views])
