@@ -49,9 +49,9 @@ LATE: dict[str, dict[str, list[str]]] = {
     "cifar10": {
         f"FNC late, {what}": [
             *(BATCH, how, TEN),
-            "objectives.fnc.detection_start = 5",
+            "objectives.fnc.detection_start = 4",
             "objectives.fnc.threshold = 0.9",
-            "objectives.fnc.final_threshold = 0.7",
+            "objectives.fnc.final_threshold = 0.8",
         ]
         for what, how in (("eliminated", ELIMINATE), ("attracted", ATTRACT))
     },

@@ -6,6 +6,7 @@ import functools
 
 import pytest
 import tensorflow as tf
+from training.rehearsal import Rehearsed
 
 from sslkit import replica
 from sslkit.api import Backbone, Objective, Outcome, ViewGroup
@@ -77,3 +78,9 @@ def built():
 def objective():
     """The objective's class, to derive others."""
     return Brightness
+
+
+@pytest.fixture
+def rehearse(tmp_path, table):
+    """Returns a loop without a device; see `Rehearsed`."""
+    return lambda **options: Rehearsed(tmp_path, table(step=0), **options)
