@@ -125,14 +125,35 @@ def test_its_recipe_is_read_without_a_note(kind, tmp_path, monkeypatch):
     [
         (["objectiv", "mine"], "no kind 'objectiv'. Did you mean 'objective'"),
         (["objective", "My-Method"], "'My-Method' cannot be a plugin's name"),
-        (["objective", "class"], "'class' cannot be a plugin's name"),
+        (["objective", "mine_"], "'mine_' cannot be a plugin's name"),
+        (["objective", "class"], "'class' is a keyword of Python"),
+        (["objective", "none"], "'None' is a keyword of Python"),
+        (["objective", "outcome"], "would be called Outcome, as one that its module"),
+        (["schedule", "schedule"], "would be called Schedule, as one that its module"),
         (["objective", "fnc"], r"objectives\.fnc is installed already"),
+        (["schedule", "byol"], "a package sslkit_byol can be imported already"),
+        (["schedule", "x" * 61], "at most 60 characters"),
     ],
 )
 def test_wrong_kinds_and_names_are_refused(words, said, tmp_path):
     with pytest.raises(UserError, match=said):
         project.write(*words, to=str(tmp_path / "mine"))
     assert not os.listdir(tmp_path)
+
+
+def test_a_name_whose_distribution_is_installed_is_refused(tmp_path, monkeypatch):
+    """pip would put the new one in the place of the old one."""
+    install(
+        tmp_path / "site",
+        "sslkit-paired",
+        entry_points={"sslkit.objectives": {"paired": "acme_paired:Paired"}},
+        modules={},
+    )
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    said = r"sslkit-paired is installed already, with objectives\.paired, and a second"
+    with pytest.raises(UserError, match=said):
+        project.write("augmentation", "paired", to=str(tmp_path / "mine"))
+    assert not (tmp_path / "mine").exists()
 
 
 def test_an_existing_folder_is_not_changed(tmp_path):

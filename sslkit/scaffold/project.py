@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import keyword
 import os
 import pathlib
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
+
+from packaging.utils import canonicalize_name
 
 import sslkit
 from sslkit import plugins
@@ -16,7 +20,9 @@ from sslkit.errors import UserError, did_you_mean
 KINDS = {kind.removesuffix("s"): kind for kind in plugins.KINDS}
 """Name of a kind on the command line -> the kind, e.g. objective -> objectives."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_LONGEST = 60
+"""Characters of a name: names of files are made of it."""
 _CLASS, _MODULE = "NewThing", "new_thing"
 
 _OPTIONS = {
@@ -111,21 +117,10 @@ def write(kind: str, name: str, to: str | None = None) -> Written:
             f"there is no kind '{kind}'. {did_you_mean(kind, KINDS)}Kinds: "
             f"{', '.join(KINDS)}."
         )
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
-        raise UserError(
-            f"'{name}' cannot be a plugin's name. Use small letters, digits and "
-            "underscores, with a letter first, e.g. my_method."
-        )
-    taken = [p for p in plugins.installed() if (p.kind, p.name) == (KINDS[kind], name)]
-    if taken:
-        raise UserError(
-            f"{taken[0].title} is installed already, from {taken[0].origin}. Choose "
-            "another name."
-        )
-    dashed = name.replace("_", "-")
-    folder = pathlib.Path(to or f"sslkit-{dashed}")
-    if folder.exists():
-        raise UserError(f"{folder} exists already. Choose another folder with --to.")
+    problem = _objection(kind, name)
+    if problem:
+        raise UserError(problem)
+    folder = pathlib.Path(to or f"sslkit-{_dashed(name)}")
     package = f"sslkit_{name}"
     recipe = f"gin/{name}_digits.gin"
     files = {
@@ -137,6 +132,10 @@ def write(kind: str, name: str, to: str | None = None) -> Written:
         "tests/test_laws.py": _tests(kind, name, package),
     }
     try:
+        if folder.exists():
+            raise UserError(
+                f"{folder} exists already. Choose another folder with --to."
+            )
         for path, text in files.items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -151,9 +150,67 @@ def class_name(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _code(kind: str, name: str) -> str:
+def _objection(kind: str, name: str) -> str | None:
+    """Returns why a new plugin cannot have this name, or None."""
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+        return (
+            f"'{name}' cannot be a plugin's name. Use small letters, digits and single "
+            f"underscores, with a letter first, at most {_LONGEST} characters, e.g. "
+            "my_method."
+        )
+    made = class_name(name)
+    for word in (name, made):
+        if keyword.iskeyword(word):
+            return (
+                f"'{name}' cannot be a plugin's name: '{word}' is a keyword of Python. "
+                "Choose another name, e.g. my_method."
+            )
+    if made in _words(_template(kind)):
+        return (
+            f"'{name}' cannot be the name of a new {kind}: its class would be called "
+            f"{made}, as one that its module uses. Choose another name, e.g. my_{name}."
+        )
+    there = plugins.installed()
+    taken = [plugin for plugin in there if plugin.title == f"{KINDS[kind]}.{name}"]
+    if taken:
+        return (
+            f"{taken[0].title} is installed already, from {taken[0].origin}. Choose "
+            "another name."
+        )
+    distribution = f"sslkit-{_dashed(name)}"
+    beside = [p for p in there if canonicalize_name(p.distribution) == distribution]
+    if beside:
+        return (
+            f"{distribution} is installed already, with {beside[0].title}, and a "
+            "second distribution of this name would replace it. Choose another name, "
+            "or add the class to that one."
+        )
+    if importlib.util.find_spec(f"sslkit_{name}") is not None:
+        return (
+            f"a package sslkit_{name} can be imported already, and a second would hide "
+            "it or be hidden. Choose another name."
+        )
+    return None
+
+
+def _words(code: str) -> set[str]:
+    """Returns the names that a module uses."""
+    nodes = list(ast.walk(ast.parse(code)))
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return used | {node.name for node in nodes if isinstance(node, ast.alias)}
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _template(kind: str) -> str:
     module = pathlib.Path(__file__).with_name(f"{kind}.py")
-    text = module.read_text(encoding="utf-8")
+    return module.read_text(encoding="utf-8")
+
+
+def _code(kind: str, name: str) -> str:
+    text = _template(kind)
     return text.replace(_CLASS, class_name(name)).replace(_MODULE, name)
 
 
@@ -164,7 +221,7 @@ requires = ["setuptools>=64"]
 build-backend = "setuptools.build_meta"
 
 [project]
-name = "sslkit-{name.replace("_", "-")}"
+name = "sslkit-{_dashed(name)}"
 version = "0.1.0"
 description = "{class_name(name)} for sslkit"
 readme = "README.md"
@@ -211,7 +268,7 @@ def test_style(law):
 
 
 def _readme(kind: str, name: str, recipe: str) -> str:
-    return f"""# sslkit-{name.replace("_", "-")}
+    return f"""# sslkit-{_dashed(name)}
 
 The {kind} `{KINDS[kind]}.{name}` for sslkit.
 
