@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import importlib.metadata
-import inspect
 import sys
 import threading
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from packaging.utils import canonicalize_name
 import sslkit
 from sslkit.announced import announced
 from sslkit.errors import UserError, describe, did_you_mean
+from sslkit.signatures import misfit, unspelled
 
 KINDS = {
     "augmentations": "Augmentation",
@@ -257,7 +257,7 @@ def load(kind: str, name: str) -> type:
 
     Returns:
         The class: a subclass of its kind without abstract methods, whose constructor
-        names every keyword.
+        names every keyword and whose methods can be called as those of its kind.
 
     Raises:
         UserError: if `find` refuses it, if its import fails, or if it is not such a
@@ -338,17 +338,7 @@ def _verified(plugin: Plugin, loaded: object) -> type:
             f"the constructor of {where} takes {catch_all}, so a typo in a recipe "
             "would not be noticed. Name every keyword."
         )
+    wrong = misfit(loaded, base)
+    if wrong:
+        raise UserError(f"{where} breaks its contract: {wrong[0]}. {wrong[1]}.")
     return loaded
-
-
-def unspelled(loaded: type) -> str | None:
-    """Returns the catch-all parameter of a class's constructor, e.g. `**kwargs`."""
-    constructor = inspect.getattr_static(loaded, "__init__")
-    if constructor is object.__init__:
-        return None
-    for parameter in inspect.signature(constructor).parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            return f"**{parameter.name}"
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            return f"*{parameter.name}"
-    return None

@@ -32,7 +32,7 @@ LAYERS = (
     "backbone batch evaluation optimizer programs replica randomness reporter schedule "
     "source",
     "keras_backend",
-    "announced arguments claims deprecation environment",
+    "announced arguments claims deprecation environment signatures",
     "errors",
     "secrets",
 )

@@ -198,6 +198,12 @@ def test_a_broken_plugin_does_not_stop_another(site):
             SCHEDULE.replace("*, base: float = 1.0", "*base"),
             r"takes \*base",
         ),
+        (
+            "another_call",
+            SCHEDULE.replace("*, steps, batch_size, examples", "steps"),
+            r"breaks its contract: its rate\(self, step, steps\) cannot be called as "
+            r"rate\(self, step, \*, steps, batch_size, examples\): ",
+        ),
     ],
 )
 def test_refuses_what_is_not_a_plugin(site, module, source, message):

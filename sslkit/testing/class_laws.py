@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 
-from sslkit.plugins import unspelled
+from sslkit.signatures import unspelled
 from sslkit.testing.law import Broken, Subject
 
 _SOURCE = re.compile(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sslkit import api
+from sslkit.signatures import misfit
 from sslkit.testing import (
     augmentation_laws,
     backbone_laws,
@@ -141,7 +142,8 @@ def laws_of(plugin: type, **options: Any) -> list[Law]:
             TinyBackbone`, and a source `split = "train"`.
 
     Raises:
-        TypeError: if it is not of a kind in `sslkit.api`.
+        TypeError: if it is not of a kind in `sslkit.api`, or if one of its methods
+            cannot be called as its kind's.
     """
     return _of(RULES, plugin, options)
 
@@ -158,6 +160,12 @@ def _of(
 ) -> list[Law]:
     for kind, rules in table.items():
         if issubclass(plugin, kind):
+            wrong = misfit(plugin, kind)
+            if wrong:
+                raise TypeError(
+                    f"{plugin.__name__} breaks the contract of {kind.__name__}: "
+                    f"{wrong[0]}. {wrong[1]}."
+                )
             if kind is api.Objective:
                 options = {"backbone": TinyBackbone, **options}
             if kind is api.Source:
@@ -183,7 +191,8 @@ def laws(plugin: type, **options: Any) -> Callable[[Test], Test]:
         A decorator that parametrizes the argument `law` of a pytest function.
 
     Raises:
-        TypeError: if it is not of a kind in `sslkit.api`.
+        TypeError: if it is not of a kind in `sslkit.api`, or if one of its methods
+            cannot be called as its kind's.
     """
     return _tests(laws_of(plugin, **options))
 
