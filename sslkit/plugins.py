@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import importlib.metadata
+import re
 import sys
 import threading
 from collections.abc import Iterable
@@ -234,7 +235,17 @@ def conflict(plugin: Plugin, among: Iterable[Plugin]) -> str | None:
 
 
 def refusal(plugin: Plugin) -> str | None:
-    """Returns why the plugin's distribution does not accept this sslkit, or None."""
+    """Returns why a recipe cannot use the plugin, or None.
+
+    Its name is not one that a recipe can write, or its distribution does not accept
+    this sslkit.
+    """
+    if not plugin.name.isidentifier():
+        return (
+            f"{plugin.title} of {plugin.origin} cannot be written in a recipe. Name "
+            "its entry point with letters, digits and underscores, e.g. "
+            f"{re.sub('[^0-9a-zA-Z]+', '_', plugin.name)}."
+        )
     for line in plugin.requires:
         requirement = Requirement(line)
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):

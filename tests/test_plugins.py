@@ -166,6 +166,18 @@ def test_a_broken_plugin_does_not_stop_another(site):
     assert plugins.load("schedules", "sound_one").__name__ == "Plugin"
 
 
+def test_refuses_a_name_that_no_recipe_can_write(site):
+    install(
+        site,
+        "acme-dashed",
+        entry_points={"sslkit.schedules": {"two-words": "dashed:Plugin"}},
+        modules={"dashed.py": SCHEDULE.replace("{name}", "Plugin")},
+    )
+    said = r"schedules\.two-words of acme-dashed 1\.0 cannot be written .* two_words\.$"
+    with pytest.raises(UserError, match=said):
+        plugins.load("schedules", "two-words")
+
+
 @pytest.mark.parametrize(
     ("module", "source", "message"),
     [
