@@ -78,10 +78,16 @@ class Optimizer:
             step: int64 [], how often this weight was updated before.
 
         Raises:
-            NotImplementedError: if the class implements `update_all` instead.
+            NotImplementedError: if the class implements `update_all` instead, or
+                neither.
         """
+        own = type(self)
+        if own.update_all is Optimizer.update_all:
+            raise NotImplementedError(
+                f"{own.__name__} implements neither update nor update_all"
+            )
         raise NotImplementedError(
-            f"{type(self).__name__} updates all weights at once: call update_all"
+            f"{own.__name__} updates all weights at once: call update_all"
         )
 
     def update_all(

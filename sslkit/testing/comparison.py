@@ -41,5 +41,9 @@ def losses_differ(
     """Returns a line about the first step whose losses differ; None if none does."""
     for step, (one, other) in enumerate(zip(ours, theirs, strict=True)):
         if not abs(one - other) <= within * max(1.0, abs(other)):
-            return f"the loss of step {step} is {one:.9g} and not {other:.9g}"
+            digits = 9 if f"{one:.9g}" != f"{other:.9g}" else 17
+            return (
+                f"the loss of step {step} is {one:.{digits}g} and not "
+                f"{other:.{digits}g}"
+            )
     return None

@@ -81,5 +81,7 @@ def _near(
         raise Broken(
             "its gradient in bfloat16 differs from the one in float32 by "
             f"{np.sqrt(distance / length):.2g} of its length",
-            "Keep norms, similarities, exponentials and periodic functions in float32",
+            "Keep norms, similarities, exponentials and periodic functions in float32. "
+            "If they are, a low temperature may enlarge the rounding of the encoder: "
+            "test with a higher one",
         )

@@ -17,7 +17,8 @@ from sslkit.testing.short_run import BATCH, SIZE, STEPS, ShortRun
 from sslkit.training.state import symbolic_batch
 
 _HINTS = {
-    "float32": "`requires` must name every group of views that `call` uses",
+    "float32": "Correct what it says; `requires` must name every group of views that "
+    "`call` uses",
     "float64": "Laws run in float64: cast to sslkit.nn.full_dtype(layer), or to the "
     "dtype of the other operand, and not to tf.float32",
     "mixed_bfloat16": "Layers return bfloat16: cast to float32 before the loss",
@@ -48,9 +49,11 @@ def _built(subject: Subject, policy: str = "float64", seed: int = 1) -> ShortRun
         raise NotChecked("it cannot be built", reason) from error
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
+        # Keras puts its own text around an error: the cause may be in either line.
+        said = " … ".join(dict.fromkeys([lines[0], lines[-1]]))
         raise Broken(
             f"its call fails under the policy {policy} ({type(error).__name__}: "
-            f"{lines[0]} … {lines[-1]})",
+            f"{said})",
             _HINTS[policy],
         ) from error
 

@@ -56,6 +56,19 @@ def title(objective: Objective) -> str:
     return f"objective {objective.name} ({type(objective).__name__})"
 
 
+def check_made(objective: Objective) -> None:
+    """Refuses an objective whose constructor has not made a layer of it.
+
+    Raises:
+        UserError: with the line to write.
+    """
+    if not hasattr(objective, "built"):
+        raise UserError(
+            f"objective {type(objective).__name__}: its constructor does not call that "
+            "of Objective. Write super().__init__(name=name) at its beginning."
+        )
+
+
 def check_views(objective: Objective, groups: Mapping[str, ViewGroup]) -> None:
     """Refuses an augmentation that does not make the views that an objective requires.
 

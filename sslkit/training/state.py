@@ -76,6 +76,7 @@ class TrainState:
         keras.utils.set_random_seed(seed)
         with strategy.scope(), tf.variable_creator_scope(record):
             self.objective = objective()
+            checking.check_made(self.objective)
             self.objective.steps = steps
             self.objective.examples = examples
             checking.check_views(self.objective, groups)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sslkit.api import UserError, Weight
+from sslkit.api import Optimizer, UserError, Weight
 from sslkit.optimize.adam import Adam
 from sslkit.optimize.clipped import Clipped
 from sslkit.optimize.decayed import AdamW, Decayed
@@ -220,3 +220,12 @@ def test_the_decay_goes_by_the_rate_of_its_layer():
 def test_patterns_that_match_no_weight_are_refused(make, said):
     with pytest.raises(UserError, match=said):
         make().check(VIT)
+
+
+@pytest.mark.parametrize("own", [(), ("update_all",)])
+def test_update_says_why_it_is_not_there(own):
+    made = type("Mine", (Optimizer,), dict.fromkeys(own, lambda self, *_, **__: {}))()
+    said = "call update_all" if own else "implements neither update nor update_all"
+    zero = tf.zeros([])
+    with pytest.raises(NotImplementedError, match=f"Mine .*{said}"):
+        made.update(zero, zero, {}, path="w", rate=zero, step=tf.zeros([], tf.int64))

@@ -76,6 +76,11 @@ class Unnamed(Brightness):
         return Outcome(tf.reduce_mean(features), {})
 
 
+class Unmade(Brightness):
+    def __init__(self, backbone, *, name="mine"):
+        self.encoder = backbone(name="encoder")
+
+
 class Refusing(Brightness):
     def call(self, batch, *, step):
         raise UserError("this batch is of no use.")
@@ -130,6 +135,10 @@ class Refusing(Brightness):
         (WithoutEncoder, "(WithoutEncoder): self.encoder is not there. The encod"),
         (LooksForEncoder, "(LooksForEncoder): self.encoder is not there. The enco"),
         (Unnamed, "(Unnamed): layers without an explicit name: dense"),
+        (
+            Unmade,
+            "Unmade: its constructor does not call that of Objective. Write super(",
+        ),
         (Refusing, "this batch is of no use."),
     ],
 )
