@@ -73,7 +73,7 @@ def check_update(optimizer: Optimizer, trainable: Mapping[str, keras.Variable]) 
             updates=tf.zeros([], tf.int64),
         )
         moved = _moved(optimizer, path, alone)
-        _check_returned(optimizer, weight, moved)
+        check_returned(optimizer, weight, moved)
 
     optimizer.check(list(trainable))
 
@@ -117,9 +117,14 @@ def _moved(optimizer: Optimizer, path: str, weight: Weight) -> Any:
     return every[path]
 
 
-def _check_returned(
+def check_returned(
     optimizer: Optimizer, weight: keras.Variable, returned: object
 ) -> None:
+    """Checks what an optimizer returns for a weight.
+
+    Raises:
+        UserError: if that is not the weight and its slots in their former shapes.
+    """
     name = f"optimizer {type(optimizer).__name__}"
     declared = sorted(optimizer.slots)
     if (

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from sslkit.api import Objective, Optimizer, UserError, Weight
 from sslkit.errors import near_names
+from sslkit.training.trying import check_returned
 
 Slots = Mapping[str, Mapping[str, keras.Variable]]
 
@@ -78,6 +79,10 @@ def updated(
 
     Returns:
         The variables, weights and slots, and their new values.
+
+    Raises:
+        UserError: if the optimizer does not return all weights, with their slots and in
+            their shapes.
     """
     weights = {}
     for (path, variable), gradient in zip(trainable.items(), gradients, strict=True):
@@ -97,6 +102,15 @@ def updated(
             updates=updates,
         )
     moved = optimizer.update_all(weights, step=step, steps=steps)
+    if set(moved) != set(weights):
+        lost = [path for path in weights if path not in moved]
+        raise UserError(
+            f"optimizer {type(optimizer).__name__}: update_all returns {len(moved)} "
+            f"weights for {len(weights)}{f', without {lost[0]}' if lost else ''}. "
+            "Return every path that is given, and no other."
+        )
+    for path, new in moved.items():
+        check_returned(optimizer, trainable[path], new)
     variables, values = [], []
     for path, weight in weights.items():
         old = [weight.value, *weight.slots.values()]

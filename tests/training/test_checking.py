@@ -10,12 +10,13 @@ import tensorflow as tf
 from training.conftest import Brightness, Colour
 
 from sslkit import plugins
-from sslkit.api import Augmentation, Optimizer, Outcome, UserError, ViewGroup
+from sslkit.api import Augmentation, Moved, Optimizer, Outcome, UserError, ViewGroup
 from sslkit.optimize.adam import Adam
 from sslkit.optimize.lars import LARS
 from sslkit.optimize.momentum import Momentum
 from sslkit.testing.precision import precision
 from sslkit.training.trying import check_example
+from sslkit.training.updating import updated
 
 
 def returning(change, **attributes):
@@ -199,6 +200,43 @@ class OtherSlot(Momentum):
 class OtherShape(Momentum):
     def update(self, weight, gradient, slots, **named):
         return tf.reduce_sum(weight), {"momentum": gradient}
+
+
+class Forgetful(Optimizer):
+    def update_all(self, weights, *, step, steps):
+        return {path: Moved(weights[path].value, {}) for path in ["small"]}
+
+
+class Flattening(Optimizer):
+    def update(self, weight, gradient, slots, **named):
+        return tf.reshape(weight - gradient, [-1]), {}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "said"),
+    [
+        (Forgetful(), r"update_all returns 1 weights for 2, without large\. Return"),
+        (
+            Flattening(),
+            r"the weight as a tensor, float32 \[6\]; wanted float32 \[2, 3\]",
+        ),
+    ],
+)
+def test_all_weights_of_an_update_are_checked(optimizer, said):
+    """The check before a run tries the smallest weight only."""
+    shapes = {"small": (3,), "large": (2, 3)}
+    weights = {path: keras.Variable(tf.zeros(shape)) for path, shape in shapes.items()}
+    with pytest.raises(UserError, match=said):
+        updated(
+            optimizer,
+            weights,
+            {path: {} for path in weights},
+            [tf.ones(shape) for shape in shapes.values()],
+            held={},
+            rate=tf.constant(0.1),
+            step=tf.constant(0, tf.int64),
+            steps=1,
+        )
 
 
 class Neither(Optimizer):
