@@ -83,6 +83,12 @@ def check_views(objective: Objective, groups: Mapping[str, ViewGroup]) -> None:
             f"{title(objective)}: requires is {wanted!r}; wanted a mapping of view "
             'groups to whole numbers, such as {"instance": 2}.'
         )
+    for group in groups.values():
+        if not isinstance(group, ViewGroup):
+            raise UserError(
+                f"the augmentation has the groups {dict(groups)!r}; wanted a mapping "
+                "of names to sslkit.api.ViewGroup(count, size)."
+            )
     wanted = dict(wanted)
     made = {name: group.count for name, group in groups.items()}
     if wanted == made:
@@ -214,11 +220,11 @@ def _check_outcome(objective: Objective, outcome: object) -> None:
                 f"{name}: the metric {metric!r} is {described(value)}; wanted a "
                 "tensor, float32 []."
             )
-    drawn = _drawn(tf.compat.v1.get_default_graph())
-    if drawn:
+    random = drawn(tf.compat.v1.get_default_graph())
+    if random:
         raise UserError(
             f"{name}: call draws random numbers that no seed of the run fixes "
-            f"({', '.join(drawn)}), so a resumed run would differ. Use "
+            f"({', '.join(random)}), so a resumed run would differ. Use "
             "tf.random.stateless_… with a seed made from the step, or "
             "sslkit.randomness."
         )
@@ -264,7 +270,7 @@ def described(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def _drawn(graph: tf.Graph) -> list[str]:
+def drawn(graph: tf.Graph) -> list[str]:
     """Returns the types of operations in a graph that draw from global state."""
     kinds = {operation.type for operation in graph.get_operations()}
     # The graphs of loops, branches and called functions.

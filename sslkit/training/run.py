@@ -47,7 +47,7 @@ from sslkit.training.numbers import OnNonFinite
 from sslkit.training.reporting import Reporting, chosen, run_info
 from sslkit.training.state import TrainState
 from sslkit.training.step import TrainStep
-from sslkit.training.trying import check_example
+from sslkit.training.trying import check_example, check_rate
 from sslkit.workdir import Workdir
 
 
@@ -236,6 +236,7 @@ class Training:
         if start is not None:
             find_checkpoint(start)
         check_example(self.augmentation)
+        check_rate(self.schedule, self.steps, self.batch_size, self.source.size)
         check_labels(self.objective, self.source, self.labels)
         self.describe()
         if start is not None:

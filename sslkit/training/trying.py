@@ -1,11 +1,12 @@
-"""Checks of augmentations and optimizers before a run begins.
+"""Checks of augmentations, optimizers and schedules before a run begins.
 
-They are traced as in a run, and nothing is executed. A message says which class it is
-about, what came and what was wanted.
+They are traced as in a run, and nothing but a few rates is computed. A message says
+which class it is about, what came and what was wanted.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,8 +14,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sslkit.api import Augmentation, Optimizer, UserError, Weight
-from sslkit.training.checking import described
+from sslkit.api import Augmentation, Optimizer, Schedule, UserError, Weight
+from sslkit.errors import describe
+from sslkit.training.checking import described, drawn
 
 
 def check_example(augmentation: Augmentation) -> None:
@@ -22,13 +24,21 @@ def check_example(augmentation: Augmentation) -> None:
 
     Raises:
         UserError: if that is not each of its view groups as uint8 [count, size, size,
-            3].
+            3], or if random numbers are drawn without a seed.
     """
     name = f"augmentation {type(augmentation).__name__}"
 
     @_traced(tf.TensorSpec([None, None, 3], tf.uint8))
     def _(image: tf.Tensor) -> None:
-        made = augmentation.example(image, tf.zeros([2], tf.int32))
+        try:
+            made = augmentation.example(image, tf.zeros([2], tf.int32))
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{name}: example fails where the image is a tensor without a value: "
+                f"{describe(error)}. Use operations of TensorFlow."
+            ) from error
         groups = dict(augmentation.groups)
         if not isinstance(made, Mapping) or set(made) != set(groups):
             came = sorted(made) if isinstance(made, Mapping) else described(made)
@@ -46,6 +56,14 @@ def check_example(augmentation: Augmentation) -> None:
                     f"{name}: example returns {group!r} as {described(value)}; wanted "
                     f"uint8 {shape}."
                 )
+        random = drawn(tf.compat.v1.get_default_graph())
+        if random:
+            raise UserError(
+                f"{name}: example draws random numbers that no seed of the run fixes "
+                f"({', '.join(random)}), so the views of a resumed run would differ. "
+                "Draw with the seed that it is given: sslkit.randomness.uniform or "
+                "tf.random.stateless_…"
+            )
 
 
 def check_update(optimizer: Optimizer, trainable: Mapping[str, keras.Variable]) -> None:
@@ -76,6 +94,51 @@ def check_update(optimizer: Optimizer, trainable: Mapping[str, keras.Variable]) 
         check_returned(optimizer, weight, moved)
 
     optimizer.check(list(trainable))
+
+
+def check_rate(schedule: Schedule, steps: int, batch_size: int, examples: int) -> None:
+    """Checks the rates that a schedule gives in a graph.
+
+    Args:
+        schedule: gives the rates.
+        steps: updates of the whole run.
+        batch_size: the global batch.
+        examples: examples in the training split.
+
+    Raises:
+        UserError: if a rate cannot be had there, is not a float32 scalar, or is
+            negative or not finite at the first, middle or last step.
+    """
+    name = f"schedule {type(schedule).__name__}"
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.int64)])
+    def rate(step: tf.Tensor) -> tf.Tensor:
+        try:
+            found = tf.convert_to_tensor(
+                schedule.rate(
+                    step, steps=steps, batch_size=batch_size, examples=examples
+                )
+            )
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{name}: rate fails where the step is a tensor without a value: "
+                f"{describe(error)}. Use operations of TensorFlow, such as tf.where."
+            ) from error
+        if found.dtype != tf.float32 or found.shape != ():
+            raise UserError(
+                f"{name}: rate returns {described(found)}; wanted a tensor, float32 []."
+            )
+        return found
+
+    for step in (0, steps // 2, steps - 1):
+        found = float(rate(tf.constant(step, tf.int64)))
+        if not 0 <= found < math.inf:
+            raise UserError(
+                f"{name}: the rate is {found:g} at step {step} of {steps}; wanted a "
+                "finite number, 0 or more."
+            )
 
 
 def _traced(*arguments: tf.TensorSpec) -> Callable[[Callable[..., None]], None]:

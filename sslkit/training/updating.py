@@ -109,8 +109,8 @@ def updated(
             f"weights for {len(weights)}{f', without {lost[0]}' if lost else ''}. "
             "Return every path that is given, and no other."
         )
-    for path, new in moved.items():
-        check_returned(optimizer, trainable[path], new)
+    for path in weights:
+        check_returned(optimizer, trainable[path], moved[path])
     variables, values = [], []
     for path, weight in weights.items():
         old = [weight.value, *weight.slots.values()]

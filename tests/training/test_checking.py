@@ -10,12 +10,20 @@ import tensorflow as tf
 from training.conftest import Brightness, Colour
 
 from sslkit import plugins
-from sslkit.api import Augmentation, Moved, Optimizer, Outcome, UserError, ViewGroup
+from sslkit.api import (
+    Augmentation,
+    Moved,
+    Optimizer,
+    Outcome,
+    Schedule,
+    UserError,
+    ViewGroup,
+)
 from sslkit.optimize.adam import Adam
 from sslkit.optimize.lars import LARS
 from sslkit.optimize.momentum import Momentum
 from sslkit.testing.precision import precision
-from sslkit.training.trying import check_example
+from sslkit.training.trying import check_example, check_rate
 from sslkit.training.updating import updated
 
 
@@ -202,6 +210,37 @@ class OtherShape(Momentum):
         return tf.reduce_sum(weight), {"momentum": gradient}
 
 
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [
+        (lambda step: tf.cast(step, tf.float32), None),
+        (lambda step: 0.1, None),
+        (lambda step: step, r"returns a tensor, int64 \[\]; wanted a tensor, float32"),
+        (lambda step: [0.1, 0.2], r"returns a tensor, float32 \[2\]; wanted"),
+        (
+            lambda step: 0.1 if step < 5 else 0.2,
+            "rate fails where the step is a",
+        ),
+        (lambda step: 0.1 - tf.cast(step, tf.float32), "is -4.9 at step 5 of 10; want"),
+        (
+            lambda step: tf.math.log(tf.cast(9 - step, tf.float32)),
+            "is -inf at step 9 ",
+        ),
+    ],
+)
+def test_what_a_schedule_returns(rate, said):
+    class Mine(Schedule):
+        def rate(self, step, *, steps, batch_size, examples):
+            return rate(step)
+
+    if said is None:
+        check_rate(Mine(), 10, 4, 40)
+        return
+    with pytest.raises(UserError, match=f"^schedule Mine: .*{said}") as caught:
+        check_rate(Mine(), 10, 4, 40)
+    assert "\n" not in str(caught.value)
+
+
 class Forgetful(Optimizer):
     def update_all(self, weights, *, step, steps):
         return {path: Moved(weights[path].value, {}) for path in ["small"]}
@@ -324,12 +363,25 @@ class Views(Augmentation):
             r"returns \['other'\]; wanted .* \['inst",
         ),
         (lambda view: view, "returns a tensor, uint8"),
+        (
+            lambda view: view.numpy(),
+            "example fails where the image is a tensor",
+        ),
+        (
+            lambda view: {"instance": tf.image.random_flip_left_right(view)},
+            r"Views: example draws random numbers that no seed of the run fixes \(Ran",
+        ),
     ],
 )
 def test_what_an_augmentation_makes(change, said):
     with pytest.raises(UserError, match=said):
         check_example(Views(change))
     check_example(Views(lambda view: {"instance": view}))
+
+
+def test_groups_of_plain_tuples_are_refused(built):
+    with pytest.raises(UserError, match=r"groups \{'instance': \(1, 4\)\}; wanted a"):
+        built(groups={"instance": (1, 4)})
 
 
 def announced(monkeypatch, *found):
