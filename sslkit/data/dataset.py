@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import numbers
 from collections.abc import Callable
 from typing import Literal
 
@@ -134,7 +135,9 @@ class Data:
 
     def _open(self, split: str) -> Source:
         if self.kind is not None:
-            return self.kind(split=split)
+            source = self.kind(split=split)
+            _check_said(source)
+            return source
         assert self.name is not None, "`data` wants one of the two"
         # Each kind of source has its own imports.
         if self.name == "digits":
@@ -155,6 +158,39 @@ class Data:
             cache_dir=self.cache_dir,
             label=self.label,
         )
+
+
+def _check_said(source: Source) -> None:
+    """Refuses a source of a plugin that does not say what it holds."""
+    name, size, classes = (
+        getattr(source, what, "not set") for what in ("name", "size", "classes")
+    )
+    names = getattr(source, "label_names", ())
+    for what, value, fits, wanted in (
+        ("name", name, isinstance(name, str) and name != "not set", "a text"),
+        ("size", size, _is_count(size), "the number of examples, 1 or more"),
+        (
+            "classes",
+            classes,
+            classes is None or _is_count(classes),
+            "the number of classes, or None without labels",
+        ),
+        (
+            "label_names",
+            names,
+            not len(names) or len(names) == classes,
+            f"none, or one for each of the {classes} classes",
+        ),
+    ):
+        if not fits:
+            raise UserError(
+                f"source {type(source).__name__}: {what} is {value!r}; wanted {wanted}."
+            )
+
+
+def _is_count(value: object) -> bool:
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return whole and int(value) >= 1  # type: ignore[call-overload]
 
 
 @checked

@@ -47,7 +47,7 @@ from sslkit.training.numbers import OnNonFinite
 from sslkit.training.reporting import Reporting, chosen, run_info
 from sslkit.training.state import TrainState
 from sslkit.training.step import TrainStep
-from sslkit.training.trying import check_example, check_rate
+from sslkit.training.trying import check_example, check_rate, check_source
 from sslkit.workdir import Workdir
 
 
@@ -235,6 +235,7 @@ class Training:
         start = self._initialize if fresh else None
         if start is not None:
             find_checkpoint(start)
+        check_source(self.source)
         check_example(self.augmentation)
         check_rate(self.schedule, self.steps, self.batch_size, self.source.size)
         check_labels(self.objective, self.source, self.labels)

@@ -1,4 +1,4 @@
-"""Checks of augmentations, optimizers and schedules before a run begins.
+"""Checks of sources, augmentations, optimizers and schedules before a run.
 
 They are traced as in a run, and nothing but a few rates is computed. A message says
 which class it is about, what came and what was wanted.
@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sslkit.api import Augmentation, Optimizer, Schedule, UserError, Weight
+from sslkit.api import Augmentation, Optimizer, Schedule, Source, UserError, Weight
 from sslkit.errors import describe
 from sslkit.training.checking import described, drawn
 
@@ -64,6 +64,43 @@ def check_example(augmentation: Augmentation) -> None:
                 "Draw with the seed that it is given: sslkit.randomness.uniform or "
                 "tf.random.stateless_…"
             )
+
+
+def check_source(source: Source) -> None:
+    """Checks what a source's `example` returns, in a graph.
+
+    Raises:
+        UserError: if that is not an image and its label.
+    """
+    name = f"source {type(source).__name__}"
+
+    @_traced(tf.TensorSpec([], tf.int64))
+    def _(index: tf.Tensor) -> None:
+        try:
+            found = source.example(index)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"{name}: example fails where the index is a tensor without a value: "
+                f"{describe(error)}. Use operations of TensorFlow."
+            ) from error
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            raise UserError(
+                f"{name}: example returns {described(found)}; wanted (image, label)."
+            )
+        wanted = {
+            "image": (tf.uint8, [None, None, 3], "uint8 [height, width, 3]"),
+            "label": (tf.int32, [], "int32 []"),
+        }
+        for value, (what, (dtype, shape, words)) in zip(
+            map(tf.convert_to_tensor, found), wanted.items(), strict=True
+        ):
+            if value.dtype != dtype or not value.shape.is_compatible_with(shape):
+                raise UserError(
+                    f"{name}: example returns the {what} as {described(value)}; wanted "
+                    f"{words}."
+                )
 
 
 def check_update(optimizer: Optimizer, trainable: Mapping[str, keras.Variable]) -> None:

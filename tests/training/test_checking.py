@@ -19,11 +19,13 @@ from sslkit.api import (
     UserError,
     ViewGroup,
 )
+from sslkit.data.dataset import data
+from sslkit.data.digits import Digits
 from sslkit.optimize.adam import Adam
 from sslkit.optimize.lars import LARS
 from sslkit.optimize.momentum import Momentum
 from sslkit.testing.precision import precision
-from sslkit.training.trying import check_example, check_rate
+from sslkit.training.trying import check_example, check_rate, check_source
 from sslkit.training.updating import updated
 
 
@@ -377,6 +379,62 @@ def test_what_an_augmentation_makes(change, said):
     with pytest.raises(UserError, match=said):
         check_example(Views(change))
     check_example(Views(lambda view: {"instance": view}))
+
+
+@pytest.mark.parametrize(
+    ("example", "said"),
+    [
+        (lambda image, label: (image, label), None),
+        (lambda image, label: image, r"a tensor, uint8 .*; wanted \(image, label\)"),
+        (
+            lambda image, label: (
+                tf.image.convert_image_dtype(image, "float32"),
+                label,
+            ),
+            r"the image as a tensor, float32 .*; wanted uint8 \[height, width, 3\]\.",
+        ),
+        (lambda image, label: (image[..., :1], label), "the image as a tensor, uint8"),
+        (
+            lambda image, label: (image, tf.cast(label, tf.int64)),
+            r"the label as a tensor, int64 \[\]; wanted int32 \[\]\.",
+        ),
+        (lambda image, label: (image, int(label)), "example fails where the index is"),
+    ],
+)
+def test_what_a_source_returns(example, said):
+    class Mine(Digits):
+        def example(self, index):
+            return example(*super().example(index))
+
+    source = Mine(split="test")
+    if said is None:
+        check_source(source)
+        return
+    with pytest.raises(UserError, match=f"^source Mine: .*{said}"):
+        check_source(source)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"size": 0}, "size is 0; wanted the number of examples, 1 or more"),
+        ({"size": 9.0}, r"size is 9\.0; wanted the number of examples"),
+        ({"name": None}, "name is None; wanted a text"),
+        ({"classes": "ten"}, "classes is 'ten'; wanted the number of classes,"),
+        (
+            {"label_names": ("a",)},
+            r"label_names is \('a',\); wanted none, or one",
+        ),
+    ],
+)
+def test_what_a_source_says(change, said):
+    def opened(split):
+        source = Digits(split=split)
+        vars(source).update(change)
+        return source
+
+    with pytest.raises(UserError, match=f"^source Digits: {said}"):
+        data(source=opened).split("test")
 
 
 def test_groups_of_plain_tuples_are_refused(built):
