@@ -56,7 +56,7 @@ def _lines(
         )
         return
     fewest = min(one.n for one in found)
-    if any(one.interval is None for one in found):
+    if fewest == 1:
         yield (
             "with one run of each nothing can be concluded: two seeds of one "
             f"configuration differ, too. {_more_seeds([against, *others])}"
@@ -68,6 +68,11 @@ def _lines(
             f"sign-flip test cannot give p below {2 / 2**fewest:.2g}. So the strongest "
             f"result is 'perhaps'. More needs at least {ENOUGH} seeds; 8 to 10 are "
             "better"
+        )
+    if any(one.interval is None and one.n > 1 for one in found):
+        yield (
+            "there is no interval where all differences are the same: nothing shows "
+            "how far another seed would be from them"
         )
     if not all(one.paired for one in found):
         yield (

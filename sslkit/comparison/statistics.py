@@ -15,6 +15,9 @@ ENOUGH = 6
 """The fewest pairs for which a sign-flip test can give p < 0.05, as 2 / 2^6 = 0.03."""
 _EXACT = 12
 """Up to this number of pairs, every pattern of signs is tried."""
+_SAME = 1e-9
+"""Numbers whose spread is less than this share of them are the same; their last bits
+differ by rounding."""
 _DRAWN = 10_000
 """How many patterns of signs are tried for more pairs."""
 
@@ -37,7 +40,8 @@ class Difference:
 
     mean: float
     interval: tuple[float, float] | None
-    """The 95% interval by Student's t; None for a single pair, or without a spread."""
+    """The 95% interval by Student's t; None for a single pair, or without a spread:
+    where all differences are the same, t has nothing to estimate it from."""
     n: int
     """Pairs of runs with the same seed; for unpaired sets, the size of the smaller."""
     paired: bool
@@ -84,9 +88,15 @@ def _paired(gaps: Sequence[float]) -> Difference:
     found = mean_of(gaps)
     if found.spread is None:
         return Difference(found.mean, None, 1, True, None, "cannot tell")
+    p = _sign_flips(gaps)
+    if found.spread <= _SAME * max(map(abs, gaps)):
+        sure = found.n >= ENOUGH and p < 1 - _LEVEL
+        verdict: Verdict = "higher" if found.mean > 0 else "lower"
+        return Difference(
+            found.mean, None, found.n, True, p, verdict if sure else "cannot tell"
+        )
     half = _half_width(found.spread / math.sqrt(found.n), found.n - 1)
     interval = (found.mean - half, found.mean + half)
-    p = _sign_flips(gaps)
     return Difference(
         found.mean, interval, found.n, True, p, _verdict(interval, found.n, p)
     )
@@ -96,8 +106,8 @@ def _unpaired(here: Sequence[float], there: Sequence[float]) -> Difference:
     ours, theirs = mean_of(here), mean_of(there)
     gap, count = ours.mean - theirs.mean, min(ours.n, theirs.n)
     parts = [(one.spread or 0.0) ** 2 / one.n for one in (ours, theirs)]
-    if not sum(parts):
-        return Difference(gap, (gap, gap), count, False, None, "cannot tell")
+    if math.sqrt(sum(parts)) <= _SAME * max(abs(ours.mean), abs(theirs.mean)):
+        return Difference(gap, None, count, False, None, "cannot tell")
     # Welch and Satterthwaite's degrees of freedom.
     freedom = sum(parts) ** 2 / sum(
         part**2 / (one.n - 1) for part, one in zip(parts, (ours, theirs), strict=True)

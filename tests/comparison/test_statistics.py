@@ -83,3 +83,16 @@ def test_one_run_has_a_difference_and_no_interval():
     assert found.mean == pytest.approx(0.1)
     assert found.interval is None and found.p is None
     assert difference({}, {"0": 1.0}) is None
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(2, "cannot tell"), (6, "higher")])
+def test_without_a_spread_there_is_no_interval(count, verdict):
+    # Rounding makes these differences differ in their last bits.
+    there = [place / 360 for place in range(330, 330 + count)]
+    here = [value + 6 / 360 for value in there]
+    found = difference(seeds(here), seeds(there))
+    assert found.mean == pytest.approx(6 / 360)
+    assert (found.interval, found.verdict) == (None, verdict)
+    assert found.p == pytest.approx(2 / 2**count)
+    unpaired = difference({"0": 0.3, "1": 0.3}, {"2": 0.1, "3": 0.1})
+    assert (unpaired.interval, unpaired.verdict) == (None, "cannot tell")
