@@ -56,6 +56,10 @@ def check(args: argparse.Namespace) -> None:
         check_folder("the workdir", folder)
     if args.csv == args.json == "-":
         raise UserError("--csv and --json cannot both be -. Give one of them a file.")
+    if args.csv is not None and args.csv == args.json:
+        raise UserError(
+            f"--csv and --json are both {args.csv}. Give each a file of its own."
+        )
     for option in ("csv", "json"):
         path = getattr(args, option)
         if path is not None and path != "-":

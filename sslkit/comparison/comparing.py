@@ -264,6 +264,13 @@ def _notes(
                 for group in groups
             )
         )
+    tests = {_known(run.test_data): run.path for run in runs if run.test_data}
+    if len(tests) > 1:
+        where = (f"{text} (e.g. {path})" for text, path in tests.items())
+        notes.append(
+            "the runs were measured on different test data, so their accuracies cannot "
+            f"be compared: {'; '.join(where)}"
+        )
     keys = {key for run in runs for key in run.bindings if not _matters(key)}
     idle = sorted(key for key in keys if len({run.value(key) for run in runs}) > 1)
     if idle:

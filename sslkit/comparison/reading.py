@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,13 +13,15 @@ from typing import Any
 from sslkit import config
 from sslkit.config.reading import read_text
 from sslkit.errors import UserError
-from sslkit.evaluate.results import TRAINED
+from sslkit.evaluate.results import SHARES, TRAINED
+from sslkit.evaluation import numbers_of
 from sslkit.status import find_runs, read_status
 from sslkit.status.files import names, text
 
 SEED = "train.seed"
 RANK = "effective rank"
 INITIALIZE = "train.initialize"
+_WHO = "representation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,8 @@ class RunRecord:
     """Key -> default, for what it does not bind, as far as the defaults are known."""
     data: Mapping[str, Any]
     """The data that it was started on; empty if not known."""
+    test_data: Mapping[str, Any]
+    """The data that it is measured on; empty if not known."""
     step: int
     """The step of its results; the updates done, if there are no results."""
     steps: int | None
@@ -46,7 +50,7 @@ class RunRecord:
     protocols: frozenset[str]
     """The measures that are accuracies, in [0, 1]."""
     baselines: Mapping[str, Mapping[str, float]]
-    """Baseline without training (such as `raw pixels`) -> protocol -> accuracy."""
+    """Baseline without training (such as `raw pixels`) -> protocol -> number."""
     tested: frozenset[int]
     """How many test images its results are of; empty if not known."""
     notes: tuple[str, ...]
@@ -126,7 +130,8 @@ def read_run(path: str, *, metrics: Sequence[str] = ()) -> RunRecord:
     Raises:
         UserError: if the folder is not a run's, or its configuration is damaged.
     """
-    if not _is_run(path):
+    there = names(path) or ()
+    if "config.gin" not in there:
         raise UserError(
             f"{path} is not a workdir of a run: it has no config.gin. Make one with: "
             f"sslkit train --gin RECIPE --workdir {path}"
@@ -134,13 +139,14 @@ def read_run(path: str, *, metrics: Sequence[str] = ()) -> RunRecord:
     bindings = _bindings(path)
     status = read_status(path)
     notes = [] if status.ok else [status.state]
-    result = _json(os.path.join(path, "result.json"))
-    measures, baselines = _measures(result)
-    protocols = frozenset(measures) - {RANK}
     step = status.step
-    if not measures:
+    result = _result(path, notes) if "result.json" in there else {}
+    rows: Sequence[Mapping[str, Any]] = result.get("rows", ())
+    measured = _measured(rows, notes)
+    measures = measured.get(TRAINED, {}) | _rank(result, notes)
+    if "result.json" not in there:
         notes.append(f"no results yet ({status.state}, {_place(step, status.steps)})")
-    elif isinstance(result.get("step"), int):
+    elif result:
         step = result["step"]
         if status.steps is not None and step < status.steps:
             notes.append(
@@ -149,25 +155,30 @@ def read_run(path: str, *, metrics: Sequence[str] = ()) -> RunRecord:
             )
     for name in metrics:
         value = status.metrics.get(name)
-        if value is None:
+        if value is None and name in status.metrics:
+            notes.append(f"its last {name} is not finite and is left out")
+        elif value is None:
             known = ", ".join(status.metrics) or "none"
             notes.append(f"it has no metric '{name}'; its metrics: {known}")
         else:
             measures[name] = float(value)
-    data = _json(os.path.join(path, "data.json")).get("train")
+    data = _json(os.path.join(path, "data.json"))
     return RunRecord(
         path=path,
         seed=bindings.pop(SEED, "0"),
         bindings=bindings,
         defaults=_defaults(path),
-        data=data if isinstance(data, dict) else {},
+        data=_mapping(data.get("train")),
+        test_data=_mapping(data.get("test")),
         step=step,
         steps=status.steps,
         state=status.state,
         measures=measures,
-        protocols=protocols,
-        baselines=baselines,
-        tested=_tested(result),
+        protocols=frozenset(
+            row["protocol"] for row in rows if next(iter(numbers_of(row))) in SHARES
+        ),
+        baselines={who: own for who, own in measured.items() if who != TRAINED},
+        tested=_tested(rows),
         notes=tuple(notes),
     )
 
@@ -229,33 +240,63 @@ def _json(path: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _tested(result: Mapping[str, Any]) -> frozenset[int]:
-    rows = result.get("rows")
-    found = [
-        row.get("n_test")
-        for row in (rows if isinstance(rows, list) else ())
-        if isinstance(row, dict) and row.get("representation") == TRAINED
-    ]
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _result(path: str, notes: list[str]) -> dict[str, Any]:
+    """Returns the content of `result.json`; empty, with a note, if it is damaged."""
+    found = _json(os.path.join(path, "result.json"))
+    rows, step = found.get("rows"), found.get("step")
+    if isinstance(step, int) and isinstance(rows, list) and all(map(_is_row, rows)):
+        return found
+    notes.append(
+        f"result.json is damaged: `sslkit evaluate --workdir {path}` writes it again"
+    )
+    return {}
+
+
+def _is_row(row: object) -> bool:
+    if not isinstance(row, Mapping):
+        return False
+    try:
+        named = all(isinstance(row[name], str) for name in ("protocol", _WHO))
+        return named and bool(numbers_of(row))
+    except (KeyError, TypeError, OverflowError):
+        return False
+
+
+def _tested(rows: Sequence[Mapping[str, Any]]) -> frozenset[int]:
+    found = [row.get("n_test") for row in rows if row[_WHO] == TRAINED]
     return frozenset(count for count in found if isinstance(count, int))
 
 
-def _measures(
-    result: Mapping[str, Any],
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Returns the numbers of the trained encoder, and those of the baselines."""
-    measures: dict[str, float] = {}
-    others: dict[str, dict[str, float]] = {}
-    rows = result.get("rows")
-    for row in rows if isinstance(rows, list) else ():
-        try:
-            protocol, who = str(row["protocol"]), str(row["representation"])
-            share = float(row["top1"])
-        except (KeyError, TypeError, ValueError):
-            continue
-        into = measures if who == TRAINED else others.setdefault(who, {})
-        into[protocol] = share
-    health = result.get("health")
-    if isinstance(health, dict):
-        with contextlib.suppress(KeyError, TypeError, ValueError):
-            measures[RANK] = float(health[TRAINED]["effective_rank"])
-    return measures, others
+def _measured(
+    rows: Sequence[Mapping[str, Any]], notes: list[str]
+) -> dict[str, dict[str, float]]:
+    """Returns representation -> protocol -> the number that encoders are compared by.
+
+    Numbers that are not finite are left out, with a note.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for row in rows:
+        name, value = next(iter(numbers_of(row).items()))
+        if math.isfinite(value):
+            found.setdefault(row[_WHO], {})[row["protocol"]] = value
+        else:
+            notes.append(
+                f"{name} of {row['protocol']}, {row[_WHO]}, is not finite and is left "
+                "out"
+            )
+    return found
+
+
+def _rank(result: Mapping[str, Any], notes: list[str]) -> dict[str, float]:
+    health = _mapping(_mapping(result.get("health")).get(TRAINED))
+    value = health.get("effective_rank")
+    if not isinstance(value, int | float):
+        return {}
+    if not math.isfinite(value):
+        notes.append(f"{RANK} is not finite and is left out")
+        return {}
+    return {RANK: float(value)}

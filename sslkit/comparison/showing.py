@@ -87,7 +87,8 @@ def _baselines(found: Comparison) -> _Rows:
                 for run in runs
                 if name in run.baselines.get(who, {})
             ]
-            cells.append(_mean(mean_of(values) if values else None, percent=True))
+            mean = mean_of(values) if values else None
+            cells.append(_mean(mean, percent=name in found.protocols))
         rows.append([f"{who} (all runs)", "", *cells])
     return rows
 

@@ -225,6 +225,87 @@ def test_runs_without_results_or_measured_early_are_named(run):
     assert found.groups[0].of(KNN) == {"0": 0.8}
 
 
+def change(folder, file, edit):
+    path = f"{folder}/{file}"
+    with open(path) as opened:
+        found = json.load(opened)
+    edit(found)
+    with open(path, "w") as opened:
+        json.dump(found, opened)
+
+
+def test_numbers_that_are_not_finite_are_left_out_and_named(run):
+    whole = run("whole", knn=0.8)
+    lost = run("lost", seed=1, knn=0.9, metrics={"loss": None})
+
+    def edit(result):
+        result["rows"][0]["top1"] = float("nan")
+        result["health"]["trained encoder"]["effective_rank"] = float("nan")
+
+    change(lost, "result.json", edit)
+    found = sslkit.compare(whole, lost, metrics=["loss"])
+    (group,) = found.groups
+    assert group.of(KNN) == {"0": 0.8}
+    assert group.of(LINEAR) == {"0": pytest.approx(0.81), "1": pytest.approx(0.91)}
+    assert group.of("effective rank") == {"0": 30.0}
+    said = "\n".join(found.notes)
+    assert f"{lost}: top1 of {KNN}, trained encoder, is not finite" in said
+    assert f"{lost}: effective rank is not finite and is left out" in said
+    assert f"{lost}: its last loss is not finite and is left out" in said
+
+
+def test_an_evaluation_is_compared_by_its_first_number(run):
+    folders = [run("a", knn=0.8), run("b", "train.batch_size = 2", knn=0.9)]
+    for folder, value in zip(folders, (3.5, 4.0), strict=True):
+
+        def edit(result, value=value):
+            for row in result["rows"][::2]:
+                del row["top1"], row["top5"]
+                row |= {"distance": value, "other": 1.0}
+
+        change(folder, "result.json", edit)
+    found = sslkit.compare(*folders)
+    assert found.differences(found.groups[1])[KNN].mean == 0.5
+    # It is not an accuracy, so it is not in percent.
+    assert found.protocols == {LINEAR}
+    assert "+0.5 " in str(found)
+
+
+@pytest.mark.parametrize("damage", ["{", "[1]", '{"step": "x", "rows": []}'])
+def test_a_damaged_result_is_named(run, damage):
+    folders = [run("a", knn=0.8), run("b", seed=1, knn=0.9)]
+    with open(f"{folders[1]}/result.json", "w") as file:
+        file.write(damage)
+    said = notes(*folders)
+    again = f"`sslkit evaluate --workdir {folders[1]}` writes it again"
+    assert f"{folders[1]}: result.json is damaged: {again}" in said
+    assert "no results yet" not in said
+
+
+def test_other_test_data_is_named(run):
+    folders = [run("a", knn=0.8), run("b", seed=1, knn=0.9)]
+    for folder, size in zip(folders, (360, 99), strict=True):
+        test = {"name": "digits/test", "size": size}
+        change(folder, "data.json", lambda data, test=test: data.update(test=test))
+    said = notes(*folders)
+    assert "measured on different test data" in said
+    assert f"size 99 (e.g. {folders[1]})" in said
+
+
+def test_equal_differences_have_no_interval(run):
+    folders = [
+        run(f"{name}{seed}", f"train.batch_size = {size}", seed=seed, knn=value)
+        for name, size, value in (("a", 1, 0.7), ("b", 2, 0.8))
+        for seed in range(2)
+    ]
+    found = sslkit.compare(*folders)
+    one = found.differences(found.groups[1])[KNN]
+    assert (one.interval, one.verdict) == (None, "cannot tell")
+    said = "\n".join(found.notes)
+    assert "there is no interval where all differences are the same" in said
+    assert "with one run of each" not in said
+
+
 def test_two_runs_of_one_seed_count_once(run):
     folders = [run("a", knn=0.8), run("b", knn=0.9)]
     found = sslkit.compare(*folders)
@@ -264,6 +345,7 @@ def test_refusals(run, tmp_path, capsys):
         ),
         ([one, ""], "the workdir is ''"),
         ([one, "--csv", "-", "--json", "-"], "--csv and --json cannot both be -"),
+        ([one, "--csv", "c", "--json", "c"], "--csv and --json are both c. Give each"),
         ([one, "--csv", f"{one}/config.gin/c"], "cannot be written"),
     ):
         assert main(["compare", *words]) == 2
