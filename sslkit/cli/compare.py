@@ -9,7 +9,7 @@ import os
 import sys
 
 from sslkit.arguments import check_folder
-from sslkit.cli.options import check_target
+from sslkit.cli.options import check_target_file
 from sslkit.cli.startup import start_tensorflow
 from sslkit.errors import UserError, first_line
 from sslkit.secrets import hide
@@ -63,7 +63,7 @@ def check(args: argparse.Namespace) -> None:
     for option in ("csv", "json"):
         path = getattr(args, option)
         if path is not None and path != "-":
-            check_target(path, f"--{option}")
+            check_target_file(path, f"--{option}")
 
 
 def run(args: argparse.Namespace) -> int:

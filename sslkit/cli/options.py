@@ -101,3 +101,18 @@ def check_target(path: str, option: str = "--to") -> None:
         raise UserError(
             f"{option} {path} cannot be written: you may not write to {above}."
         )
+
+
+def check_target_file(path: str, option: str = "--to") -> None:
+    """Refuses a place on a disk where no file can be written.
+
+    Args:
+        path: the value of the option.
+        option: its name.
+
+    Raises:
+        UserError: as `check_target`; and if the path is a folder.
+    """
+    check_target(path, option)
+    if "://" not in path and os.path.isdir(path):
+        raise UserError(f"{option} {path} cannot be written: it is a folder.")

@@ -6,7 +6,7 @@ import argparse
 import os
 
 from sslkit.arguments import check_folder
-from sslkit.cli.options import add_overrides, check_target
+from sslkit.cli.options import add_overrides, check_target_file
 from sslkit.errors import UserError
 
 _FORMATS = ("html", "md", "png")
@@ -87,7 +87,7 @@ def check(args: argparse.Namespace) -> None:
             f"{args.format}. Change one of them."
         )
     _check_runs(args.workdirs)
-    check_target(args.to)
+    check_target_file(args.to)
 
 
 def run(args: argparse.Namespace) -> int:

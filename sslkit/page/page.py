@@ -18,6 +18,8 @@ from sslkit.storage import reaching, replacing
 
 __all__ = ["Page", "report"]
 
+FORMATS = ("html", "md", "png")
+"""The endings of the files that a page is written to."""
 MOST_BYTES = 5_000_000
 """The largest size of a page."""
 _FEWEST = 100
@@ -46,9 +48,13 @@ class Page:
             The path.
 
         Raises:
-            UserError: if it cannot be written.
+            UserError: if its ending is another, or it cannot be written.
         """
         target = os.fspath(path)
+        if _ending(target) not in FORMATS:
+            raise UserError(
+                f"{target} does not end in .html, .md or .png. Name a file that does."
+            )
         with reaching("the report", target, verb="written"), replacing(target) as aside:
             self._write(aside)
         return target
@@ -60,12 +66,12 @@ class Page:
         return markdown(self.content, folders=self.folders)
 
     def _write(self, path: str) -> None:
-        if path.endswith(".png"):
+        if _ending(path) == "png":
             from sslkit.page.png import draw
 
             data = draw(self.content)
         else:
-            text = self.markdown() if path.endswith(".md") else self.html
+            text = self.markdown() if _ending(path) == "md" else self.html
             data = text.encode()
         with tf.io.gfile.GFile(path, "wb") as file:
             file.write(data)
@@ -120,3 +126,7 @@ def report(
             f"{command(folders)} --detail 1"
         )
     return Page(text, content, tuple(folders))
+
+
+def _ending(path: str) -> str:
+    return os.path.splitext(path)[1].lower().removeprefix(".")
