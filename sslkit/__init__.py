@@ -25,7 +25,7 @@ def compare(
     *workdirs: str | os.PathLike[str],
     stage: str | None = None,
     against: str | None = None,
-    metrics: Sequence[str] = (),
+    metrics: str | Sequence[str] = (),
 ) -> Comparison:
     """Compares runs: how their configurations differ, and how their results differ.
 
@@ -37,7 +37,8 @@ def compare(
         stage: the stage to compare, for recipes with several stages.
         against: letter of the configuration with which the others are compared; by
             default the first, A.
-        metrics: names of training metrics whose last values are compared, too.
+        metrics: names of training metrics whose last values are compared, too; or one
+            name.
 
     Raises:
         UserError: if a folder is not that of a run, or there are fewer than two runs.
@@ -45,7 +46,8 @@ def compare(
     from sslkit import comparison
 
     folders = [os.fspath(folder) for folder in workdirs]
-    return comparison.compare(folders, stage=stage, against=against, metrics=metrics)
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    return comparison.compare(folders, stage=stage, against=against, metrics=names)
 
 
 def load_encoder(path: str | os.PathLike[str]) -> Encoder:

@@ -243,7 +243,7 @@ def test_numbers_that_are_not_finite_are_left_out_and_named(run):
         result["health"]["trained encoder"]["effective_rank"] = float("nan")
 
     change(lost, "result.json", edit)
-    found = sslkit.compare(whole, lost, metrics=["loss"])
+    found = sslkit.compare(whole, lost, metrics="loss")
     (group,) = found.groups
     assert group.of(KNN) == {"0": 0.8}
     assert group.of(LINEAR) == {"0": pytest.approx(0.81), "1": pytest.approx(0.91)}
@@ -346,6 +346,7 @@ def test_refusals(run, tmp_path, capsys):
         ([one, ""], "the workdir is ''"),
         ([one, "--csv", "-", "--json", "-"], "--csv and --json cannot both be -"),
         ([one, "--csv", "c", "--json", "c"], "--csv and --json are both c. Give each"),
+        ([one, "--csv", one], f"--csv {one} cannot be written: it is a folder"),
         ([one, "--csv", f"{one}/config.gin/c"], "cannot be written"),
     ):
         assert main(["compare", *words]) == 2
