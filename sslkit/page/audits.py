@@ -56,7 +56,7 @@ def read_audit(path: str, hue: int) -> Audit | None:
         found = json.loads(text(os.path.join(path, _FILE)))
         return _audit(found, path, hue, there)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        again = f"`sslkit audit --workdir {hide(path)}` writes it again"
+        again = f"`sslkit audit {hide(path)}` writes it again"
         return Audit((), (), (), (), (f"{_FILE} is damaged: {again}",))
 
 
@@ -111,7 +111,7 @@ def _curves(found: Mapping[str, Any], hue: int) -> Iterator[Curve]:
         ]
         if len(table) < 2:
             continue
-        steps = np.array([row[key] for row in table])
+        steps = np.array([int(row[key]) for row in table])
         lines = []
         for place, name in enumerate(("precision", "recall")):
             values = np.array([row[name] for row in table], np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 
 from sslkit.errors import UserError
@@ -108,7 +109,11 @@ def gather(
         UserError: if a folder does not hold a run, or there are too many runs for a
             page.
     """
-    paths = list(dict.fromkeys(run for one in folders for run in find_runs(one)))
+    there: dict[str, str] = {}
+    for folder in folders:
+        for path in find_runs(folder):
+            there.setdefault(os.path.realpath(path), path)
+    paths = list(there.values())
     if len(paths) > _LISTED:
         raise UserError(
             f"there are {len(paths)} runs, but a page shows at most {_LISTED}. Name "
@@ -122,6 +127,12 @@ def gather(
             "These runs were trained on different data, so their accuracies and losses "
             "cannot be compared."
         )
+    notes += [
+        f"{group.title} has several runs of seed {', '.join(twice)}, so what follows a "
+        "± is not only what the seed changes."
+        for group in groups
+        if (twice := group.repeated)
+    ]
     seen = []
     able = [group for group in groups if group.first.has_checkpoint]
     for group in able[:detail]:

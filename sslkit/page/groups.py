@@ -29,6 +29,12 @@ class Group:
         """The run whose images are shown for the group: the first with a checkpoint."""
         return next((run for run in self.runs if run.has_checkpoint), self.runs[0])
 
+    @property
+    def repeated(self) -> list[str]:
+        """The seeds that several of its runs have."""
+        seeds = [run.seed for run in self.runs]
+        return sorted({seed for seed in seeds if seeds.count(seed) > 1})
+
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
@@ -114,7 +120,10 @@ def _titles(groups: Sequence[tuple[Record, ...]]) -> list[str]:
     for group in groups:
         names = [run.name for run in group]
         shared = _shared(names) if len(names) > 1 else names[0]
-        found.append(shared if len(names) == 1 else f"{shared} ({len(names)} seeds)")
+        several = "seeds" if len({run.seed for run in group}) == len(group) else "runs"
+        found.append(
+            shared if len(group) == 1 else f"{shared} ({len(group)} {several})"
+        )
     taken = {title for title in found if found.count(title) > 1}
     return [
         f"{title} ({group[0].path})" if title in taken else title

@@ -16,6 +16,7 @@ from sslkit.config.recipes import find_recipe
 from sslkit.errors import UserError
 from sslkit.evaluate.alarms import alarms
 from sslkit.evaluate.results import PROBED
+from sslkit.evaluation import numbers_of
 from sslkit.secrets import hide
 from sslkit.status import RunStatus, read_lines, read_status
 from sslkit.status.files import names, text
@@ -60,7 +61,8 @@ class Record:
     waited: float | None
     """Share of `seconds` that was spent waiting for batches."""
     result: Mapping[str, Any] | None
-    """The latest evaluation, as `result.json` holds it."""
+    """The latest evaluation, as `result.json` holds it: the rows with an accuracy, and
+    the finite numbers of health."""
     facts: Mapping[str, str]
     """Versions, devices, commit; empty for a run without `facts.json`."""
     data: Mapping[str, Any]
@@ -128,7 +130,7 @@ def read_record(path: str) -> Record:
     saved = any(name.endswith(".index") for name in checkpoints)
     if not saved:
         notes.append("there is no checkpoint: no images are shown")
-    data, result = _json(path, "data.json"), _result(path, there, notes)
+    data, result = _json(path, "data.json"), _result(path, there, status.steps, notes)
     found = Record(
         path=path,
         status=status,
@@ -165,21 +167,27 @@ def _written(value: Any) -> str:
 
 
 def _series(lines: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
-    found: dict[str, tuple[list[int], list[float], list[int]]] = {}
+    """Returns the values of each metric; of several at one step, the last."""
+    found: dict[str, dict[int, float | None]] = {}
     for line in lines:
         for name, value in line.items():
             if name in ("step", "time", "machine"):
                 continue
-            steps, values, lost = found.setdefault(name, ([], [], []))
-            if _is_number(value):
-                steps.append(line["step"])
-                values.append(float(value))
-            elif value is None:
-                lost.append(line["step"])
-    return {
-        name: Series(tuple(steps), tuple(values), len(lost))
-        for name, (steps, values, lost) in found.items()
-    }
+            values = found.setdefault(name, {})
+            if value is None or _is_number(value):
+                values[line["step"]] = value
+    return {name: _one_series(values) for name, values in found.items()}
+
+
+def _one_series(values: Mapping[int, float | None]) -> Series:
+    known = sorted(
+        (step, float(one)) for step, one in values.items() if one is not None
+    )
+    return Series(
+        tuple(step for step, _ in known),
+        tuple(value for _, value in known),
+        len(values) - len(known),
+    )
 
 
 def _seconds(lines: Sequence[Mapping[str, Any]]) -> float | None:
@@ -209,7 +217,10 @@ def _share(
     return min(1.0, waited / seconds) if seconds and known else None
 
 
-def _result(path: str, there: Sequence[str], notes: list[str]) -> dict[str, Any] | None:
+def _result(
+    path: str, there: Sequence[str], steps: int | None, notes: list[str]
+) -> dict[str, Any] | None:
+    """Returns the evaluation, with the rows whose accuracy the page can show."""
     if "result.json" not in there:
         notes.append(
             "accuracies are not measured yet; `sslkit evaluate --workdir "
@@ -217,15 +228,39 @@ def _result(path: str, there: Sequence[str], notes: list[str]) -> dict[str, Any]
         )
         return None
     found = _json(path, "result.json")
-    rows, health = found.get("rows"), found.get("health")
-    whole = isinstance(found.get("step"), int) and isinstance(health, Mapping)
-    if whole and isinstance(rows, list) and all(map(_is_row, rows)):
-        return found
-    notes.append(
-        f"result.json is damaged: `sslkit evaluate --workdir {hide(path)}` writes it "
-        "again"
+    step, rows, health = found.get("step"), found.get("rows"), found.get("health")
+    whole = isinstance(step, int) and isinstance(health, Mapping)
+    if not (whole and isinstance(rows, list) and all(map(_is_row, rows))):
+        notes.append(
+            f"result.json is damaged: `sslkit evaluate --workdir {hide(path)}` writes "
+            "it again"
+        )
+        return None
+    if isinstance(step, int) and steps is not None and step < steps:
+        notes.append(
+            f"accuracies are of step {step:,}, and not of the end at {steps:,}; "
+            f"`sslkit evaluate --workdir {hide(path)}` measures the latest checkpoint"
+        )
+    notes += (hide(_not_shown(row)) for row in rows if not _is_number(row.get("top1")))
+    return {
+        **found,
+        "rows": [row for row in rows if _is_number(row.get("top1"))],
+        "health": {who: _finite(one) for who, one in (health or {}).items()},
+    }
+
+
+def _not_shown(row: Mapping[str, Any]) -> str:
+    """Returns a line about a row that has no accuracy, or one that is not finite."""
+    numbers = ", ".join(f"{k} {v:.4g}" for k, v in numbers_of(row).items())
+    return (
+        f"{row['protocol']}, {row['representation']}, is not in the tables: {numbers}"
     )
-    return None
+
+
+def _finite(health: object) -> dict[str, Any]:
+    return {
+        name: value for name, value in _mapping(health).items() if _is_number(value)
+    }
 
 
 def _probed(test: Mapping[str, Any], result: Mapping[str, Any] | None) -> int | None:
@@ -242,12 +277,14 @@ def _probed(test: Mapping[str, Any], result: Mapping[str, Any] | None) -> int | 
 
 
 def _is_row(row: object) -> bool:
-    return (
-        isinstance(row, Mapping)
-        and isinstance(row.get("protocol"), str)
-        and isinstance(row.get("representation"), str)
-        and _is_number(row.get("top1"))
-    )
+    if not isinstance(row, Mapping):
+        return False
+    names = ("protocol", "representation")
+    try:
+        named = all(isinstance(row.get(name), str) for name in names)
+        return named and bool(numbers_of(row))
+    except (TypeError, OverflowError):
+        return False
 
 
 def _json(path: str, name: str) -> dict[str, Any]:

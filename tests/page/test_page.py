@@ -171,8 +171,11 @@ def test_the_audit_of_a_run_is_shown_with_its_pictures(make):
         "6",
         "4",
     )
-    (folder / "audit.json").write_text("{")
-    assert "audit.json is damaged" in read(quiet([folder]).html).text
+    found["over_training"] = [{"step": step, **both} for step in ("x", 2)]
+    for damaged in ("{", json.dumps(found)):
+        (folder / "audit.json").write_text(damaged)
+        said = f"audit.json is damaged: `sslkit audit {folder}` writes it again"
+        assert said in read(quiet([folder]).html).text
 
 
 def test_a_notebook_shows_it_in_a_frame_and_markdown_has_its_numbers(make):
@@ -207,6 +210,37 @@ def test_a_failed_write_leaves_the_earlier_file(make, monkeypatch, tmp_path):
         page.save(target)
     assert target.read_text() == "before"
     assert not list(tmp_path.glob(".partial*"))
+
+
+def test_a_run_named_twice_is_one_run(make, monkeypatch, tmp_path):
+    folder = make("one", measured=result())
+    monkeypatch.chdir(tmp_path)
+    page = quiet([folder, "one", "./one"])
+    assert len(page.content.runs) == 1
+
+
+def test_runs_of_one_seed_get_a_note(make):
+    page = quiet([make(name, measured=result(), seed=3) for name in ("a1", "a2")])
+    assert "a (2 runs) has several runs of seed 3" in page.markdown()
+
+
+def test_the_ending_is_the_format_in_either_case_and_others_are_refused(make, tmp_path):
+    page = quiet([make(measured=result())])
+    page.save(tmp_path / "a.PNG")
+    assert (tmp_path / "a.PNG").read_bytes().startswith(b"\x89PNG")
+    page.save(tmp_path / "a.Md")
+    assert (tmp_path / "a.Md").read_text() == page.markdown()
+    with pytest.raises(UserError, match=r"a\.txt does not end in \.html, \.md or"):
+        page.save(tmp_path / "a.txt")
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_a_folder_as_the_file_is_refused_before_anything_is_read(make, capsys):
+    folder = make()
+    (folder / "report.html").mkdir()
+    assert main(["report", str(folder)]) == 2
+    said = f"--to {folder}/report.html cannot be written: it is a folder"
+    assert said in capsys.readouterr().err
 
 
 def test_the_command_writes_each_format(make, seen, capsys):

@@ -228,6 +228,49 @@ def test_missing_or_damaged_files_are_notes_and_not_errors(make):
     assert remarks(run)
 
 
+@pytest.mark.parametrize("top1", [None, float("nan")])
+def test_a_row_without_an_accuracy_is_a_note_and_the_others_are_shown(make, top1):
+    measured = result()
+    count = len(measured["rows"])
+    row = measured["rows"][0]
+    del row["top1"], row["top5"]
+    row |= {"distance": 0.25} if top1 is None else {"top1": top1}
+    run = read_record(str(make(measured=measured)))
+    assert len(run.result["rows"]) == count - 1
+    number = "distance 0.25" if top1 is None else "top1 nan"
+    said = f"kNN (k=20, T=0.07), trained encoder, is not in the tables: {number}"
+    assert said in run.notes
+    assert remarks(run)
+
+
+def test_health_that_is_not_finite_or_no_number_is_left_out(make):
+    measured = result(rank=float("nan"))
+    measured["health"] |= {"raw pixels": 3}
+    run = read_record(str(make(measured=measured)))
+    assert "effective_rank" not in run.result["health"]["trained encoder"]
+    assert run.result["health"]["raw pixels"] == {}
+    assert remarks(run)
+
+
+def test_accuracies_of_an_earlier_checkpoint_are_named(make):
+    folder = make(measured=result(), steps=300)
+    said = "accuracies are of step 100, and not of the end at 300; `sslkit evaluate"
+    assert any(note.startswith(said) for note in read_record(str(folder)).notes)
+
+
+def test_of_several_reports_of_a_step_the_last_counts(make):
+    # Two processes wrote into one file, or it was put together by hand.
+    reports = lines([4.0, 3.0, 2.0]) + lines([9.0, 8.0])[1:]
+    loss = read_record(str(make(reports=reports))).series["loss"]
+    assert (loss.steps, loss.values) == ((10, 20, 30), (4.0, 8.0, 2.0))
+
+
+def test_runs_of_one_seed_are_not_called_seeds(make):
+    runs = [read_record(str(make(name, seed=3))) for name in ("a1", "a2")]
+    (group,) = grouped(runs)
+    assert (group.title, group.repeated) == ("a (2 runs)", ["3"])
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(
