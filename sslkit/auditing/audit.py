@@ -21,11 +21,17 @@ from sslkit.errors import UserError
 from sslkit.objectives import Scores
 from sslkit.runs import Run
 from sslkit.status import read_status
+from sslkit.storage import reaching
 from sslkit.training.run import Training
 from sslkit.workdir import Workdir
 
 VERSION = 1
 """Version of the format of `audit.json`; see docs/compare.md."""
+_SAMPLE, _ERRORS, _CURVES = _PICTURES = (
+    "audit_sample.png",
+    "audit_errors.png",
+    "audit_curves.png",
+)
 _TOPK = 10
 """How many views are taken if the run's objective does not choose any."""
 
@@ -37,7 +43,7 @@ class Settings:
     images: int = 1024
     """How many images are compared at most."""
     step: int | None = None
-    """The step of the checkpoint to audit; None for the latest."""
+    """The step of the checkpoint to audit; None for the latest that is whole."""
     topk: int | None = None
     """If given, the k highest scores are taken, instead of the run's own choice."""
     threshold: float | None = None
@@ -66,6 +72,7 @@ class Audit:
         """Writes `audit.json` and the pictures into a run's folder; returns the paths.
 
         The pictures are written first, so that those which `audit.json` names exist.
+        Pictures of an earlier audit that this one does not have are removed.
 
         Raises:
             UserError: if one cannot be written.
@@ -79,7 +86,13 @@ class Audit:
             path = os.path.join(workdir.path, self.found["curves"])
             curves.draw(self.found, path)
             paths.append(path)
-        return [workdir.write_audit(self.found), *paths]
+        written = workdir.write_audit(self.found)
+        for name in _PICTURES:
+            path = os.path.join(workdir.path, name)
+            if path not in paths and tf.io.gfile.exists(path):
+                with reaching("the picture", path, verb="removed"):
+                    tf.io.gfile.remove(path)
+        return [written, *paths]
 
 
 def audit(run: Run, settings: Settings, say: Callable[[str], None] = print) -> Audit:
@@ -97,7 +110,8 @@ def audit(run: Run, settings: Settings, say: Callable[[str], None] = print) -> A
     """
     training, workdir = run.training, run.workdir
     prefixes = _prefixes(workdir)
-    main = _chosen(prefixes, workdir, settings.step)
+    damaged: dict[str, str] = {}
+    main = _chosen(training, prefixes, workdir, settings.step, damaged)
     notes = _notes(workdir)
     pool = Pool(
         training.objective,
@@ -121,11 +135,11 @@ def audit(run: Run, settings: Settings, say: Callable[[str], None] = print) -> A
         )
     look = _Look(training, settings)
     over: list[dict[str, Any]] = []
-    for prefix in (one for one in prefixes if one != main):
+    for prefix in (one for one in prefixes if one != main and one not in damaged):
         try:
             step = training.load(workdir, prefix)
         except Damaged as error:
-            notes.append(f"{prefix} is damaged and is skipped: {error.reason}")
+            damaged[prefix] = error.reason
             continue
         say(f"measuring step {step}")
         counts = Counts()
@@ -169,7 +183,7 @@ def audit(run: Run, settings: Settings, say: Callable[[str], None] = print) -> A
         ],
         "over_training": sorted(over, key=lambda row: row["step"]),
         "recorded": recorded(workdir.path),
-        "curves": "audit_curves.png" if counts.by_topk() and labelled else None,
+        "curves": _CURVES if counts.by_topk() and labelled else None,
         "stability": stability.found(),
         "gallery": [
             {
@@ -179,7 +193,14 @@ def audit(run: Run, settings: Settings, say: Callable[[str], None] = print) -> A
             }
             for name, rows in shown.items()
         ],
-        "notes": [*notes, *training.data.skipped()],
+        "notes": [
+            *notes,
+            *(
+                f"{one} is damaged and is skipped: {why}"
+                for one, why in damaged.items()
+            ),
+            *training.data.skipped(),
+        ],
     }
     return Audit(found, shown, titles, album)
 
@@ -209,9 +230,15 @@ class _Look:
             )
         tensors = Compared(*map(tf.constant, compared))
         known = tf.constant(labels, tf.int32)
-        found = self._training.objective.detect(
-            tensors, known, step=tf.constant(self._training.state.step)
-        )
+        try:
+            found = self._training.objective.detect(
+                tensors, known, step=tf.constant(self._training.state.step)
+            )
+        except UserError as error:
+            raise UserError(
+                f"{error} In this audit {len(labels):,} images are compared; --images "
+                "raises that number, up to the run's own."
+            ) from error
         self.own = found is not None and not self._given
         if found is None or self._given:
             scores = _scores(tensors) if found is None else found.scores
@@ -274,14 +301,14 @@ def _looked(
 def _pictures(
     pictures: gallery.Gallery, step: int
 ) -> tuple[dict[str, Sequence[gallery.Shown]], dict[str, str]]:
-    shown: dict[str, Sequence[gallery.Shown]] = {"audit_sample.png": pictures.sample}
+    shown: dict[str, Sequence[gallery.Shown]] = {_SAMPLE: pictures.sample}
     titles = {
-        "audit_sample.png": f"Step {step}: images of the run (left), and the images "
+        _SAMPLE: f"Step {step}: images of the run (left), and the images "
         "taken for their false negatives. A random sample."
     }
     if pictures.errors:
-        shown["audit_errors.png"] = pictures.errors
-        titles["audit_errors.png"] = (
+        shown[_ERRORS] = pictures.errors
+        titles[_ERRORS] = (
             f"Step {step}: the errors of the highest scores. Not a random sample."
         )
     return shown, titles
@@ -297,16 +324,35 @@ def _prefixes(workdir: Workdir) -> list[str]:
     return found
 
 
-def _chosen(prefixes: Sequence[str], workdir: Workdir, step: int | None) -> str:
+def _chosen(
+    training: Training,
+    prefixes: Sequence[str],
+    workdir: Workdir,
+    step: int | None,
+    damaged: dict[str, str],
+) -> str:
+    """Returns the checkpoint of a step, or without one the latest that is whole.
+
+    It is loaded, so that damage is found before others are measured. Later ones that
+    are damaged are added to `damaged`, each with the reason.
+    """
     by_step = {step_of(prefix): prefix for prefix in prefixes}
-    if step is None:
-        return prefixes[-1]
-    if step not in by_step:
+    if step is not None and step not in by_step:
         raise UserError(
             f"--step is {step}; {workdir.path} has checkpoints of the steps "
             f"{', '.join(map(str, by_step))}. Name one of these."
         )
-    return by_step[step]
+    tried = prefixes[::-1] if step is None else [by_step[step]]
+    for prefix in tried:
+        try:
+            training.load(workdir, prefix)
+        except Damaged as error:
+            damaged[prefix] = error.reason
+            if prefix == tried[-1]:
+                raise
+        else:
+            break
+    return prefix
 
 
 def _notes(workdir: Workdir) -> list[str]:

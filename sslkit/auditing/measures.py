@@ -179,7 +179,7 @@ class Counts:
         return [
             {
                 "threshold": float(threshold),
-                "found_per_image": _share(count, self.images),
+                "judged_per_image": _share(count, self.images),
                 "precision": _share(hits, count),
                 "recall": _share(hits, self.present),
             }

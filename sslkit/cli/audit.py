@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 
-from sslkit.cli.options import add_overrides, check_workdir
+from sslkit.cli.options import add_overrides, check_target, check_workdir
 from sslkit.errors import UserError
 from sslkit.secrets import hide
+
+_MOST_ROWS = 300
+"""A picture of more rows would be higher than the 65,536 pixels that can be drawn."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=8,
         metavar="N",
-        help="rows per picture (default 8)",
+        help="rows per picture, at most 300 (default 8)",
     )
 
 
@@ -59,10 +63,13 @@ def check(args: argparse.Namespace) -> None:
         value = getattr(args, option)
         if value is not None and value < least:
             raise UserError(f"--{option} is {value}; give {least} or more.")
+    if args.rows > _MOST_ROWS:
+        raise UserError(f"--rows is {args.rows}; give {_MOST_ROWS} or less.")
     if args.threshold is not None and not -1 <= args.threshold <= 1:
         raise UserError(
             f"--threshold is {args.threshold}; give a cosine, from -1 to 1."
         )
+    check_target(os.path.join(args.workdir, "audit.json"), "the audit")
 
 
 def run(args: argparse.Namespace) -> int:

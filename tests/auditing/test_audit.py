@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import types
 
@@ -13,6 +14,7 @@ import tensorflow as tf
 from sslkit.api import Augmentation, Backbone, Detected, Objective, ViewGroup
 from sslkit.auditing import Settings, audit
 from sslkit.auditing.summary import summary
+from sslkit.checkpoints import Damaged
 from sslkit.cli.main import main
 from sslkit.data.arrays import Arrays
 from sslkit.errors import UserError
@@ -175,6 +177,63 @@ def test_for_a_run_without_detection_the_nearest_views_are_taken(opened):
     assert high["choice"]["found_per_image"] < 4
 
 
+def test_pictures_of_an_earlier_audit_are_removed(opened):
+    run = opened(Plain())
+    audit(run, Settings(topk=18, rows=2), say=lambda line: None).write(run.workdir)
+    assert (opened.folder / "audit_errors.png").exists()
+    found = audit(run, Settings(threshold=1.0, rows=2), say=lambda line: None)
+    assert "audit_errors.png" not in found.shown
+    found.write(run.workdir)
+    assert {path.name for path in opened.folder.glob("*.png")} == {
+        "audit_sample.png",
+        "audit_curves.png",
+    }
+
+
+def test_an_objective_that_needs_more_images_gets_advice_for_audits(opened):
+    run = opened(Right())
+
+    def refuse(compared, labels, *, step):
+        raise UserError("right: too few candidates.")
+
+    run.training.objective.detect = refuse
+    said = r"too few candidates\. In this audit 6 images are compared; --images raises"
+    with pytest.raises(UserError, match=said):
+        audit(run, Settings(images=6), say=lambda line: None)
+
+
+def damage(run, *steps):
+    whole = run.training.load
+
+    def load(workdir, prefix):
+        if int(prefix[-8:]) in steps:
+            raise Damaged(prefix, "it is too short")
+        return whole(workdir, prefix)
+
+    run.training.load = load
+
+
+def test_without_a_step_the_latest_whole_checkpoint_is_audited(opened):
+    run = opened(Right())
+    damage(run, 10)
+    kept = audit(run, Settings(), say=lambda line: None).found
+    assert kept["step"] == 5
+    assert [row["step"] for row in kept["over_training"]] == [5]
+    (note,) = [one for one in kept["notes"] if "damaged" in one]
+    assert note.endswith("step_00000010 is damaged and is skipped: it is too short")
+
+
+@pytest.mark.parametrize(("settings", "steps"), [({"step": 10}, [10]), ({}, [5, 10])])
+def test_a_damaged_checkpoint_is_refused_before_others_are_measured(
+    opened, settings, steps
+):
+    run, said = opened(Right()), []
+    damage(run, *steps)
+    with pytest.raises(Damaged, match=r"is damaged: it is too short\. Name an earlier"):
+        audit(run, Settings(**settings), say=said.append)
+    assert said == []
+
+
 def test_the_most_certain_errors_come_first(opened):
     run = opened(Plain())
     kept = audit(run, Settings(topk=18, rows=4), say=lambda line: None).found
@@ -241,6 +300,7 @@ def test_a_run_without_checkpoints_or_that_diverged_is_refused(opened):
     [
         (["--images", "1"], "--images is 1; give 2 or more."),
         (["--topk", "0"], "--topk is 0; give 1 or more."),
+        (["--rows", "301"], "--rows is 301; give 300 or less."),
         (["--threshold", "2"], "--threshold is 2.0; give a cosine, from -1 to 1."),
         ([], "is not a workdir of a run"),
     ],
@@ -251,3 +311,13 @@ def test_the_command_refuses_before_tensorflow(tmp_path, capsys, words, message)
         (folder / "config.gin").touch()
     assert main(["audit", str(folder), *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_workdir_that_cannot_be_written_is_refused_first(
+    tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "config.gin").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert main(["audit", str(tmp_path)]) == 2
+    said = f"cannot be written: you may not write to {tmp_path}"
+    assert said in capsys.readouterr().err

@@ -89,6 +89,8 @@ def test_by_threshold(counts, threshold):
     precision, recall = judge(lambda one, i, c: one.scores[i, c] > threshold)
     assert row["precision"] == pytest.approx(precision)
     assert row["recall"] == pytest.approx(recall)
+    above = sum((one.judged & (one.scores > threshold)).sum() for one in ROUNDS)
+    assert row["judged_per_image"] == above / (len(ROUNDS) * IMAGES)
 
 
 def test_a_perfect_choice_takes_as_many_views_per_image(counts):
