@@ -44,7 +44,10 @@ def compare(
         UserError: if a folder is not that of a run, or there are fewer than two runs.
     """
     from sslkit import comparison
+    from sslkit.errors import UserError
 
+    if not workdirs:
+        raise UserError("sslkit.compare needs folders of runs: sslkit.compare(W, V)")
     folders = [os.fspath(folder) for folder in workdirs]
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     return comparison.compare(folders, stage=stage, against=against, metrics=names)

@@ -101,9 +101,11 @@ def report(
         say: prints a line for the user.
 
     Raises:
-        UserError: if a folder does not hold a run, or the page would be too large even
-            without the images in the map.
+        UserError: if a folder does not hold a run, `detail` is not a number of groups,
+            or the page would be too large even without the images in the map.
     """
+    if not isinstance(detail, int) or detail < 0:
+        raise UserError(f"detail is {detail!r}; give 0 or more.")
     content = gather(folders, how or Options(), detail=detail, say=say)
     written = time.strftime("%Y-%m-%d %H:%M")
 

@@ -29,6 +29,8 @@ _DPI = 110
 _NEAR = 8
 _TITLE = 36
 """The most letters of a line in the title of a protocol."""
+_NAME = 24
+"""Letters of a class's name in the legend of the map."""
 _LEGEND = 20
 """The most classes that are named beside the map."""
 
@@ -152,7 +154,7 @@ def _legend(axes: Any, places: Map) -> None:
     named = shown[:_LEGEND]
     style: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 4}
     keys = [Line2D([], [], color=_of(number), **style) for number in named]
-    words = [textwrap.shorten(places.legend[number], 24) for number in named]
+    words = [_short(places.legend[number]) for number in named]
     if len(shown) > len(named):
         keys.append(Line2D([], [], color="none", **style))
         words.append(f"and {len(shown) - len(named)} more")
@@ -194,3 +196,9 @@ def _of(number: int) -> Any:
     if number < len(_HUES):
         return _HUES[number]
     return colorsys.hls_to_rgb(number * 0.381966 % 1, 0.5, 0.6)
+
+
+def _short(name: str) -> str:
+    """Returns the beginning of a name; a single long word has one, too."""
+    name = " ".join(name.split())
+    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"

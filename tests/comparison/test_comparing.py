@@ -352,6 +352,8 @@ def test_refusals(run, tmp_path, capsys):
         assert main(["compare", *words]) == 2
         err = capsys.readouterr().err
         assert message in err and err.count("\n") == 1
+    with pytest.raises(UserError, match="needs folders of runs"):
+        sslkit.compare()
     two = run("two", knn=0.8, seed=1)
     assert main(["compare", one, two, "--against", "Z"]) == 2
     assert (

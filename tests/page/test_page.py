@@ -212,6 +212,12 @@ def test_a_failed_write_leaves_the_earlier_file(make, monkeypatch, tmp_path):
     assert not list(tmp_path.glob(".partial*"))
 
 
+@pytest.mark.parametrize("detail", [-1, 1.5, "2"])
+def test_the_number_of_groups_with_images_is_checked(make, detail):
+    with pytest.raises(UserError, match=r"detail is .*; give 0 or more"):
+        sslkit.report(make(), detail=detail)
+
+
 def test_a_run_named_twice_is_one_run(make, monkeypatch, tmp_path):
     folder = make("one", measured=result())
     monkeypatch.chdir(tmp_path)

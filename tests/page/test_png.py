@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from page.conftest import result, saved
 
-from sslkit.page import report
+from sslkit.page import png, report
 
 LINEAR = "linear (logistic regression on frozen features)"
 
@@ -56,3 +56,9 @@ def test_the_colours_of_the_map_are_named(drawn):
     (legend,) = [axes.get_legend() for axes in drawn.axes if axes.get_legend()]
     names = [text.get_text() for text in legend.get_texts()]
     assert names == ["red", "<b>green</b>", "blue"]
+
+
+def test_long_names_of_classes_keep_their_beginning():
+    # A name that is one word, as file names often are.
+    assert png._short("x" * 30) == "x" * 23 + "…"
+    assert png._short("a  cat\nor a dog") == "a cat or a dog"
