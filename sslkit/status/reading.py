@@ -19,7 +19,8 @@ from sslkit.status import files
 from sslkit.status.alive import is_alive
 
 _INDEX = re.compile(r"step_(\d+)\.index", re.ASCII)
-_MARKS = ("config.gin", "metrics.jsonl", "checkpoints", "data.json")
+_CONFIG = "config.gin"
+_MARKS = (_CONFIG, "metrics.jsonl", "checkpoints", "data.json")
 """The files that a run writes first; a folder without them is not a run's."""
 _FIELDS = ("step", "time", "machine")
 _HEALTH = "health"
@@ -61,13 +62,18 @@ def find_runs(folder: str) -> list[str]:
     """Returns the folders of the runs in a folder: itself, or those directly in it.
 
     The stages of a recipe and the runs of a sweep are directly in a folder. Runs are
-    returned in the order in which they began.
+    returned in the order in which they began. A folder with no more of a run than, say,
+    `checkpoints` is not one if there are runs with a configuration in it.
     """
     there = files.names(folder)
-    if there is None or any(mark in there for mark in _MARKS):
+    if there is None or _CONFIG in there:
         return [folder]
     below = [os.path.join(folder, name) for name in there]
     runs = [path for path in below if _is_run(path)]
+    if any(mark in there for mark in _MARKS) and not any(
+        _CONFIG in (files.names(path) or ()) for path in runs
+    ):
+        return [folder]
     return sorted(runs, key=_began) or [folder]
 
 

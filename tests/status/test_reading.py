@@ -140,6 +140,23 @@ def test_a_folder_of_stages_lists_them_in_the_order_they_began(tmp_path):
     assert names == ["pretrain", "linear", "finetune"]
 
 
+def test_a_folder_of_runs_may_hold_checkpoints_and_other_things(tmp_path):
+    for name in ("one", "two"):
+        make(tmp_path / name)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "data.json").write_text("{}")
+    (tmp_path / "notes").mkdir()
+    names = [os.path.basename(path) for path in find_runs(str(tmp_path))]
+    assert names == ["one", "two"]
+    # A run without its configuration is one as long as there are no others in it.
+    lost = tmp_path / "one"
+    (lost / "config.gin").unlink()
+    assert find_runs(str(lost)) == [str(lost)]
+    # The folder of a run is one whatever is in it.
+    (tmp_path / "config.gin").touch()
+    assert find_runs(str(tmp_path)) == [str(tmp_path)]
+
+
 def test_a_run_is_running_while_a_process_owns_its_folder(tmp_path):
     assert is_alive(str(tmp_path)) is False
     assert is_alive("gs://bucket/W") is None
