@@ -23,10 +23,10 @@ def summary(found: Mapping[str, Any], path: str) -> list[str]:
 
 def _choice(found: Mapping[str, Any], path: str) -> Iterator[str]:
     yield f"audit of {path} at step {found['step']} of {found['steps']}"
-    others = found["compared_images"] - 1
+    others, views = found["compared_images"] - 1, found["views"]
     yield (
         f"data: {found['images']:,} images of {found['data']}, each compared with "
-        f"{others:,} others in {found['views']} views"
+        f"{others:,} others in {views} view{'s' * (views != 1)}"
     )
     whose = "the run takes" if found["own_policy"] else "this audit takes"
     choice = found["choice"]

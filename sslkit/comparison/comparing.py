@@ -265,7 +265,7 @@ def _notes(
             )
         )
     tests = {_known(run.test_data): run.path for run in runs if run.test_data}
-    if len(tests) > 1:
+    if len(tests) > 1 and not any(DATA in group.values for group in groups):
         where = (f"{text} (e.g. {path})" for text, path in tests.items())
         notes.append(
             "the runs were measured on different test data, so their accuracies cannot "
