@@ -46,11 +46,12 @@ class RunRecord:
     state: str
     """Its state, as `sslkit status` shows it."""
     measures: Mapping[str, float]
-    """Protocol, `effective rank` or name of a metric -> number."""
+    """Protocol, protocol and name of its number, `effective rank` or name of a metric
+    -> number."""
     protocols: frozenset[str]
     """The measures that are accuracies, in [0, 1]."""
     baselines: Mapping[str, Mapping[str, float]]
-    """Baseline without training (such as `raw pixels`) -> protocol -> number."""
+    """Baseline without training (such as `raw pixels`) -> measure -> number."""
     tested: frozenset[int]
     """How many test images its results are of; empty if not known."""
     notes: tuple[str, ...]
@@ -175,7 +176,7 @@ def read_run(path: str, *, metrics: Sequence[str] = ()) -> RunRecord:
         state=status.state,
         measures=measures,
         protocols=frozenset(
-            row["protocol"] for row in rows if next(iter(numbers_of(row))) in SHARES
+            row["protocol"] for row in rows if _compared(row)[0] == row["protocol"]
         ),
         baselines={who: own for who, own in measured.items() if who != TRAINED},
         tested=_tested(rows),
@@ -274,21 +275,28 @@ def _tested(rows: Sequence[Mapping[str, Any]]) -> frozenset[int]:
 def _measured(
     rows: Sequence[Mapping[str, Any]], notes: list[str]
 ) -> dict[str, dict[str, float]]:
-    """Returns representation -> protocol -> the number that encoders are compared by.
+    """Returns representation -> measure -> the number that encoders are compared by.
 
     Numbers that are not finite are left out, with a note.
     """
     found: dict[str, dict[str, float]] = {}
     for row in rows:
-        name, value = next(iter(numbers_of(row).items()))
+        measure, value = _compared(row)
         if math.isfinite(value):
-            found.setdefault(row[_WHO], {})[row["protocol"]] = value
+            found.setdefault(row[_WHO], {})[measure] = value
         else:
-            notes.append(
-                f"{name} of {row['protocol']}, {row[_WHO]}, is not finite and is left "
-                "out"
-            )
+            notes.append(f"{measure}, {row[_WHO]}, is not finite and is left out")
     return found
+
+
+def _compared(row: Mapping[str, Any]) -> tuple[str, float]:
+    """Returns the first number of a row, which runs are compared by, and its name.
+
+    An accuracy has the name of its protocol, and any other number both names.
+    """
+    name, value = next(iter(numbers_of(row).items()))
+    protocol: str = row["protocol"]
+    return (protocol if name in SHARES else f"{protocol} {name}"), value
 
 
 def _rank(result: Mapping[str, Any], notes: list[str]) -> dict[str, float]:

@@ -249,7 +249,7 @@ def test_numbers_that_are_not_finite_are_left_out_and_named(run):
     assert group.of(LINEAR) == {"0": pytest.approx(0.81), "1": pytest.approx(0.91)}
     assert group.of("effective rank") == {"0": 30.0}
     said = "\n".join(found.notes)
-    assert f"{lost}: top1 of {KNN}, trained encoder, is not finite" in said
+    assert f"{lost}: {KNN}, trained encoder, is not finite" in said
     assert f"{lost}: effective rank is not finite and is left out" in said
     assert f"{lost}: its last loss is not finite and is left out" in said
 
@@ -265,7 +265,8 @@ def test_an_evaluation_is_compared_by_its_first_number(run):
 
         change(folder, "result.json", edit)
     found = sslkit.compare(*folders)
-    assert found.differences(found.groups[1])[KNN].mean == 0.5
+    name = f"{KNN} distance"
+    assert found.differences(found.groups[1])[name].mean == 0.5
     # It is not an accuracy, so it is not in percent.
     assert found.protocols == {LINEAR}
     assert "+0.5 " in str(found)
