@@ -162,6 +162,17 @@ class Objective(keras.layers.Layer, abc.ABC):
         """
         del images
 
+    def describe(self) -> str:
+        """Returns what of its options a run should show, for the log, in one line.
+
+        It is called once the objective is built, when `steps` and `examples` are set,
+        so it can also say that something which is to begin later never will.
+
+        Returns:
+            The line; empty, unless overridden, for none.
+        """
+        return ""
+
     @abc.abstractmethod
     def call(self, batch: Batch, *, step: tf.Tensor) -> Outcome:
         """Runs forward in training mode, in replica context.

@@ -31,9 +31,11 @@ def describe(training: Training, labels: Labelling | None) -> list[str]:
     frozen = f", {state.frozen:,} frozen" if state.frozen else ""
     some = f" ({labels})" if labels is not None and not labels.all else ""
     parts = describe_parts(training.accumulate, batch_size)
+    own = training.objective.describe()
     return [
         f"objective {training.objective.name}: {state.parameters:,} trained "
         f"parameters{frozen}; views {views}",
+        *([own] if own else []),
         f"encoder: {training.objective.encoder.describe()}",
         source.summary(),
         f"length: {steps:,} steps of {batch_size} are "

@@ -131,6 +131,15 @@ def test_says_which_stem_the_size_of_the_images_chose():
     )
 
 
+def test_says_what_the_objective_says_of_itself():
+    class Told(Supervised):
+        def describe(self):
+            return f"answers: {self.classes} in {self.steps} steps"
+
+    made = training(functools.partial(Told, TinyBackbone, classes=10))
+    assert made.describe()[1] == "answers: 10 in 6 steps"
+
+
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(whole, tmp_path):
     """Bit for bit: weights, slots, statistics, bank, twin."""
     folder, wanted, _ = whole

@@ -62,6 +62,21 @@ class Start:
             )
         return math.ceil(self._epochs * examples / images)
 
+    def describe(self, *, images: int, examples: int | None, steps: int | None) -> str:
+        """Returns when detection begins, in words; empty if with the run.
+
+        Args:
+            images: in the global batch.
+            examples: in the training split; None if not known.
+            steps: updates of the whole run; None if not known.
+        """
+        first = self.step(images=images, examples=examples)
+        if not first:
+            return ""
+        if steps is not None and first >= steps:
+            return f"from step {first:,} on, which is after the end of the run"
+        return f"from step {first:,} on"
+
     def moment(
         self,
         step: tf.Tensor,

@@ -62,6 +62,13 @@ class LearnedThreshold(keras.layers.Layer, Detection):
             for name in ("threshold", "mean", "square", "visits")
         }
 
+    def describe(self) -> str:
+        """Implements `Detection.describe`."""
+        return (
+            "the views above a threshold that is learned for each image, their "
+            f"{self._quantile:g} quantile"
+        )
+
     def select(self, scores: Scores, moment: Moment = ALWAYS) -> Selection:
         """Implements `Detection.select`."""
         if moment.indices is None or moment.examples is None:

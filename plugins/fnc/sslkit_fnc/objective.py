@@ -228,6 +228,17 @@ class FNC(Objective):
             columns = images * (self._bank_batches or self._views)
             self._detection.check(candidates=columns - self._views)
 
+    def describe(self) -> str:
+        """Returns what becomes of false negatives, and from when on."""
+        if self._false_negatives == "ignore":
+            return "false negatives: ignored"
+        when = self._start.describe(
+            images=self._images, examples=self.examples, steps=self.steps
+        )
+        taken = self._detection.describe()
+        text = f"false negatives: it {self._false_negatives}s {taken}"
+        return f"{text}, {when}" if when else text
+
     @property
     def _detects(self) -> bool:
         return self._false_negatives != "ignore" or self._measure

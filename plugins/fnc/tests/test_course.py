@@ -49,6 +49,36 @@ def test_health_has_no_measure_of_a_detector_that_has_not_begun():
     assert objective.health(step=4, metrics=metrics)["detected_share"] == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "it attracts the 8 views of the highest score"),
+        (
+            {"false_negatives": "eliminate", "threshold": 0.9, "final_threshold": 0.7},
+            "it eliminates the 8 views of the highest score, where they are above 0.9 "
+            "to 0.7",
+        ),
+        (
+            {"detection_start": 1.5},
+            "it attracts the 8 views of the highest score, from step 3 on",
+        ),
+        (
+            {"detection_start": 5.0, "detection": "oracle"},
+            "it attracts all views of images with its label (oracle), from step 10 on, "
+            "which is after the end of the run",
+        ),
+        (
+            {"detection": "glofnd", "quantile": 0.9},
+            "it attracts the views above a threshold that is learned for each image, "
+            "their 0.9 quantile",
+        ),
+        ({"false_negatives": "ignore"}, "ignored"),
+    ],
+)
+def test_says_what_becomes_of_false_negatives(options, said):
+    assert of_run(**options).describe() == f"false negatives: {said}"
+
+
 def test_top_k_moves_from_the_start_to_the_end():
     objective = of_run(detection_start=1.0, topk=2, final_topk=10)
     # Updates 2 to 10 are the run, of which 4 are half.
