@@ -4,11 +4,11 @@
     python benchmarks/methods.py --workdir W --data cifar10 --seeds 1 --data-dir D \\
         --set "data.name = 'cifar10_subset'" --set "train.steps = 400"
 
-Trains `gin/METHOD_DATA_pretrain.gin` with each seed, then each method once more for a
-few steps alone, whose time per step and peak memory are measured; so leave the machine
-alone meanwhile. Prints a table in Markdown, the best by linear accuracy first: mean and
-standard deviation over seeds. Runs that W holds already are not repeated, and one that
-was interrupted goes on.
+Trains `gin/METHOD_DATA_pretrain.gin` with each seed, then, without `--untimed`, each
+method once more for a few steps alone, whose time per step and peak memory are
+measured; so leave the machine alone meanwhile. Prints a table in Markdown, the best by
+linear accuracy first: mean and standard deviation over seeds. Runs that W holds already
+are not repeated, and one that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--data-dir", help="where datasets are prepared")
     parser.add_argument("--set", action="append", default=[], help="an override")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each method")
+    parser.add_argument("--untimed", action="store_true", help="accuracies alone")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     flags = parser.parse_args()
     given = [f"--data-dir={flags.data_dir}"] if flags.data_dir else []
@@ -92,6 +93,7 @@ def main() -> None:
     timed = {
         method: run(method, "timed", [*TIMED, f"train.steps = {_STEPS}"])
         for method in flags.methods
+        if not flags.untimed
     }
     for line in table(runs, timed):
         print(line)
@@ -148,21 +150,20 @@ def table(
     def linear(method: str) -> float:
         return statistics.mean(each["linear"] for each in found[method])
 
-    lines = [
-        f"| method | {' | '.join(columns)} | ms per step | memory, GB |",
-        "|---" * (len(columns) + 3) + "|",
-    ]
+    heads = ["method", *columns, *(["ms per step", "memory, GB"] if timed else [])]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for method in sorted(found, key=linear, reverse=True):
         cells = [spread([each[name] for each in found[method]]) for name in columns]
-        step, memory = pace(timed[method])
-        cells += [f"{step:.0f}", f"{memory:.2f}"]
+        if timed:
+            step, memory = pace(timed[method])
+            cells += [f"{step:.0f}", f"{memory:.2f}"]
         lines.append(f"| {METHODS[method]} | {' | '.join(cells)} |")
     for who in ("untrained encoder", "raw pixels"):
         those = [
             accuracies(folder, who, PROTOCOLS) for folder in next(iter(runs.values()))
         ]
         cells = [spread([each[name] for each in those]) for name in columns]
-        lines.append(f"| {who} | {' | '.join(cells)} | | |")
+        lines.append(f"| {who} | {' | '.join(cells)} |{' | |' if timed else ''}")
     return lines
 
 

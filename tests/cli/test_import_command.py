@@ -48,7 +48,7 @@ def test_is_loaded_and_exported(checkpoint, imported, tmp_path, capsys):
     want = sslkit.load_encoder(checkpoint)(IMAGES).numpy()
     np.testing.assert_array_equal(encoder(IMAGES), want)
     to = str(tmp_path / "out")
-    for said in (f"exported to {to}.", f"{to}, in the place of an earlier export."):
+    for said in (f"exported to {to}.", f"{to}, in place of an earlier export."):
         assert main(["export", "--workdir", imported, "--to", to]) == 0
         assert said in capsys.readouterr().out
     np.testing.assert_allclose(

@@ -23,7 +23,7 @@ SMALL = [
     "evaluate.baselines = False",
 ]
 HALF = "train.precision = 'bfloat16'"
-IMAGES = np.random.default_rng(0).uniform(size=[4, 16, 16, 3]).astype(np.float32)
+IMAGES = np.random.default_rng(0).uniform(size=[4, 12, 12, 3]).astype(np.float32)
 
 
 def settings(*texts):

@@ -123,7 +123,7 @@ def test_a_report_reads_the_encoder(finished, tmp_path):
     result = sslkit("report", str(workdir), "--to", str(target), "--images", "50")
     assert result.returncode == 0, result.stderr
     text = target.read_text()
-    for words in ("50 of 360 images", "Taken for each other", 'id="views"', "PCA of"):
+    for words in ("50 of 360 images", "Confused classes", 'id="views"', "PCA of"):
         assert words in text
     assert json.loads((workdir / "facts.json").read_text())["devices"] == "CPU"
 
