@@ -72,7 +72,7 @@ class GlobalRandomState(Healthy):
 
 def symbolic():
     """Whether the core calls the objective for shapes alone."""
-    return "scratch" in tf.compat.v1.get_default_graph().name
+    return "scratch" in getattr(tf.compat.v1.get_default_graph(), "name", "")
 
 
 class MovesWhenBuilt(Healthy):
