@@ -21,6 +21,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
+from sample import FROM_THE_START, SAMPLE
 from seeds import accuracies, spread
 
 from sslkit.comparison.statistics import difference
@@ -61,19 +62,10 @@ LATE: dict[str, dict[str, list[str]]] = {
 COMMON = {
     "digits": ["train.knn_every = 0"],
     "cifar10": [
-        "data.name = 'cifar10_subset'",
-        "backbone = @backbones.convnet",
-        "backbones.convnet.filters = (16, 32, 64)",
-        "train.optimizer = @optimizers.adam()",
-        "schedules.cosine.base = 0.002",
-        "schedules.cosine.scaling = 'none'",
-        "schedules.cosine.warmup_epochs = 0.2",
-        "train.batch_size = 128",
+        *(*SAMPLE, FROM_THE_START, "backbones.convnet.filters = (16, 32, 64)"),
         "train.knn_every = 0",
         "evaluate.train_limit = 10000",
         "evaluate.test_limit = 5000",
-        # The recipe's is after the end of these runs.
-        "objectives.fnc.detection_start = 0",
     ],
 }
 EVALUATED = [

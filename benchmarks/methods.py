@@ -1,8 +1,7 @@
 """Every method by its own recipe, over seeds: accuracies, time per step, memory.
 
     python benchmarks/methods.py --workdir W
-    python benchmarks/methods.py --workdir W --data cifar10 --seeds 1 --data-dir D \\
-        --set "data.name = 'cifar10_subset'" --set "train.steps = 400"
+    python benchmarks/methods.py --workdir W --data cifar10_sample --data-dir D
 
 Trains `gin/METHOD_DATA_pretrain.gin` with each seed, then, without `--untimed`, each
 method once more for a few steps alone, whose time per step and peak memory are
@@ -21,6 +20,7 @@ import statistics
 import subprocess
 import sys
 
+from sample import FROM_THE_START, SAMPLE
 from seeds import accuracies, spread
 
 METHODS = {
@@ -39,6 +39,18 @@ METHODS = {
     "supcon": "SupCon, which reads labels",
 }
 """Recipe's name -> method's name."""
+
+DATA: dict[str, list[str]] = {
+    "digits": [],
+    "cifar10": [],
+    "cifar10_sample": [
+        *(*SAMPLE, "train.steps = 400"),
+        *("evaluate.train_limit = 5000", "evaluate.test_limit = 2000"),
+    ],
+}
+"""Overrides of the recipes for each choice of data."""
+OWN = {("cifar10_sample", "fnc"): [FROM_THE_START]}
+"""Likewise, of one method."""
 
 PROTOCOLS = {"kNN (k=20,": "kNN", "linear": "linear", "few labels (10": "10 labels"}
 """How a protocol begins -> its column."""
@@ -60,7 +72,7 @@ def main() -> None:
     """Trains what is missing and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
-    parser.add_argument("--data", default="digits", choices=("digits", "cifar10"))
+    parser.add_argument("--data", default="digits", choices=tuple(DATA))
     parser.add_argument("--data-dir", help="where datasets are prepared")
     parser.add_argument("--set", action="append", default=[], help="an override")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each method")
@@ -72,9 +84,14 @@ def main() -> None:
     def run(method: str, name: str, settings: list[str]) -> pathlib.Path:
         folder: pathlib.Path = flags.workdir / f"{method}_{name}"
         train(
-            f"gin/{method}_{flags.data}_pretrain.gin",
+            f"gin/{method}_{flags.data.removesuffix('_sample')}_pretrain.gin",
             folder,
-            [*flags.set, *settings],
+            [
+                *DATA[flags.data],
+                *OWN.get((flags.data, method), ()),
+                *flags.set,
+                *settings,
+            ],
             given,
         )
         return folder
