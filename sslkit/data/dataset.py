@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import numbers
 from collections.abc import Callable
 from typing import Literal
+
+import numpy as np
 
 from sslkit.api import Source
 from sslkit.arguments import checked
@@ -189,8 +190,9 @@ def _check_said(source: Source) -> None:
 
 
 def _is_count(value: object) -> bool:
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return whole and int(value) >= 1  # type: ignore[call-overload]
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        return False
+    return bool(value >= 1)
 
 
 @checked
